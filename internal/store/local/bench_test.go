@@ -22,7 +22,7 @@ import (
 
 const benchFragment = 200_000 // bytes
 
-// produce lets n producers share count pieces of work and gives the time it took.
+// produce divides count pieces of work among n producers and returns how long they took.
 func produce(b *testing.B, n, count int, work func(producer int) error) time.Duration {
 	b.Helper()
 	var next atomic.Int64
@@ -81,16 +81,16 @@ func BenchmarkAppend(b *testing.B) {
 				return err
 			}
 			plain := func(p int) error { return files[p].append(head, rec.Payload) }
-			produce(b, producers, producers, stored) // the first of each makes its file
+			produce(b, producers, producers, stored) // the first one of each makes its file
 			produce(b, producers, producers, plain)
 			b.ResetTimer()
 			sides := []*benchSide{{work: stored}, {work: plain}}
 			var ratios []float64
 			for done, turn := 0, 0; done < b.N; turn++ {
-				n := min(b.N-done, max(8*producers, 32)) // turns, so that both meet the same disk
+				n := min(b.N-done, max(8*producers, 32)) // both meet the same disk
 				var took [2]float64
 				for i := range sides {
-					i = (i + turn) % 2 // who goes first meets what the other left to be written
+					i = (i + turn) % 2 // the first one meets what the other left to be written
 					took[i] = sides[i].turn(b, producers, n)
 				}
 				ratios = append(ratios, took[1]/took[0])
@@ -114,7 +114,7 @@ type benchSide struct {
 	seconds, cpu float64
 }
 
-// turn lets producers share n pieces of the work and gives the seconds it took.
+// turn divides n pieces of the work among producers and returns the seconds that they took.
 func (s *benchSide) turn(b *testing.B, producers, n int) float64 {
 	before := processorSeconds(b)
 	took := produce(b, producers, n, s.work).Seconds()
@@ -167,7 +167,7 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// processorSeconds is what this process used, user and system.
+// processorSeconds is the processor time of this process, user and system.
 func processorSeconds(b *testing.B) float64 {
 	b.Helper()
 	var u unix.Rusage
@@ -213,7 +213,7 @@ func BenchmarkTogether(b *testing.B) {
 			return err
 		}
 		produce(b, streams, streams*stored, sides[i].write)
-		// what a segment request does: a list for the playlist, then one payload
+		// like a segment request: a list for the playlist, then one payload
 		sides[i].read = func(p int) error {
 			l, err := s.List(b.Context(), ids[p%streams], store.Query{Order: store.ByNumberNewest,
 				Limit: stored})
@@ -254,7 +254,7 @@ func BenchmarkTogether(b *testing.B) {
 	}
 }
 
-// timed is produce, and gives its seconds and the 99th percentile of those of one piece.
+// timed is produce. It returns seconds, and the 99th percentile for one piece of work.
 func timed(b *testing.B, n, count int, work func(producer int) error) (took, p99 float64) {
 	b.Helper()
 	times := make([]float64, count)
@@ -269,7 +269,8 @@ func timed(b *testing.B, n, count int, work func(producer int) error) (took, p99
 	return took, times[count*99/100]
 }
 
-// steadily begins one piece of work at every interval until stop is called; nil is no work.
+// steadily starts one piece of work at every interval until stop is called; a nil work does
+// nothing.
 func steadily(b *testing.B, work func(int) error, interval time.Duration) (stop func()) {
 	b.Helper()
 	if work == nil {
@@ -343,8 +344,8 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// BenchmarkPayload opens a fragment of 200 KB: its head for the first time, its payload for the
-// first time, which reads and verifies it, and both again.
+// BenchmarkPayload opens a fragment of 200 KB: its head for the first time; its payload for the
+// first time, which reads and verifies it; and both again.
 func BenchmarkPayload(b *testing.B) {
 	dir, clock := b.TempDir(), storetest.NewClock()
 	s := openStore(b, dir, clock)

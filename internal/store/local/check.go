@@ -20,25 +20,25 @@ type Report struct {
 	Streams   int `json:"streams"`
 	Fragments int `json:"fragments"`
 	Volumes   int `json:"volumes"` // known to the index
-	// that the index does not know; the next start looks at them
+	// that the index does not know; the next start handles them
 	Unknown int   `json:"unknown_volumes"`
 	Bytes   int64 `json:"bytes"` // of the fragments' records
-	// fragments whose records lie in an object store and were not read
+	// fragments whose records are in an object store and were not read
 	Away     int       `json:"fragments_in_object_store"`
-	Problems []Problem `json:"problems"` // what does not hold; none when all is well
+	Problems []Problem `json:"problems"` // what is wrong; none when all is well
 }
 
-// Remedy is what mends a problem.
+// Remedy is what repairs a problem.
 type Remedy string
 
 // Remedies, from the least to the most.
 const (
 	RemedyNone    Remedy = "none"    // nothing brings back what is damaged; what is left is kept
-	RemedyStart   Remedy = "start"   // every start of a server does it
-	RemedyRebuild Remedy = "rebuild" // the index is made again from the volumes
+	RemedyStart   Remedy = "start"   // any start of a server does it
+	RemedyRebuild Remedy = "rebuild" // the index is rebuilt from the volumes
 )
 
-// Problem is one thing that does not hold.
+// Problem is one thing that is wrong.
 type Problem struct {
 	// missing-volume, volume-header, volume-table, damaged-fragment, encryption-key, row, index
 	Kind     string `json:"kind"`
@@ -59,15 +59,15 @@ func (p Problem) String() string {
 	return s + ": " + p.Text
 }
 
-// CheckOptions tell CheckSeams how to go about it.
+// CheckOptions are options of CheckSeams.
 type CheckOptions struct {
-	// somebody may be writing: what looks wrong is looked at again before it is told
+	// a server may be writing: what looks wrong is checked again before it is reported
 	Live     bool
 	Progress Progress // default: nothing
 	Keys     *encryption.Keys
 }
 
-// Progress is told after every fragment how many volumes there are, and how many bytes were read.
+// Progress is told after every fragment how many volumes there are and how many bytes were read.
 type Progress func(volumes int, read int64)
 
 // checkPage is how many rows a check reads at a time.
@@ -86,7 +86,7 @@ func CheckSeams(
 		o.Progress = func(int, int64) {}
 	}
 	c := &checker{o: o, idx: idx, volumes: volumes, report: &Report{Problems: []Problem{}}}
-	// Damaged tables are told volume by volume.
+	// Damaged tables are reported by volume.
 	c.reader = NewReader(idx, volumes, o.Keys, 8<<20)
 	if err := c.run(ctx); err != nil {
 		return *c.report, fmt.Errorf("check: %w", err)
@@ -104,7 +104,7 @@ type checker struct {
 
 	lockedStreams map[store.StreamID]bool // of which something cannot be decrypted
 
-	// Of the stream that is being checked.
+	// About the stream that is being checked.
 	stream *store.Stream
 	sets   map[int64][]byte
 	ends   map[string]int64 // where the last record of each volume ended
@@ -112,7 +112,7 @@ type checker struct {
 
 func (c *checker) problem(p Problem) { c.report.Problems = append(c.report.Problems, p) }
 
-// refresh reads which volumes the index knows.
+// refresh reads from the index which volumes it knows.
 func (c *checker) refresh(ctx context.Context) error {
 	infos, err := c.idx.Volumes(ctx)
 	if err != nil {
@@ -126,8 +126,8 @@ func (c *checker) refresh(ctx context.Context) error {
 }
 
 func (c *checker) run(ctx context.Context) error {
-	// Names first: what the index knows a moment later and that is not among them is new, not
-	// missing.
+	// Names first: a volume that the index knows a moment later and that is not among them is new,
+	// not missing.
 	there := make(map[string]bool)
 	if err := c.volumes.List(ctx,
 		func(name string) error { there[name] = true; return nil }); err != nil {
@@ -170,7 +170,7 @@ func (c *checker) run(ctx context.Context) error {
 	return nil
 }
 
-// volume verifies what a volume says of itself.
+// volume verifies what a volume says about itself.
 func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 	described, footer, err := c.volumes.Describe(ctx, b.Name)
 	if err == nil && b.State == index.VolumeSealed {
@@ -187,7 +187,7 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 		}
 		return nil
 	}
-	if c.o.Live { // it may be gone, or sealed anew
+	if c.o.Live { // it may be gone, or sealed again
 		if err := c.refresh(ctx); err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func (c *checker) volume(ctx context.Context, b index.VolumeInfo) error {
 	return nil
 }
 
-// locked tells once of a stream that something of it cannot be decrypted.
+// locked reports, once, that part of a stream cannot be decrypted.
 func (c *checker) locked(id store.StreamID, volume string, err error) {
 	if c.lockedStreams[id] {
 		return
@@ -236,7 +236,7 @@ func (c *checker) checkStream(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// behind the page, so it is of the same moment or a later one
+		// after the page, so it is as of the same moment or later
 		high, err := c.idx.HighWater(ctx, c.stream.ID)
 		if err != nil {
 			return err
@@ -257,7 +257,7 @@ func (c *checker) checkStream(ctx context.Context) error {
 				return err
 			}
 			if c.o.Live && len(c.report.Problems) > found {
-				// Retention, a replacement or sealing may have come in between.
+				// A fragment may have expired, been replaced or been sealed in the meantime.
 				again, err := c.reader.Fragment(ctx, c.stream.ID, f.Number)
 				if errors.Is(err, store.ErrNotFound) || err == nil && again.Location != f.Location {
 					c.report.Problems = c.report.Problems[:found]
@@ -280,8 +280,8 @@ func (c *checker) about(f *store.FragmentInfo, kind, text string, remedy Remedy)
 
 func (c *checker) row(f *store.FragmentInfo, text string) { c.about(f, "row", text, RemedyRebuild) }
 
-// inVolume tells whether a fragment lies in a volume of its stream, within what the volume's row
-// says.
+// inVolume reports whether a fragment lies in a volume of its stream, and within what the volume's
+// row says.
 func (c *checker) inVolume(f *store.FragmentInfo) bool {
 	b, ok := c.known[f.Location.Volume]
 	return ok && b.Stream == c.stream.ID && b.State != index.VolumeDoomed &&
@@ -312,7 +312,7 @@ func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
 	case errors.Is(err, store.ErrGone):
 		if _, there := c.known[f.Location.Volume]; !there || c.o.Live {
 			c.row(f, "its volume is not there")
-		} // else told once, of the volume
+		} // else reported once, for the volume
 		return nil
 	case errors.Is(err, volume.ErrAway):
 		c.report.Away++

@@ -13,22 +13,22 @@ import (
 // clockInterval is how often Run compares the clocks.
 const clockInterval = time.Second
 
-// retentionClock is the clock of everything that deletes, and of what is visible. It runs in this
-// process alone: two that disagree about the time would delete for each other. The index keeps its
-// mark over restarts; CheckClock, which Run calls every second, moves it.
+// retentionClock is the clock of everything that deletes and of what is visible. It runs in this
+// process only, because two that disagree about the time would each delete by their own. The index
+// keeps its mark across restarts; CheckClock, which Run calls every second, moves the mark.
 type retentionClock struct {
-	limit atomic.Int64 // it is the wall clock, but not more than this
+	limit atomic.Int64 // the clock is the wall clock, but no more than this
 	mark  clock.Mark   // owned by CheckClock
 }
 
-// now is the time of retention and of sessions.
+// now is the time for retention and sessions.
 func (s *Store) now() int64 { return min(s.wall(), s.retention.limit.Load()) }
 
 // wall is the wall clock.
 func (s *Store) wall() int64 { return s.o.Clock().UnixMilli() }
 
-// startClock takes up the mark that was kept. Without one, that of an earlier version or of an
-// index that was lost, the newest fragment tells when the store was last in use.
+// startClock continues from the mark that was kept. If there is none, because of an earlier version
+// or a lost index, the newest fragment shows when the store was last in use.
 func (s *Store) startClock(ctx context.Context) error {
 	s.retention.limit.Store(math.MaxInt64)
 	if s.o.Uptime == nil {
@@ -51,15 +51,15 @@ func (s *Store) startClock(ctx context.Context) error {
 		}
 	}
 	s.retention.mark = m
-	if err := s.CheckClock(ctx); err != nil { // a full disk keeps no mark; this one is in memory
+	if err := s.CheckClock(ctx); err != nil { // a full disk keeps no mark, but memory has it
 		s.log.Error("clock cannot be watched", "error", err)
 	}
 	return nil
 }
 
-// CheckClock compares the wall clock with how long the machine has run. When they disagree,
-// retention goes on with the machine until the wall clock has been steady for ten minutes. Run
-// calls it every second. Not for concurrent use.
+// CheckClock compares the wall clock with how long the machine has run. If they disagree, retention
+// goes by the machine until the wall clock has been steady for ten minutes. Run calls it every
+// second. Not for concurrent use.
 func (s *Store) CheckClock(ctx context.Context) error {
 	if s.o.Uptime == nil {
 		return nil
@@ -80,7 +80,7 @@ func (s *Store) CheckClock(ctx context.Context) error {
 	return nil
 }
 
-// tellClock says what became of the clock.
+// tellClock logs a change of the clock.
 func (s *Store) tellClock(was, m clock.Mark) {
 	behind := time.Duration(m.Wall-m.Retention) * time.Millisecond
 	s.metrics.RetentionBehind.Set(behind.Seconds())

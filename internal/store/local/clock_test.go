@@ -15,8 +15,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// watch is a machine with a wall clock that can be set, and a store with a stream of a day's
-// retention on it.
+// watch is a machine with a wall clock that can be set, and its store, which has one stream with a
+// day's retention.
 type watch struct {
 	t        *testing.T
 	dir      string
@@ -56,7 +56,7 @@ func (w *watch) open() {
 	}
 }
 
-// restart starts the server again; with off also the machine, which was off for so long.
+// restart restarts the server; with off also the machine, which was off for so long.
 func (w *watch) restart(off time.Duration) {
 	w.t.Helper()
 	closeStore(w.t, w.s)
@@ -67,7 +67,7 @@ func (w *watch) restart(off time.Duration) {
 	w.open()
 }
 
-// send stores a fragment, of an hour of its own.
+// send stores a fragment in an hour of its own.
 func (w *watch) send() {
 	w.t.Helper()
 	w.sent++
@@ -77,8 +77,7 @@ func (w *watch) send() {
 	}
 }
 
-// run lets time pass on all clocks; the server looks at them every ten seconds and sweeps every
-// minute.
+// run moves all clocks on; the server checks them every ten seconds and sweeps every minute.
 func (w *watch) run(d time.Duration) {
 	w.t.Helper()
 	for ; d > 0; d -= 10 * time.Second {
@@ -96,7 +95,7 @@ func (w *watch) run(d time.Duration) {
 	}
 }
 
-// has holds the fragments that can be seen and those that have bytes to a number.
+// has wants so many fragments to be visible, and so many to have bytes.
 func (w *watch) has(want int) {
 	w.t.Helper()
 	l, err := w.s.List(w.t.Context(), w.cam, store.Query{})
@@ -130,8 +129,7 @@ func (w *watch) behind(want time.Duration) {
 
 const tenYears = 10 * 365 * 24 * time.Hour
 
-// Ten years ahead for 70 seconds: nothing goes but what is past retention by the time that really
-// passed.
+// The clock is ten years ahead for 70 seconds: only what is past retention by real time goes.
 func TestClockJumpsAheadAndBack(t *testing.T) {
 	w := newWatch(t)
 	w.send()
@@ -166,8 +164,8 @@ func TestClockJumpsAheadAndBack(t *testing.T) {
 	}
 }
 
-// A clock that was put right, and stays, is followed after ten minutes, also across restarts of the
-// server. What is past retention by the time that really passes goes meanwhile.
+// A clock that was corrected, and stays, is followed after ten minutes, also across restarts of the
+// server. In the meantime, what is past retention by real time goes.
 func TestClockSetAhead(t *testing.T) {
 	w := newWatch(t)
 	w.send()
@@ -178,7 +176,7 @@ func TestClockSetAhead(t *testing.T) {
 	w.has(2)
 	w.restart(0)
 	w.run(4 * time.Minute)
-	w.has(1) // a day has passed for the first
+	w.has(1) // the first one is a day old by now
 	w.send()
 	w.run(3 * time.Minute)
 	w.has(1) // that one
@@ -199,8 +197,8 @@ func TestClockThatIsNotSteady(t *testing.T) {
 	w.has(1)
 }
 
-// A machine that was off for a month: what is past retention goes, after ten minutes. One without a
-// battery begins in 1970.
+// A machine was off for a month: what is past retention goes after ten minutes. One without a
+// battery starts in 1970.
 func TestMachineWasOff(t *testing.T) {
 	for name, battery := range map[string]bool{"with a battery": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +212,7 @@ func TestMachineWasOff(t *testing.T) {
 				w.restart(time.Second)
 				w.run(20 * time.Minute)
 				w.has(1)
-				// the network knows the time
+				// the time comes from the network
 				w.wall.Add(now.Add(30 * 24 * time.Hour).Sub(w.wall.Now()))
 			}
 			w.run(9 * time.Minute)
@@ -228,7 +226,7 @@ func TestMachineWasOff(t *testing.T) {
 	}
 }
 
-// A machine that slept has a clock that went on: no jump.
+// The clock of a machine that slept has moved on: that is no jump.
 func TestMachineSlept(t *testing.T) {
 	w := newWatch(t)
 	w.send()
@@ -268,7 +266,8 @@ func TestDeletedWhileTheClockIsWrong(t *testing.T) {
 	}
 }
 
-// What a clock that was ahead stamped is alone in its volume, so that nothing else waits for it.
+// What was stamped by a clock that was ahead is alone in its volume, so that nothing else is kept
+// with it.
 func TestVolumeOfAClockThatWasAhead(t *testing.T) {
 	w := newWatch(t)
 	w.send()

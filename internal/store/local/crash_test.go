@@ -19,8 +19,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// openStore opens the store of a directory; it is closed at the end of the test if it was not
-// before.
+// openStore opens the store of a directory. The end of the test closes it, if nobody has.
 func openStore(t testing.TB, dir string, clock *storetest.Clock) *local.Store {
 	t.Helper()
 	e := embedded{dir: dir}
@@ -36,7 +35,7 @@ func openStore(t testing.TB, dir string, clock *storetest.Clock) *local.Store {
 	return s
 }
 
-// keysOf returns the keys of a directory, which encrypt what comes when it has a key file.
+// keysOf returns the keys of a directory. If it has a key file, they encrypt new records.
 func keysOf(t testing.TB, dir string, volumes local.Volumes) *encryption.Keys {
 	t.Helper()
 	path := filepath.Join(dir, "encryption.key")
@@ -56,8 +55,8 @@ func closeStore(t testing.TB, s *local.Store) {
 	}
 }
 
-// checkDir holds rows and bytes of a directory together, and gives the fragments of its only stream
-// by commit order.
+// checkDir checks that rows and bytes of a directory agree, and returns the fragments of its only
+// stream in commit order.
 func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.FragmentInfo {
 	t.Helper()
 	closeStore(t, openStore(t, dir, clock))
@@ -92,8 +91,8 @@ func checkDir(t *testing.T, dir string, clock *storetest.Clock) []store.Fragment
 	return l
 }
 
-// fill makes a directory with one stream of n fragments in one volume, not closed, and gives a copy
-// of it.
+// fill makes a directory with one stream of n fragments in one volume that is not closed, and
+// returns a copy of it.
 func fill(
 	t *testing.T, n int,
 ) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
@@ -101,7 +100,7 @@ func fill(
 	return fillDir(t, t.TempDir(), n)
 }
 
-// fillEncrypted is fill of a directory whose records are encrypted.
+// fillEncrypted is fill with encrypted records.
 func fillEncrypted(t *testing.T, n int,
 ) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
 	t.Helper()
@@ -117,7 +116,7 @@ func fillEncrypted(t *testing.T, n int,
 type fillFunc func(*testing.T, int) (
 	string, *storetest.Clock, store.Stream, []store.FragmentInfo)
 
-// forms make directories of each form of records.
+// forms make directories with each form of records.
 var forms = map[string]fillFunc{
 	"plain": fill, "encrypted": fillEncrypted,
 }
@@ -141,7 +140,7 @@ func fillDir(t *testing.T, from string, n int,
 		}
 		fragments = append(fragments, f)
 	}
-	if err := s.Sweep(t.Context()); err != nil { // so that each has its row in the table
+	if err := s.Sweep(t.Context()); err != nil { // so that each one has its row in the table
 		t.Fatal(err)
 	}
 	return localtest.CopyDir(t, dir), clock, stream, fragments
@@ -164,8 +163,8 @@ func volumePath(dir string, f store.FragmentInfo) string {
 	return filepath.Join(dir, "volumes", filepath.FromSlash(f.Location.Volume))
 }
 
-// A power cut may take the newest transactions of the index, never the first of a volume. Whatever
-// it takes, every fragment comes back with its number, its sequence and its place.
+// A power cut may take the newest transactions of the index, but never the first one of a volume.
+// Whatever it takes, every fragment comes back with its number, its sequence and its place.
 func TestPowerCutOfTheIndex(t *testing.T) {
 	clock := storetest.NewClock()
 	dir := t.TempDir()
@@ -194,7 +193,7 @@ func TestPowerCutOfTheIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 		fragments = append(fragments, f)
-		if i%5 == 4 { // which writes down what was committed; the rest is lost with the process
+		if i%5 == 4 { // which writes the commits down; the rest is lost with the process
 			if err := s.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -271,7 +270,7 @@ func testTornTail(t *testing.T, fill fillFunc) {
 	}
 }
 
-// forget takes rows out of the index as a power cut would.
+// forget removes rows from the index, as a power cut would.
 func forget(t *testing.T, dir string, fragments []store.FragmentInfo) {
 	t.Helper()
 	db := rawIndex(t, dir)
@@ -303,7 +302,7 @@ func rawIndex(t *testing.T, dir string) *sql.DB {
 	return db
 }
 
-// Damage in front of a whole record costs the damaged record only.
+// Damage before a whole record costs only the damaged record.
 func TestDamagedPayloadInside(t *testing.T) {
 	dir, clock, _, fragments := fill(t, 5)
 	forget(t, dir, fragments[1:])
@@ -322,7 +321,8 @@ func TestDamagedPayloadInside(t *testing.T) {
 	}
 }
 
-// Damage in a record that is indexed is told when it is opened, never served as something else.
+// Damage in a record that is indexed is reported when it is opened, and never served as something
+// else.
 func TestDamagedMetadata(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 3)
 	path := volumePath(dir, fragments[1])
@@ -360,8 +360,8 @@ func TestMissingVolume(t *testing.T) {
 	}
 }
 
-// Without the index the volumes are enough: streams and fragments come back, also where a
-// replacement had happened.
+// Without the index the volumes are enough: streams and fragments come back, also where one was
+// replaced.
 func TestLostIndex(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 3)
 	s := openStore(t, dir, clock)
@@ -401,7 +401,7 @@ func TestLostIndex(t *testing.T) {
 	}
 }
 
-// What is no volume of a stream, or holds no fragment, is removed.
+// What is not a volume of a stream, or has no fragments, is removed.
 func TestOrphans(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 2)
 	volumes := filepath.Join(dir, "volumes")
@@ -436,7 +436,7 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// Nobody else on the machine can read what is stored, and one process only uses it.
+// Nobody else on the machine can read what is stored, and only one process uses the directory.
 func TestDataDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "deep", "data")
 	lock, err := volume.LockDir(dir)

@@ -34,9 +34,9 @@ func (e *embedded) Open(ctx context.Context) (local.Index, local.Volumes, error)
 
 func (e *embedded) Crash(t *testing.T) { e.dir = localtest.CopyDir(t, e.dir) }
 
-// TestContract holds the engine to the contract, with what is stored in rows, in rows and sealed
-// volumes that change all the while, plain and encrypted, and in volumes that go to an object store
-// and come back.
+// TestContract runs the contract's suite over the engine: with rows only, with rows and sealed
+// volumes that keep changing, plain and encrypted, and with volumes that move to an object store
+// and back.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"rows", "sealed", "encrypted", "moved"} {
@@ -73,7 +73,7 @@ func TestContract(t *testing.T) {
 						if every++; every%3 == 0 {
 							h.sealAll()
 						} else {
-							h.rollAll() // what is in the volume before is sealed
+							h.rollAll() // the volume before it is sealed
 							h.sweep()
 						}
 						h.check()
@@ -91,7 +91,7 @@ func (h *harness) sweep() {
 	h.must(h.store.Sweep(h.ctx))
 }
 
-// rollAll lets every stream begin another volume.
+// rollAll makes the next fragment of every stream begin another volume.
 func (h *harness) rollAll() {
 	h.Helper()
 	streams, err := h.store.ListStreams(h.ctx, "", "", 0)

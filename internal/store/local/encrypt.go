@@ -11,11 +11,11 @@ import (
 	"weir/internal/store/record"
 )
 
-// encryptionKeyFile is what seals the data keys, in the data directory unless somebody says
-// otherwise.
+// encryptionKeyFile is the file with the key that seals the data keys, in the data directory unless
+// an option says otherwise.
 const encryptionKeyFile = "encryption.key"
 
-// keyFile is the path of the key that seals the data keys of a directory.
+// keyFile is the path of the key that seals a directory's data keys.
 func keyFile(dir, path string) string {
 	if path == "" {
 		return filepath.Join(dir, encryptionKeyFile)
@@ -23,9 +23,8 @@ func keyFile(dir, path string) string {
 	return path
 }
 
-// entry makes a record ready to be written, encrypted when that is asked for; then info has the
-// checksum of the encrypted payload. free is called when it is written. The caller holds the
-// stream's appending.
+// entry prepares a record for writing, encrypted if that is asked for; info then has the checksum
+// of the encrypted payload. Call free when it is written. The caller holds the stream's appending.
 func (s *Store) entry(ctx context.Context, stream *store.Stream, rec *store.Record, head []byte,
 	info *store.FragmentInfo) (e volume.Entry, free func(), err error) {
 	e = volume.Entry{Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Head: head,
@@ -46,8 +45,8 @@ func (s *Store) entry(ctx context.Context, stream *store.Stream, rec *store.Reco
 	return e, form.Free, nil
 }
 
-// markPlain notes that a stream that was encrypted is plain from now on. The caller holds the
-// stream's appending.
+// markPlain notes that an encrypted stream is plain from now on. The caller holds the stream's
+// appending.
 func (s *Store) markPlain(ctx context.Context, id store.StreamID) error {
 	marked, err := s.o.Keys.Marked(id)
 	if err != nil || !marked {
@@ -64,8 +63,8 @@ func (s *Store) markPlain(ctx context.Context, id store.StreamID) error {
 	return s.o.Keys.MarkPlain(id, newest)
 }
 
-// encryptFooter encrypts the footer of a volume whose records are encrypted; first is where one of
-// them lies.
+// encryptFooter encrypts the footer of a volume whose records are encrypted; first is the place of
+// one of them.
 func (s *Store) encryptFooter(
 	ctx context.Context, id store.StreamID, first store.Location, footer []byte,
 ) ([]byte, error) {
@@ -83,7 +82,7 @@ func (s *Store) encryptFooter(
 		return footer, err
 	}
 	key, err := s.o.Keys.Find(id, head)
-	if errors.Is(err, store.ErrKey) { // it is lost, but not what the table says
+	if errors.Is(err, store.ErrKey) { // the record is lost, but not what the table says
 		var stream store.Stream
 		if stream, err = s.idx.StreamByID(ctx, id); err == nil {
 			key, err = s.o.Keys.Newest(&stream, 0)
@@ -95,18 +94,18 @@ func (s *Store) encryptFooter(
 	return key.EncryptFooter(footer)
 }
 
-// destroyKeys makes what a deleted stream has encrypted unreadable. When it fails the sweep does
-// it.
+// destroyKeys makes the encrypted records of a deleted stream unreadable. If it fails, the sweep
+// does it.
 func (s *Store) destroyKeys(id store.StreamID) {
 	if err := s.o.Keys.Destroy(id); err != nil {
 		s.log.Error("keys of a deleted stream are not destroyed yet", "stream", id, "error", err)
 	}
 }
 
-// RotateEncryptionKey makes a new key in the file that seals the data keys of a directory, and
-// tells of how many streams. With lost the key is lost, and another takes its place without those
-// that it has sealed (encryption.Forget). path is that of Options. store.ErrLocked when a server is
-// running, fs.ErrNotExist when there is no data directory.
+// RotateEncryptionKey makes a new key in the file that seals a directory's data keys, and returns
+// for how many streams. With lost, the key is lost, and a new one takes its place without the data
+// keys that it has sealed (encryption.Forget). path is that of Options. store.ErrLocked when a
+// server is running, fs.ErrNotExist when there is no data directory.
 func RotateEncryptionKey(dir, path string, lost bool) (streams int, kept string, err error) {
 	path = keyFile(dir, path)
 	err = Alone(dir, func() error {

@@ -16,9 +16,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// BenchmarkEncryption stores fragments of 200 KB, and sends them to a connection as playback does,
-// from a plain and from an encrypted store in turns. The metrics are processor seconds per GB, the
-// kernel's included, of the thread that stores or sends.
+// BenchmarkEncryption stores fragments of 200 KB, and sends them to a connection like playback,
+// from a plain and an encrypted store by turns. The metrics are processor seconds per GB, including
+// the kernel's, of the thread that stores or sends.
 func BenchmarkEncryption(b *testing.B) {
 	clock := storetest.NewClock()
 	var sides [2]encryptionSide
@@ -55,8 +55,8 @@ func BenchmarkEncryption(b *testing.B) {
 	})
 }
 
-// interleave runs both sides in turns and reports the processor seconds per GB of each, and how
-// many times as much the second one takes.
+// interleave runs both sides by turns and reports the processor seconds per GB of each, and the
+// second divided by the first.
 func interleave(b *testing.B, names [2]string, run func(side int) float64) {
 	var cpu [2]float64
 	turns := 0
@@ -82,7 +82,7 @@ type encryptionSide struct {
 	fragments []store.FragmentInfo // the last ones
 }
 
-// threadTime is the processor time of a function's thread in seconds.
+// threadTime is the processor time, in seconds, that a function takes on its thread.
 func threadTime(b *testing.B, do func()) float64 {
 	b.Helper()
 	runtime.LockOSThread()

@@ -56,7 +56,7 @@ func (v *vault) append(id store.StreamID) (store.FragmentInfo, *store.Record) {
 	return f, rec
 }
 
-// onDisk tells whether some file in the directory has some bytes.
+// onDisk reports whether some file in the directory contains some bytes.
 func (v *vault) onDisk(want []byte) bool {
 	v.Helper()
 	found := false
@@ -78,9 +78,9 @@ func newVault(t *testing.T) *vault {
 	return &vault{T: t, dir: t.TempDir(), clock: storetest.NewClock()}
 }
 
-// What came before encryption was switched on, while it was, and after it was switched off again
-// plays, from rows and from tables, and when the index is made again from the volumes; of what came
-// encrypted no byte lies bare.
+// What was recorded before encryption was switched on, while it was on, and after it was switched
+// off again all plays: from rows, from tables, and after the index is rebuilt from the volumes. No
+// byte that was recorded while it was on is stored plain.
 func TestEncryptionOnAndOff(t *testing.T) {
 	v := newVault(t)
 	v.open(false)
@@ -138,8 +138,7 @@ func TestEncryptionOnAndOff(t *testing.T) {
 	}
 }
 
-// A byte of an encrypted volume that is another one costs its fragment, and never comes out as
-// something else.
+// A changed byte of an encrypted volume costs its fragment, and never comes out as something else.
 func TestEveryByteOfAnEncryptedVolume(t *testing.T) {
 	dir, clock, st, fragments := fillEncrypted(t, 2)
 	path := volumePath(dir, fragments[0])
@@ -180,8 +179,8 @@ func TestEveryByteOfAnEncryptedVolume(t *testing.T) {
 	}
 }
 
-// When a stream is deleted its keys go with it, at once: what is left of its volumes in a copy
-// opens nowhere. What was being read is read to its end.
+// When a stream is deleted, its keys go with it at once: copies of its volumes open nowhere. What
+// was being read is read to its end.
 func TestDeletedStreamCannotBeDecrypted(t *testing.T) {
 	v := newVault(t)
 	v.open(true)
@@ -218,7 +217,7 @@ func TestDeletedStreamCannotBeDecrypted(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, v.s)
-	// The backup's volumes and index, without the key file of the stream.
+	// A backup has the volumes and the index, without the key file of the stream.
 	if err := os.Remove(filepath.Join(before, "volumes", string(st.ID),
 		"data.keys")); err != nil {
 		t.Fatal(err)
@@ -235,8 +234,8 @@ func TestDeletedStreamCannotBeDecrypted(t *testing.T) {
 	}
 }
 
-// Without the key file, or with another's, the store does not open, and nothing is lost: not even
-// when the index is gone as well. A check says what it cannot look into.
+// Without the key file, or with a wrong one, the store does not open and nothing is lost, not even
+// if the index is gone as well. A check says what it cannot read.
 func TestLostEncryptionKey(t *testing.T) {
 	v := newVault(t)
 	v.open(true)
@@ -244,7 +243,7 @@ func TestLostEncryptionKey(t *testing.T) {
 	f, rec := v.append(st.ID)
 	closeStore(t, v.s)
 	v.open(true)
-	v.append(st.ID) // in a volume that is open, the first one is sealed
+	v.append(st.ID) // its volume is open, the one of the first is sealed
 	if err := v.s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -294,8 +293,8 @@ func TestLostEncryptionKey(t *testing.T) {
 	closeStore(t, v.s)
 }
 
-// When the key is lost for good the store opens with another one, also without an index, and what
-// is new is read. Once the key is found it opens everything: the volumes were left alone.
+// When the key is lost for good, the store opens with another one, also without an index, and new
+// records are read. Once the key is found, everything opens: the old volumes were left alone.
 func TestEncryptionKeyLostForGood(t *testing.T) {
 	v := newVault(t)
 	v.open(true)
@@ -345,7 +344,7 @@ func TestEncryptionKeyLostForGood(t *testing.T) {
 
 func samePayload(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
 
-// withoutIndex copies a directory but for its index.
+// withoutIndex copies a directory without its index.
 func withoutIndex(t *testing.T, dir string) string {
 	t.Helper()
 	dir = localtest.CopyDir(t, dir)
@@ -358,9 +357,9 @@ func withoutIndex(t *testing.T, dir string) string {
 	return dir
 }
 
-// Plain recordings that somebody puts in the place of encrypted ones, or beside them, are damage:
-// they do not play, and neither a check nor a new index takes them for the stream's. What was
-// recorded plain, before or since, plays.
+// Plain recordings that somebody puts in the place of encrypted ones, or beside them, count as
+// damage: they do not play, and neither a check nor a rebuilt index takes them for the stream's.
+// What was recorded plain before or since plays.
 func TestPlainRecordsInAnEncryptedStream(t *testing.T) {
 	v := newVault(t)
 	v.open(false)
@@ -371,7 +370,7 @@ func TestPlainRecordsInAnEncryptedStream(t *testing.T) {
 	encrypted, _ := v.append(st.ID)
 	closeStore(t, v.s)
 
-	// The forger has a copy and a key of his own, so that his server writes what he likes.
+	// The forger has a copy and his own key, so his server writes what he likes.
 	mine := v.dir
 	v.dir = localtest.CopyDir(t, mine)
 	keys := filepath.Join("volumes", string(st.ID), "data.keys")
@@ -421,7 +420,7 @@ func TestPlainRecordsInAnEncryptedStream(t *testing.T) {
 		}
 		closeStore(t, v.s)
 	}
-	// Whoever has the server may record plain again.
+	// The owner of the server may record plain again.
 	v.dir = mine
 	v.open(false)
 	since, _ := v.append(st.ID)

@@ -38,26 +38,26 @@ type Options struct {
 	Index   Index
 	Volumes Volumes
 
-	// of encrypted records; nil: nothing is encrypted. Open makes it itself.
+	// for encrypted records; nil: nothing is encrypted. Open makes it itself.
 	Keys *encryption.Keys
 
 	// Only Open heeds these.
-	Encrypt bool // records that come are encrypted
+	Encrypt bool // new records are encrypted
 	// encryption.Options.KeyFile; default encryption.key in the directory
 	EncryptionKeyFile string
-	LockWait          time.Duration // how long to wait until another process has let go of it
-	// called once the lock is held, before anything is read; its error ends Open
+	LockWait          time.Duration // how long to wait for another process to release it
+	// called once the lock is held, before anything is read; its error fails Open
 	Locked func() error
 	// makes Remote, after Locked; nil: there is none
 	Objects      func() (Remote, error)
 	SyncInterval time.Duration // volume.Options.SyncInterval
 	VolumeBytes  int64         // volume.Options.MaxSize
 
-	// the time of retention, expiry and fragment numbers; default time.Now
+	// the time for retention, expiry and fragment numbers; default time.Now
 	Clock func() time.Time
-	// what Clock is held against; default clock.Uptime, or nothing when Clock is given
+	// what Clock is checked against; default clock.Uptime, or nothing when Clock is set
 	Uptime func() (boot string, up time.Duration)
-	// what background work and recovery report; default: nothing
+	// reports of background work and recovery; default: discarded
 	Logger  *slog.Logger
 	Metrics *Metrics // default: counted, not registered
 
@@ -67,24 +67,25 @@ type Options struct {
 	MemoryBytes   int64
 	SweepInterval time.Duration // how often Run sweeps; default 1 minute
 
-	// bytes that are kept free: what is new and would take of them is ErrFull; 0: all may be taken
+	// bytes that are kept free: new data that would need them is ErrFull; 0: all may be used
 	MinFree  int64
 	WhenFull FullPolicy // what happens when there is no more than that; default StopWhenFull
 
-	// where the sealed volumes of WARM streams are moved to, as Volumes know it; nil: they stay.
-	// Open makes it with Objects.
+	// where Volumes can move the sealed volumes of WARM streams; nil: they stay. Open makes it with
+	// Objects.
 	Remote Remote
-	// how old the last fragment of a volume is before it goes there; default 1 hour
+	// how old the last fragment of a volume must be before the volume is moved there; default 1
+	// hour
 	WarmAfter time.Duration
 
-	// bytes per second that Run reads to find what the disk has damaged; 0: Run does not scrub
+	// bytes per second that Run reads to find damage on the disk; 0: Run does not scrub
 	ScrubRate int64
 
 	// ErrLost when the files of Index and Volumes are no longer those that were opened; default:
-	// they are
+	// they always are
 	Check func() error
 
-	// told while New reads volumes, as often as every volume; default: nothing
+	// called for every volume that New reads; default: nothing
 	Progress func(done, total int)
 }
 
@@ -98,29 +99,29 @@ type Store struct {
 	rows    *rowQueue
 	reader  *sealed.Reader
 	wake    chan struct{} // asks Run for a sweep now
-	moves   chan struct{} // asks Run for moves between the tiers now
-	sweep   chan struct{} // one slot: held by the sweep that is running
-	// one slot: held from reading a stream's row until its state is known, so that a deletion finds
+	moves   chan struct{} // asks Run to move volumes between the tiers now
+	sweep   chan struct{} // one slot, held by the running sweep
+	// one slot, held from reading a stream's row until its state is known, so that a deletion finds
 	// it
 	loading   chan struct{}
 	space     space
 	sessions  recent.Sessions
 	fleeting  recent.Fleeting
 	recent    recent.Fragments
-	documents store.Wake        // of a change of a document; this process alone makes them
+	documents store.Wake        // wakes on a change of a document; only this process makes them
 	damaged   map[scrubbed]bool // what the last pass of Scrub found; owned by it
 
 	lock *volume.Lock // of the directory; nil after New
 
-	lost       atomic.Pointer[error] // what CheckFiles found; nil: all is there
+	lost       atomic.Pointer[error] // the result of the last CheckFiles; nil: all is well
 	retention  retentionClock
 	volumeLost atomic.Pointer[time.Time] // when an append last found its volume deleted
 
-	// closed volumes that could not be sealed since the start; owned by the sweep that is running
+	// closed volumes that could not be sealed since the start; owned by the running sweep
 	unsealable map[string]bool
 
 	mu sync.Mutex
-	// guarded by mu; one entry per live stream that was used
+	// one for each live stream that was used; guarded by mu
 	streams map[store.StreamID]*streamState
 }
 
@@ -135,37 +136,37 @@ type Store struct {
 // is held.
 type streamState struct {
 	id store.StreamID
-	// One slot: held from the first byte of a record until its row is acknowledged or committed, so
-	// that bytes, rows and sequences of a stream have one order.
+	// One slot, held from the first byte of a record until its row is acknowledged or committed, so
+	// that bytes, rows and sequences of a stream are in one order.
 	appending chan struct{}
-	// of the last row, which is on disk; "" when that is not known; guarded by appending
+	// the volume of the last row, which is on disk; "" when unknown; guarded by appending
 	volume   string
-	number   store.Number  // the greatest that has a row; guarded by appending
-	given    int64         // the greatest that a record got, stored or not; guarded by appending
-	changing chan struct{} // one slot: held while the stream's row is changed
+	number   store.Number  // the greatest number that has a row; guarded by appending
+	given    int64         // the greatest sequence of a record, stored or not; guarded by appending
+	changing chan struct{} // one slot, held while the stream's row is changed
 	stream   atomic.Pointer[store.Stream]
 	deleted  atomic.Bool
 
 	mu    sync.Mutex
 	clock store.Number // the greatest number given out or seen; guarded by mu
-	// The greatest of a fragment that is stored, which this process knows without asking the index:
-	// it holds the directory's lock, so every commit is its own. Guarded by mu.
+	// The greatest sequence of a stored fragment. The index need not be asked for it: this process
+	// holds the directory's lock, so every commit is its own. Guarded by mu.
 	sequence int64
-	sealed   store.Number // no sealed volume has a greater one; guarded by mu
-	// No stored fragment has a greater producer timestamp; guarded by mu.
+	sealed   store.Number // no sealed volume has a greater number; guarded by mu
+	// No stored fragment has a greater producer timestamp. Guarded by mu.
 	producer int64
-	// Closed when sequence rises or the stream is deleted; nil: nobody waits; guarded by mu.
+	// Closed when sequence rises or the stream is deleted; nil: nobody waits. Guarded by mu.
 	changed chan struct{}
-	ring    recent.Ring             // fragments kept in memory only; guarded by mu
+	ring    recent.Ring             // fragments that are only in memory; guarded by mu
 	setIDs  map[[32]byte]int64      // guarded by mu
 	sets    map[int64][]media.Track // guarded by mu, the slices never change
 }
 
-// setsCached bounds the track sets remembered per stream; a camera has one or two.
+// setsCached limits the track sets that are remembered of a stream. A camera has one or two.
 const setsCached = 64
 
-// New opens a store over an index and volumes that nobody else uses, and recovers what a crash
-// left. The store owns both and closes them, also when New fails.
+// New opens a store over an index and volumes that nobody else uses, and recovers from a crash. The
+// store owns both and closes them, also when New fails.
 func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -187,7 +188,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	setDefault(&o.SweepInterval, time.Minute)
 	setDefault(&o.WarmAfter, time.Hour)
 	if o.WhenFull == DeleteOldest && o.MinFree <= 0 {
-		o.MinFree = leastOpen // there must be something to come below
+		o.MinFree = leastOpen // there must be a limit to fall below
 	}
 	s := &Store{
 		o: o, idx: o.Index, volumes: o.Volumes, log: o.Logger, metrics: o.Metrics,
@@ -222,9 +223,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// newer tells that q asks for producer timestamps greater than those of every stored fragment, as a
-// producer does for each that it sends, to find resends. The index would look at each row of the
-// stream's last volume to say so.
+// newer reports whether q asks for producer timestamps greater than those of every stored fragment.
+// A producer's connection asks so for each fragment, to find resends. The index would have to look
+// at each row of the stream's last volume.
 func (st *streamState) newer(q *store.Query) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -239,12 +240,12 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-// Close waits for what is being committed, closes the index and the volumes, and lets go of the
-// directory. Fragments kept in memory only are lost. No other method may be called after it; Run
-// has returned before.
+// Close waits for running commits, closes the index and the volumes, and releases the directory.
+// Fragments that are only in memory are lost. Call it after Run has returned, and no method after
+// it.
 func (s *Store) Close() error {
 	err := errors.Join(s.rows.close(), s.idx.Close(), s.volumes.Close())
-	if s.lock != nil { // last: whoever gets it next finds everything written
+	if s.lock != nil { // last: the next process finds everything written
 		err = errors.Join(err, s.lock.Close())
 	}
 	if err != nil {
@@ -253,8 +254,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Settle writes the rows that wait into the index, so that whoever reads the index alone finds all
-// that was acknowledged.
+// Settle writes the waiting rows into the index, so that somebody who reads only the index finds
+// all that was acknowledged.
 func (s *Store) Settle() error {
 	if err := s.rows.flush(); err != nil {
 		return fmt.Errorf("settle: %w", err)
@@ -263,8 +264,8 @@ func (s *Store) Settle() error {
 }
 
 // Run does the background work until ctx ends: a sweep at every interval, and soon after a stream
-// was deleted or its retention made shorter; an eye on the files, the clock and the free space; the
-// scrub; moves between the tiers. What fails is logged and tried again.
+// was deleted or its retention shortened; checks of the files, the clock and the free space; the
+// scrub; moves between the tiers. Failures are logged and tried again.
 func (s *Store) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -302,8 +303,8 @@ func retentionEdge(st *store.Stream, now int64) int64 {
 	return st.RetentionEdge(time.UnixMilli(now))
 }
 
-// state returns what the engine remembers of a stream, reading it when it is used for the first
-// time.
+// state returns what the engine remembers of a stream, and reads it when the stream is used for the
+// first time.
 func (s *Store) state(ctx context.Context, id store.StreamID) (*streamState, error) {
 	st := s.known(id)
 	if st == nil {
@@ -357,8 +358,8 @@ func (s *Store) load(ctx context.Context, id store.StreamID) (*streamState, erro
 	return st, nil
 }
 
-// forget makes what is remembered of a stream say that it is deleted. The index says so already, so
-// whoever loads the stream later does not find it, and whoever is loading it is waited for.
+// forget marks what is remembered of a stream as deleted. The index has deleted it already, so
+// nobody who loads the stream later finds it, and forget waits for anybody who is loading it.
 func (s *Store) forget(id store.StreamID) *streamState {
 	s.loading <- struct{}{}
 	st := s.known(id)
@@ -370,7 +371,7 @@ func (s *Store) forget(id store.StreamID) *streamState {
 	return st
 }
 
-// acquire takes a one-slot lock, or gives up with ctx.
+// acquire takes a one-slot lock, or gives up when ctx ends.
 func acquire(ctx context.Context, slot chan struct{}) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -391,7 +392,7 @@ const alphanumerics = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 // randomText returns n random characters of alphabet, each equally likely.
 func randomText(alphabet string, n int) string {
 	out := make([]byte, 0, n)
-	limit := byte(256 / len(alphabet) * len(alphabet) % 256) // 0: every byte value is used
+	limit := byte(256 / len(alphabet) * len(alphabet) % 256) // 0: every byte value is usable
 	var buf [64]byte
 	for {
 		rand.Read(buf[:]) // never fails

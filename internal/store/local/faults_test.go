@@ -11,9 +11,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// testFaults makes each method of the seams fail under each operation that calls it, once without
-// and once with its effect. The operation says so; all invariants hold after it; tried again it
-// succeeds, or finds that it was done.
+// testFaults makes each method of the seams fail under each operation that calls it: once without
+// its effect and once with it. The operation reports the error and all invariants hold. Tried again
+// it succeeds, or finds that it was done.
 func testFaults(h *harness) {
 	session := func(id string) func(store.Stream) error {
 		return func(st store.Stream) error {
@@ -26,7 +26,7 @@ func testFaults(h *harness) {
 		method  string
 		prepare func(store.Stream)
 		run     func(store.Stream) error
-		done    error // what a second try finds when the first was applied
+		done    error // what a second try finds if the first one was applied
 	}{
 		{method: "CreateStream", done: store.ErrExists, run: func(st store.Stream) error {
 			_, err := h.store.CreateStream(h.ctx, store.Stream{Name: st.Name + "-2"})
@@ -52,7 +52,7 @@ func testFaults(h *harness) {
 			return err
 		}},
 		{method: "Commit", run: func(st store.Stream) error { return h.commitOne(st.ID) }},
-		// the first of a volume
+		// the first fragment of a volume
 		{method: "Commit", prepare: func(st store.Stream) { h.must(h.volumes.Roll(h.ctx, st.ID)) },
 			run: func(st store.Stream) error {
 				_, err := storetest.Append(h.ctx, h.store, st.ID,
@@ -156,8 +156,8 @@ func testFaults(h *harness) {
 	}
 }
 
-// commitOne appends a fragment that is not acknowledged before its row is in the index: one that
-// replaces another, which is not there.
+// commitOne appends a fragment that is not acknowledged before its row is in the index, because it
+// replaces another fragment, which does not exist.
 func (h *harness) commitOne(id store.StreamID) error {
 	rec := h.record()
 	var err error
@@ -168,15 +168,15 @@ func (h *harness) commitOne(id store.StreamID) error {
 	return err
 }
 
-// testRecoveryFaults lets recovery itself fail: the next start takes it up.
+// testRecoveryFaults makes recovery fail: the next start completes it.
 func testRecoveryFaults(h *harness) {
 	st := h.create("cam", 24)
 	var acked []store.FragmentInfo
 	for _, method := range []string{"Recover", "TrackSetID", "Commit", "CloseVolumes",
 		"AddVolume"} {
 		for _, how := range []localtest.Fault{localtest.NotApplied, localtest.Applied} {
-			// A fragment whose bytes are durable and whose row is not: in a volume that is known,
-			// or for AddVolume in a new one.
+			// A fragment whose bytes are durable but whose row is not: in a volume that is known
+			// or, for AddVolume, in a new one.
 			if method == "AddVolume" {
 				h.must(h.volumes.Roll(h.ctx, st.ID))
 			} else {
@@ -211,7 +211,7 @@ func testRecoveryFaults(h *harness) {
 	}
 }
 
-// testRandomWalk does random things, some of which fail, and restarts and crashes in between. What
+// testRandomWalk takes random steps, some of which fail, with restarts and crashes in between. What
 // was acknowledged stays.
 func testRandomWalk(h *harness) {
 	r := rand.New(rand.NewPCG(7, 7))
@@ -240,7 +240,7 @@ func testRandomWalk(h *harness) {
 				if _, err = h.store.Replace(h.ctx, st.ID, old, rec); err == nil {
 					kept[rec.Number] = true
 				}
-				delete(kept, old) // after a fault it may be there or not
+				delete(kept, old) // after a fault it may or may not be there
 				break
 			}
 		default:

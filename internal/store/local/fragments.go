@@ -15,8 +15,7 @@ import (
 	"weir/internal/store/record"
 )
 
-// NextNumber gives out a fragment number, greater than every number that the stream gave out since
-// the store was opened and than every number that it ever stored. ErrNotFound.
+// NextNumber implements store.Fragments.
 func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -29,15 +28,10 @@ func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number
 	return st.clock, nil
 }
 
-// Append stores a fragment. When it returns without an error the fragment would survive a power
-// cut, and every later List sees it; when the stream's retention is 0 it is kept in memory only,
-// for a while. The record's number must be one that NextNumber gave; one that is stored already is
-// ErrExists. ErrFull when there is no room, ErrNotFound when the stream is deleted. After any other
-// error, also that of ctx, the fragment may be stored or not.
+// Append implements store.Fragments.
 //
 // Appends to one stream are stored one after the other, those to different streams side by side.
-// ctx is honoured while waiting for the stream, not once its bytes are being written. Nothing of
-// rec is kept.
+// ctx counts while waiting for the stream, but not once the record is being written.
 func (s *Store) Append(
 	ctx context.Context, id store.StreamID, rec *store.Record,
 ) (store.FragmentInfo, error) {
@@ -48,9 +42,8 @@ func (s *Store) Append(
 	return info, nil
 }
 
-// Replace is Append, and the fragment old (a partial one that came again whole) goes in the same
-// commit: List never sees both or neither. An old one that is not there, or not any more, is no
-// error.
+// Replace implements store.Fragments. The old fragment is usually a partial one that has now come
+// whole.
 func (s *Store) Replace(
 	ctx context.Context, id store.StreamID, old store.Number, rec *store.Record,
 ) (store.FragmentInfo, error) {
@@ -122,7 +115,7 @@ func (s *Store) append(
 		s.noteLost(stream, err)
 		return info, err
 	}
-	// From here on ctx counts no more: the bytes are there, and the caller learns what became of
+	// From here on ctx no longer counts: the bytes are there, and the caller learns what became of
 	// them.
 	info, err = s.addRow(st, info, replaces)
 	release(st.appending)
@@ -142,7 +135,7 @@ func (s *Store) append(
 	return info, nil
 }
 
-// notRaced returns store.ErrRaced when a fragment at the record's place was committed that the
+// notRaced returns store.ErrRaced when a fragment was committed at the record's place that the
 // caller has not seen. The caller holds st.appending.
 func (s *Store) notRaced(ctx context.Context, st *streamState, rec *store.Record) error {
 	a := rec.Arrival
@@ -158,8 +151,8 @@ func (s *Store) notRaced(ctx context.Context, st *streamState, rec *store.Record
 	return err
 }
 
-// addRow gives the record of a fragment, which is durable, the stream's next sequence and a row.
-// The caller holds st.appending.
+// addRow gives a record, which is durable, the stream's next sequence and a row. The caller holds
+// st.appending.
 func (s *Store) addRow(
 	st *streamState, info store.FragmentInfo, replaces store.Number,
 ) (store.FragmentInfo, error) {
@@ -167,18 +160,18 @@ func (s *Store) addRow(
 	row := &index.NewFragment{Stream: st.id, Info: info, Replaces: replaces,
 		Durable: info.Location.Volume != st.volume}
 	var err error
-	// A number that is not the greatest may be there already.
+	// A number that is not the greatest may exist already.
 	if row.Durable || replaces != 0 || info.Number <= st.number || !s.rows.acknowledge(row) {
 		err = s.rows.commit(row)
 	}
 	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound) {
-		return info, err // without a row: the sequence is free
+		return info, err // it got no row: the sequence is free
 	}
 	st.given = info.Sequence
 	st.volume, st.number = info.Location.Volume, max(st.number, info.Number)
 	if err != nil {
-		// The record may have no row. Recovery must not find it first and give it the sequence of
-		// the next one, so that one is committed durably, with a mark beyond both.
+		// The record may have no row. Recovery must not find it before the next record and give it
+		// that one's sequence. So the next record is committed durably, with a mark beyond both.
 		st.volume = ""
 		return info, err
 	}
@@ -188,15 +181,14 @@ func (s *Store) addRow(
 	return info, nil
 }
 
-// nextSequence returns the sequence that the stream's next fragment gets. The caller holds
-// st.appending.
+// nextSequence returns the sequence for the stream's next fragment. The caller holds st.appending.
 func (st *streamState) nextSequence() int64 {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return max(st.sequence, st.given) + 1
 }
 
-// appendMemory keeps a fragment in memory only. The caller holds st.appending.
+// appendMemory keeps a fragment only in memory. The caller holds st.appending.
 func (s *Store) appendMemory(
 	st *streamState, rec *store.Record, head []byte, info store.FragmentInfo, replaces store.Number,
 ) (store.FragmentInfo, error) {
@@ -255,14 +247,13 @@ func (s *Store) trackSetID(
 	return id, nil
 }
 
-// Usage returns the bytes that a stream takes on the disk, without what waits in memory or is to be
-// deleted. ErrNotFound.
+// Usage returns the bytes that a stream takes on the disk, without rows that wait in memory and
+// bytes that are about to be deleted. ErrNotFound.
 func (s *Store) Usage(ctx context.Context, id store.StreamID) (int64, error) {
 	return s.idx.Usage(ctx, id)
 }
 
-// TrackSet returns the tracks of a set (FragmentInfo.TrackSet); the caller must not change them.
-// ErrNotFound.
+// TrackSet implements store.Fragments.
 func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -290,8 +281,7 @@ func (s *Store) TrackSet(ctx context.Context, id store.StreamID, set int64) ([]m
 	return tracks, nil
 }
 
-// List returns the fragments that q selects, without those past retention. It sees every fragment
-// whose Append has returned. ErrNotFound when there is no such stream; no fragment is not an error.
+// List implements store.Fragments.
 func (s *Store) List(
 	ctx context.Context, id store.StreamID, q store.Query,
 ) ([]store.FragmentInfo, error) {
@@ -321,12 +311,11 @@ func (s *Store) List(
 	return memory, nil
 }
 
-// fragmentsAhead is how many fragments behind one that is asked for are kept in memory, where they
-// are found with it.
+// fragmentsAhead is how many fragments after the one that is asked for are remembered, because the
+// same table has them.
 const fragmentsAhead = 32
 
-// Fragment returns one fragment; the caller must not change its spans. ErrNotFound when there is
-// none, or when it is past retention.
+// Fragment implements store.Fragments.
 func (s *Store) Fragment(
 	ctx context.Context, id store.StreamID, n store.Number,
 ) (store.FragmentInfo, error) {
@@ -343,7 +332,7 @@ func (s *Store) Fragment(
 	}
 	f, changes, ok := s.recent.Get(id, n)
 	if !ok {
-		var next []store.FragmentInfo // who plays a recording asks for them next
+		var next []store.FragmentInfo // a player of a recording asks for them next
 		if f, next, err = s.reader.FragmentAndNext(ctx, id, n, fragmentsAhead); err != nil {
 			return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, err)
 		}

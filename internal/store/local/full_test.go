@@ -15,13 +15,13 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// filler is another program that takes every byte of a disk.
+// filler is another program, which takes every byte of a disk.
 type filler struct {
 	t    *testing.T
 	path string
 }
 
-// fill takes what is free. It returns how much that was.
+// fill takes what is free, and returns how much that was.
 func (f *filler) fill() (taken int64) {
 	f.t.Helper()
 	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -48,7 +48,7 @@ func (f *filler) leave() {
 	}
 }
 
-// onMount opens a store in a directory as the server does.
+// onMount opens a store in a directory like the server.
 func onMount(t *testing.T, dir string, o local.Options) *local.Store {
 	t.Helper()
 	e := embedded{dir: dir}
@@ -71,7 +71,7 @@ func checkSpace(t *testing.T, s *local.Store) {
 	}
 }
 
-// filled is a store with fragments on a disk that another program fills.
+// filled is a store with fragments on a disk that another program fills up.
 type filled struct {
 	*testing.T
 	clock  *storetest.Clock
@@ -159,9 +159,9 @@ func (d *filled) refuses() {
 	}
 }
 
-// Another program takes the last byte, again after each step. The store starts and reads all the
-// same, refuses what is new, lets every stream be deleted and its retention be shortened, and goes
-// on when there is space.
+// After every step another program takes the last free byte. The store still starts and reads. It
+// refuses what is new, lets every stream be deleted and its retention be shortened, and goes on
+// when there is space.
 func TestDiskFilledByAnother(t *testing.T) {
 	mount, own := small(t, 32<<20)
 	if !own {
@@ -183,7 +183,7 @@ func TestDiskFilledByAnother(t *testing.T) {
 		d.full(true)
 		d.whole()
 		d.refuses()
-		// A key can be disabled all the same.
+		// A key can still be disabled.
 		key, err = d.store.PutDocument(t.Context(), "key", "stolen", []byte("disabled"), key)
 		if err != nil {
 			t.Fatal(err)

@@ -11,12 +11,12 @@ import (
 
 const (
 	checkInterval = time.Second // how often Run looks whether the files are still there
-	unreadyAfter  = time.Minute // how long Ready tells of a volume that an append found deleted
+	unreadyAfter  = time.Minute // for how long Ready reports a volume that an append found deleted
 )
 
-// CheckFiles asks Options.Check. While it fails nothing is appended, changed or swept, and Ready
-// says why; when the files are back everything goes on. Run calls it every second. Each change of
-// the answer is a line in the log. Not for concurrent use.
+// CheckFiles asks Options.Check. While that fails, nothing is appended, changed or swept, and Ready
+// says why; when the files are back, everything goes on. Run calls it every second. It logs each
+// change of the answer. Not for concurrent use.
 func (s *Store) CheckFiles() error {
 	err := s.o.Check()
 	was := s.lost.Load()
@@ -34,8 +34,8 @@ func (s *Store) CheckFiles() error {
 	return err
 }
 
-// Ready is ErrLost when fragments cannot be kept safe: the last look at the files found others than
-// those that were opened, or an append of the last minute found its volume deleted.
+// Ready returns ErrLost when fragments cannot be stored safely: the last check found other files
+// than those that were opened, or an append of the last minute found its volume deleted.
 func (s *Store) Ready(context.Context) error {
 	if err := s.lastCheck(); err != nil {
 		return err
@@ -47,7 +47,7 @@ func (s *Store) Ready(context.Context) error {
 	return nil
 }
 
-// lastCheck is what the last CheckFiles found.
+// lastCheck is the result of the last CheckFiles.
 func (s *Store) lastCheck() error {
 	if err := s.lost.Load(); err != nil {
 		return *err
@@ -55,8 +55,8 @@ func (s *Store) lastCheck() error {
 	return nil
 }
 
-// Intact is ErrLost when the files are not those that were opened, now or when CheckFiles last
-// looked: for what is done seldom, and would be done to what is another's.
+// Intact returns ErrLost when the files are not those that were opened, now or at the last
+// CheckFiles. It is for rare actions that must not touch somebody else's files.
 func (s *Store) Intact() error {
 	if err := s.lastCheck(); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *Store) Intact() error {
 	return s.o.Check()
 }
 
-// noteLost remembers and says that an append found its volume deleted.
+// noteLost remembers and logs that an append found its volume deleted.
 func (s *Store) noteLost(stream *store.Stream, err error) {
 	if !errors.Is(err, store.ErrLost) {
 		return

@@ -16,8 +16,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// TestInside holds the engine's rows and bytes together while it does what the contract does not
-// see, and lets its seams fail.
+// TestInside does what the contract does not see, and makes the seams fail, while it checks that
+// the engine's rows and bytes agree.
 func TestInside(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -136,10 +136,10 @@ func (h *harness) abandon() {
 	h.Cleanup(func() { _ = old.Close() })
 }
 
-// check holds index and bytes together.
+// check checks that index and bytes agree.
 func (h *harness) check() local.Report {
 	h.Helper()
-	// which is of a random walk
+	// a fault of a random walk
 	if err := h.store.Settle(); !errors.Is(err, localtest.ErrInjected) {
 		h.must(err)
 	}
@@ -161,7 +161,7 @@ func (h *harness) create(name string, retentionHours int) store.Stream {
 	return s
 }
 
-// record makes another fragment that starts now, and moves the clock by two seconds.
+// record makes another fragment that starts now, and moves the clock on by two seconds.
 func (h *harness) record() *store.Record {
 	h.seed++
 	r := storetest.Record(h.clock, h.seed, 3000)
@@ -183,7 +183,7 @@ func (h *harness) list(id store.StreamID, q store.Query) []store.FragmentInfo {
 	return l
 }
 
-// wantNumbers holds the fragments of a list to those wanted, by number and in order.
+// wantNumbers wants a list to have these fragments, by number and in order.
 func (h *harness) wantNumbers(got []store.FragmentInfo, want ...store.FragmentInfo) {
 	h.Helper()
 	if !slices.Equal(numbers(got), numbers(want)) {

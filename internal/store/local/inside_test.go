@@ -11,7 +11,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// testVolumesPastRetention: volumes go whole, and only those that hold nothing that can be seen.
+// testVolumesPastRetention wants volumes to go as a whole, and only those of which nothing is
+// visible.
 func testVolumesPastRetention(h *harness) {
 	st, long := h.create("cam", 2), h.create("long", 100)
 	var all []store.FragmentInfo
@@ -45,7 +46,7 @@ func testVolumesPastRetention(h *harness) {
 	}
 }
 
-// testRing: without retention nothing is on disk, and what is in memory has two bounds.
+// testRing wants streams without retention to have nothing on disk, and two limits in memory.
 func testRing(h *harness) {
 	st := h.create("cam", 0)
 	h.append(st.ID)
@@ -74,7 +75,7 @@ func testRing(h *harness) {
 	h.wantNumbers(h.list(st.ID, store.Query{}))
 }
 
-// testDeletedVolumes: a deleted stream leaves no bytes.
+// testDeletedVolumes wants a deleted stream to leave no bytes.
 func testDeletedVolumes(h *harness) {
 	st := h.create("cam", 24)
 	h.append(st.ID)
@@ -87,7 +88,7 @@ func testDeletedVolumes(h *harness) {
 	}
 }
 
-// testSweepsBesideProducers sweeps again and again while many append.
+// testSweepsBesideProducers sweeps again and again while many producers append.
 func testSweepsBesideProducers(h *harness) {
 	const streams, producers, each = 3, 2, 15
 	var wg, sweeper sync.WaitGroup

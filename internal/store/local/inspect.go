@@ -10,7 +10,7 @@ import (
 // Records selects records of a volume; the zero value selects all.
 type Records = volume.Records
 
-// IsVolume reports whether these, the first bytes of a file, begin a volume.
+// IsVolume reports whether a file with these first bytes is a volume.
 func IsVolume(begin []byte) bool { return volume.Is(begin) }
 
 // Inspect prints a volume as text (volume.Inspect).

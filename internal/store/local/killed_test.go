@@ -16,7 +16,7 @@ import (
 )
 
 // TestKilled starts this test's binary as a server that appends, kills it with SIGKILL at a random
-// moment, and looks for what it had acknowledged; again and again in the same directory.
+// moment, and looks for what it had acknowledged. It repeats that in the same directory.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv("WEIR_TEST_APPEND_TO"); dir != "" {
 		appendForever(t, dir)
@@ -43,7 +43,7 @@ func TestKilled(t *testing.T) {
 			}
 			acked[store.Number(number)] = sequence
 			if n == 30+round*17 {
-				// what it still writes is read to the end
+				// read to the end what it has written
 				if err := cmd.Process.Kill(); err != nil {
 					t.Fatal(err)
 				}

@@ -9,8 +9,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// A volume or a stream's directory that was moved to another disk and linked is there, for the
-// check and for the server, also for one without an index; and it is deleted with its bytes.
+// A volume, or a stream's directory, that was moved to another disk and linked is found by the
+// check and by the server, also without an index; and it is deleted with its bytes.
 func TestLinkedVolumes(t *testing.T) {
 	for name, linked := range map[string]func(path string) string{
 		"volume": func(path string) string { return path }, "directory of the stream": filepath.Dir,
@@ -60,7 +60,7 @@ func TestLinkedVolumes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			closeStore(t, s) // waits for what is deleted in the background
+			closeStore(t, s) // waits for deletions in the background
 			left, err := filepath.Glob(elsewhere + "/*")
 			if err != nil || len(left) > 0 {
 				t.Errorf("the bytes are there: %v, %v", left, err)

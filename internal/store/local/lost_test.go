@@ -13,8 +13,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// openLocked opens a store as a server does: with the directory's lock, which looks after the
-// files.
+// openLocked opens a store like a server: with the directory's lock, which watches the files.
 func openLocked(t *testing.T, dir string, clock *storetest.Clock) (*local.Store, *volume.Lock) {
 	t.Helper()
 	must := func(err error) {
@@ -36,8 +35,8 @@ func openLocked(t *testing.T, dir string, clock *storetest.Clock) (*local.Store,
 	return s, lock
 }
 
-// Nothing is acknowledged into files that no name leads to. What can be written anew is, what
-// cannot waits until the directory is back.
+// Nothing is acknowledged into files that no name leads to. What can be made again is; the rest
+// waits until the directory is back.
 func TestFilesTakenAway(t *testing.T) {
 	rename := func(t *testing.T, from, to string) {
 		t.Helper()
@@ -133,7 +132,7 @@ func TestFilesTakenAway(t *testing.T) {
 			if err := lock.Close(); err != nil {
 				t.Fatal(err)
 			}
-			// Acknowledged is what the next start has.
+			// The next start has what was acknowledged.
 			s = openStore(t, dir, clock)
 			defer closeStore(t, s)
 			if _, err := storetest.ReadPayload(t.Context(), s, cam, f); err != nil {

@@ -16,12 +16,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// Open opens a fragment that List or Fragment gave: one read of its header and metadata, whose
-// checksum is verified, or none when they are kept in memory. The payload is read and verified by
-// the first Payload of a fragment, and again only when what is kept of it in memory
-// (Options.FragmentBytes) had to go. ErrGone when it is past retention or deleted by now,
-// ErrCorrupt when what is stored is damaged. What is open can be read to its end whatever happens
-// to the fragment.
+// Open implements store.Fragments. One read gets header and metadata, whose checksum is verified;
+// none, if they are in memory. The first Payload of a fragment reads and verifies the payload. That
+// happens again only if the fragment had to leave memory (Options.FragmentBytes).
 func (s *Store) Open(
 	ctx context.Context, id store.StreamID, f store.FragmentInfo,
 ) (store.Media, error) {
@@ -80,7 +77,8 @@ func (s *Store) open(
 	return m, nil
 }
 
-// verification returns what verifies the payload of a fragment and remembers that it is whole.
+// verification returns a function that verifies the payload of a fragment and remembers that it is
+// intact.
 func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*storedMedia) error {
 	return func(m *storedMedia) error {
 		err := m.verify(f.PayloadCRC)
@@ -125,7 +123,7 @@ func openRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys
 		length: loc.Length}, nil
 }
 
-// storedMedia is a Media over a record in a volume.
+// storedMedia is a Media of a record in a volume.
 type storedMedia struct {
 	fragment *media.Fragment
 	body     volume.Body
@@ -135,14 +133,14 @@ type storedMedia struct {
 	cipher *encryption.Payload // decrypts the payload; nil when it is plain
 	opened []*encryption.Range // what is decrypted
 
-	unverified func(*storedMedia) error // verifies the payload; nil when that was done
+	unverified func(*storedMedia) error // verifies the payload; nil when that is done
 }
 
-// verifyBuffers are what payloads are read into to be verified.
+// verifyBuffers are buffers for verifying payloads.
 var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
-// verify holds the payload of a record to its checksum. What is read here is in
-// the page cache when it is sent.
+// verify verifies the checksum of a record's payload. What it reads is then in the page cache when
+// it is sent.
 func (m *storedMedia) verify(want uint32) error {
 	buf := verifyBuffers.Get().(*[]byte)
 	defer verifyBuffers.Put(buf)

@@ -14,15 +14,15 @@ type Metrics struct {
 	// fragments, by result: stored, memory, full, not_found, failed
 	Appends     *prometheus.CounterVec
 	AppendBytes prometheus.Counter // payload bytes of the fragments stored
-	// from Append's call to its return, of the fragments stored
+	// seconds that Append takes, for fragments that were stored
 	AppendSeconds    prometheus.Histogram
-	SyncSeconds      prometheus.Histogram // of one fdatasync of a volume; observed by the volumes
+	SyncSeconds      prometheus.Histogram // seconds of one fdatasync of a volume
 	CommitRows       prometheus.Histogram // rows in one transaction of the group commit
-	RecoveredRecords prometheus.Counter   // records found at start-up that the index did not know
-	TruncatedBytes   prometheus.Counter   // bytes of torn tails cut at start-up
+	RecoveredRecords prometheus.Counter   // records found at start-up without a row
+	TruncatedBytes   prometheus.Counter   // bytes of torn tails that were cut at start-up
 	SweptVolumes     prometheus.Counter   // volumes deleted because they were past retention
 	SealedVolumes    prometheus.Counter   // volumes that got their footer
-	DamagedTables    prometheus.Counter   // reads of a footer that found it damaged
+	DamagedTables    prometheus.Counter   // reads of a footer that found damage
 	FreeBytes        prometheus.Gauge     // of the file system, for this user
 	TotalBytes       prometheus.Gauge     // of the file system
 	Stopped          prometheus.Gauge     // 1 while fragments are refused for want of space
@@ -32,11 +32,11 @@ type Metrics struct {
 	Lost             prometheus.Gauge     // 1 while the files are not those that were opened
 	// seconds by which retention's clock is behind the wall clock
 	RetentionBehind prometheus.Gauge
-	// sealed volumes whose records lie in the object store
+	// sealed volumes whose records are in the object store
 	AwayVolumes prometheus.Gauge
 	Moves       *prometheus.CounterVec // volumes moved to the object store and back: out, in
 	FailedMoves prometheus.Counter     // passes of moves that ended with an error
-	// fragments that could not be opened because what is stored of them is damaged
+	// fragments that could not be opened because of damage
 	CorruptReads prometheus.Counter
 }
 

@@ -11,8 +11,8 @@ import (
 	"weir/internal/store/local"
 )
 
-// A data directory of the first schema, whose rows told less of a fragment, is taken up: rows are
-// made again from the volumes.
+// A data directory with the first schema, whose rows had less about a fragment, is upgraded: its
+// rows are made again from the volumes.
 func TestSpansOfTheFirstSchemaAreMadeAgain(t *testing.T) {
 	e := &embedded{dir: t.TempDir()}
 	reopen := func() *local.Store {

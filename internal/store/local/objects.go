@@ -11,8 +11,8 @@ import (
 // Remote is where volumes can be moved to.
 type Remote = volume.Remote
 
-// NewRemote returns a place for volumes in an object store, each an object whose key is its name.
-// What is read goes through the cache, but for what is verified or brought back.
+// NewRemote returns a place for volumes in an object store. Each volume becomes an object with the
+// volume's name as its key. Reads go through the cache, except to verify a volume or bring it back.
 func NewRemote(bucket *objects.Bucket, cache *objects.Cache) Remote {
 	return &remote{bucket, cache}
 }

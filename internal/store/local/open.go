@@ -14,7 +14,7 @@ import (
 	"weir/internal/store/local/volume"
 )
 
-// IndexFile and VolumesDirectory are what a data directory with a store has beside its lock.
+// IndexFile and VolumesDirectory are what the data directory of a store has besides its lock.
 const (
 	IndexFile        = "index.db"
 	VolumesDirectory = "volumes"
@@ -38,14 +38,14 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// CheckSchema refuses a directory whose index a newer version wrote, as Open would. It changes
-// nothing, and a server may be running over the directory.
+// CheckSchema refuses a directory whose index a newer version has written, as Open would. It
+// changes nothing, and a server may be running.
 func CheckSchema(ctx context.Context, dir string) error {
 	return index.CheckSchema(ctx, filepath.Join(dir, IndexFile))
 }
 
-// Alone calls do while no server has a data directory, and none can start. store.ErrLocked when one
-// has it, fs.ErrNotExist when there is no data directory.
+// Alone calls do while no server has a data directory and none can start. store.ErrLocked when a
+// server has it, fs.ErrNotExist when there is no data directory.
 func Alone(dir string, do func() error) (err error) {
 	if err := CheckDirectory(dir); err != nil {
 		return err
@@ -58,20 +58,20 @@ func Alone(dir string, do func() error) (err error) {
 	return do()
 }
 
-// LockDirectory makes a directory this process's until Close, waiting so long for another's. It is
-// for processes that keep something else there than a store. store.ErrLocked.
+// LockDirectory reserves a directory for this process until Close, and waits for another process up
+// to a given time. It is for processes that keep something other than a store there.
+// store.ErrLocked.
 func LockDirectory(ctx context.Context, dir string, wait time.Duration) (io.Closer, error) {
 	return volume.LockDirWithin(ctx, dir, wait)
 }
 
-// Documents returns the documents of a kind in a directory. It changes nothing, and a server may be
-// running over the directory. fs.ErrNotExist when there is no index.
+// Documents returns the documents of a kind from a directory. It changes nothing, and a server may
+// be running. fs.ErrNotExist when there is no index.
 func Documents(ctx context.Context, dir, kind string) ([]store.Document, error) {
 	return readDocuments(ctx, filepath.Join(dir, IndexFile), kind, true)
 }
 
-// openLocked opens a store whose directory's lock is held; the store lets go of it when it is
-// closed.
+// openLocked opens a store whose directory is locked. Closing the store releases the lock.
 func openLocked(ctx context.Context, dir string, lock *volume.Lock, o Options) (*Store, error) {
 	if o.Locked != nil {
 		if err := o.Locked(); err != nil {
@@ -100,9 +100,9 @@ func openLocked(ctx context.Context, dir string, lock *volume.Lock, o Options) (
 	return s, nil
 }
 
-// openOver opens a store over the volumes of a directory and an index, which need not be the one
-// that lies there. there is called when both are. The store owns the index and closes it, also when
-// openOver fails.
+// openOver opens a store over the volumes of a directory and an index, which need not be the
+// directory's own. It calls there when both are open. The store owns the index and closes it, also
+// when openOver fails.
 func openOver(
 	ctx context.Context, dir string, rows *index.SQLite, there func() error, o Options,
 ) (*Store, error) {

@@ -10,8 +10,8 @@ import (
 	"weir/internal/store"
 )
 
-// What Open asks before it reads anything sees the directory locked and not yet touched, and its
-// error gives the directory back.
+// Options.Locked is called when the directory is locked and nothing has been read. Its error
+// releases the directory.
 func TestOpenAsksOnceTheLockIsHeld(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	no := errors.New("no")
@@ -36,7 +36,8 @@ func TestOpenAsksOnceTheLockIsHeld(t *testing.T) {
 	}
 }
 
-// Who waits for the directory gets it when the store over it is closed, with all that it wrote.
+// A process that waits for the directory gets it when the other process closes its store, with all
+// that that one wrote.
 func TestOpenWaitsForTheLock(t *testing.T) {
 	dir := t.TempDir()
 	s, err := Open(t.Context(), dir, Options{})

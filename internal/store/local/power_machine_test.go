@@ -21,8 +21,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// machine is a store whose bytes lie on a localtest.Disk and whose index is SQLite's, together with
-// what it promised.
+// machine is a store whose bytes are on a localtest.Disk and whose index is SQLite's, together with
+// what it has promised.
 type machine struct {
 	t        *testing.T
 	r        *rand.Rand
@@ -36,17 +36,17 @@ type machine struct {
 	volumes  local.Volumes
 
 	mu          sync.Mutex
-	safe        walMark                     // guarded by mu, as are the following
+	safe        walMark                     // guarded by mu, like the fields that follow
 	promised    map[place]promise           // fragments that were acknowledged
 	streams     map[store.StreamID]struct{} // that were created, and not asked to be deleted
 	gone        map[store.StreamID]struct{} // whose deletion was acknowledged
 	volumeNames map[string]struct{}         // that the index knows
 
-	encrypt bool // the records of every other seed
+	encrypt bool // records are encrypted for every other seed
 	keys    *encryption.Keys
 }
 
-// place names a fragment: numbers are those of one stream.
+// place names a fragment: a number belongs to one stream.
 type place struct {
 	stream store.StreamID
 	number store.Number
@@ -70,7 +70,7 @@ func newMachine(t *testing.T, seed uint64) *machine {
 	}
 }
 
-// open opens the store; its error is that of the disk.
+// open opens the store. Its error is the disk's.
 func (m *machine) open() error {
 	if m.fs == nil {
 		m.fs = m.disk
@@ -109,7 +109,7 @@ func (m *machine) mustOpen() {
 	}
 }
 
-// walMark is a place in SQLite's log. The salt is another when the log began again.
+// walMark is a place in SQLite's log. Its salt is new when the log began again.
 type walMark struct {
 	salt uint64
 	size int64
@@ -129,14 +129,14 @@ func (m *machine) wal() walMark {
 	return walMark{binary.BigEndian.Uint64(b[16:]), info.Size()}
 }
 
-// mark says that everything in the index's log is on disk.
+// mark notes that everything in the index's log is on disk.
 func (m *machine) mark() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.safe = m.wal()
 }
 
-// markedIndex marks what a commit makes durable: one that names a volume which is new.
+// markedIndex marks what a commit makes durable: one with a new volume.
 type markedIndex struct {
 	local.Index
 	m *machine
@@ -165,7 +165,7 @@ func (x *markedIndex) Commit(
 	return results, nil
 }
 
-// crash ends the process, with the machine when power is true, and starts again on what is left.
+// crash ends the process, with power also the machine, and starts again from what is left.
 func (m *machine) crash(power bool) {
 	m.t.Helper()
 	old := m.store
@@ -200,7 +200,7 @@ func (m *machine) crash(power bool) {
 	m.dir, m.fs = dir, nil
 }
 
-// promise notes an acknowledgement, unless the machine died before it was given.
+// promise notes an acknowledgement, unless the machine died before it.
 func (m *machine) promise(note func()) {
 	if m.disk.Dead() {
 		return
@@ -239,7 +239,7 @@ func (m *machine) append(
 	} else {
 		f, err = m.store.Append(m.t.Context(), id, rec)
 	}
-	if f.Number%5 == 0 { // so that a crash finds the index behind by few rows or many
+	if f.Number%5 == 0 { // so that the index is a few rows or many rows behind at a crash
 		_ = m.store.Settle() // meets the same disk, which may be dead
 	}
 	if err == nil {
@@ -271,7 +271,7 @@ func (m *machine) delete(id store.StreamID) error {
 	return err
 }
 
-// verify holds the store to what was promised, and rows and bytes together.
+// verify compares the store with what was promised, and rows with bytes.
 func (m *machine) verify() {
 	m.t.Helper()
 	if err := m.store.Settle(); err != nil {
@@ -319,7 +319,7 @@ func (m *machine) verify() {
 			m.t.Errorf("fragment %v was acknowledged and is not what it was: %v", n, err)
 		}
 	}
-	// What is listed is as good as acknowledged: a producer that sends it again is told that it is
+	// What is listed counts as acknowledged: a producer that sends it again is told that it is
 	// stored.
 	for n, f := range found {
 		if _, ok := m.promised[n]; ok {

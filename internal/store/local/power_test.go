@@ -19,7 +19,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// seeds gives the seeds of a test: few, or as many as WEIR_TEST_SEEDS says.
+// seeds returns the seeds of a test: few, or as many as WEIR_TEST_SEEDS says.
 func seeds(t *testing.T, few int) []uint64 {
 	t.Helper()
 	first, n := 1, few
@@ -43,9 +43,10 @@ func seeds(t *testing.T, few int) []uint64 {
 	return list
 }
 
-// Whatever a power cut or a kill takes at any moment, no acknowledged fragment is lost or altered
-// and no deleted stream comes back. Several producers append, one replaces, the clock goes on over
-// full hours, sweeps and deletions run beside them. WEIR_TEST_SEEDS runs more, WEIR_TEST_SEED one.
+// Whatever a power cut or a kill destroys at any moment, no acknowledged fragment is lost or
+// altered, and no deleted stream comes back. Several producers append, one of them replaces, and
+// the clock passes full hours, beside sweeps and deletions. WEIR_TEST_SEEDS runs more seeds,
+// WEIR_TEST_SEED just one.
 func TestPowerCuts(t *testing.T) {
 	for _, seed := range seeds(t, 6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -78,13 +79,13 @@ func TestPowerCuts(t *testing.T) {
 	}
 }
 
-// crashDuringOpen is a power cut while the store was opening.
+// crashDuringOpen cuts the power while the store is opening.
 func (m *machine) crashDuringOpen() {
 	m.disk = m.disk.PowerCut(m.r)
 	m.dir, m.fs = localtest.CopyDir(m.t, m.dir), nil
 }
 
-// live lets the store work until the disk dies.
+// live makes the store work until the disk dies.
 func (m *machine) live(seed uint64, round int) {
 	m.disk.DieAfter(1 + m.r.IntN(250))
 	var ids []store.StreamID
@@ -124,7 +125,7 @@ func (m *machine) live(seed uint64, round int) {
 			}
 		})
 	}
-	// The last round but one deletes a stream.
+	// The last but one round deletes a stream.
 	r := rand.New(rand.NewPCG(seed, uint64(round*10+9)))
 	for i := 0; !m.disk.Dead(); i++ {
 		m.clock.Add(time.Duration(r.IntN(20)) * time.Minute)
@@ -141,10 +142,9 @@ func (m *machine) live(seed uint64, round int) {
 	wg.Wait()
 }
 
-// Every call that the volumes make fails once: without effect, with its effect, and a write
-// halfway; the errors that disks and kernels give. Nothing acknowledged is lost, the operation
-// works when it is tried again without a restart, and after the power cut that follows everything
-// that was acknowledged is there.
+// Every call of the volumes fails once: without effect, with its effect, and a write halfway, with
+// the errors of disks and kernels. Nothing acknowledged is lost. Tried again, the operation works
+// without a restart. After a power cut everything acknowledged is there.
 func TestEveryCallFails(t *testing.T) {
 	base := newMachine(t, 1)
 	base.mustOpen()
@@ -162,7 +162,7 @@ func TestEveryCallFails(t *testing.T) {
 		for id := range base.streams {
 			m.streams[id] = struct{}{}
 		}
-		// everything in it was synced or is to be cut
+		// everything on it was synced or is to be cut
 		m.disk = disk.PowerCut(rand.New(rand.NewPCG(0, 0)))
 		calls := localtest.NewCalls(m.disk, at, how, fault)
 		m.fs = calls
@@ -211,14 +211,15 @@ func TestEveryCallFails(t *testing.T) {
 	t.Logf("%d calls", len(log))
 }
 
-// reads tells that a call changes nothing, so that it fails in one way only.
+// reads reports whether a call changes nothing, and so fails in one way only.
 func reads(call string) bool {
 	name, _, _ := strings.Cut(call, " ")
 	return slices.Contains([]string{"open", "readdir", "statfs", "pread", "fstat"}, name) &&
 		!strings.HasPrefix(call, "open rw")
 }
 
-// prepare leaves a volume with a record that has no row and a torn one, and something in the trash.
+// prepare leaves a volume with a record without a row and a torn record, and something in the
+// trash.
 func prepare(m *machine) {
 	id, err := m.create("cam")
 	if err != nil {
@@ -231,7 +232,7 @@ func prepare(m *machine) {
 	}
 }
 
-// work does everything that a store does with its disk. Each step may fail with the fault once and
+// work does everything that a store does with its disk. Each step may fail once with the fault, and
 // then works.
 func (m *machine) work(fault error) {
 	m.t.Helper()

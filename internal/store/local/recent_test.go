@@ -12,7 +12,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// fetch reads a fragment of a stream, whole.
+// fetch reads a whole fragment of a stream.
 func (h *harness) fetch(id store.StreamID, n store.Number) store.FragmentInfo {
 	h.Helper()
 	f, err := h.store.Fragment(h.ctx, id, n)
@@ -39,7 +39,7 @@ func (h *harness) retain(id store.StreamID, hours int) {
 	h.must(err)
 }
 
-// replace puts a new fragment in the place of an old one.
+// replace stores a new fragment in the place of an old one.
 func (h *harness) replace(id store.StreamID, old store.Number) error {
 	h.Helper()
 	rec := h.record()
@@ -50,8 +50,8 @@ func (h *harness) replace(id store.StreamID, old store.Number) error {
 	return err
 }
 
-// testRecent asks for fragments again that are kept in memory by then, after what takes fragments
-// away: what is gone in the index is gone, also when the one who took it was told that it failed.
+// testRecent asks again for fragments that are in memory by now, after something has removed
+// fragments. What is gone from the index is gone, even if the removal reported an error.
 func testRecent(h *harness) {
 	st := h.create("cam", 24)
 	testRecentReplaced(h, st.ID)
@@ -67,7 +67,7 @@ func testRecent(h *harness) {
 }
 
 func testRecentReplaced(h *harness, id store.StreamID) {
-	// What is kept is what is stored, sealed or not.
+	// What is remembered is what is stored, sealed or not.
 	a, b := h.append(id), h.append(id)
 	for range 2 {
 		for _, f := range []store.FragmentInfo{a, b} {
@@ -83,7 +83,7 @@ func testRecentReplaced(h *harness, id store.StreamID) {
 	h.gone(id, a.Number)
 	h.fetch(id, b.Number)
 
-	// With a fragment of a sealed volume those after it are found, but not what is gone.
+	// With a fragment of a sealed volume the next ones are remembered, but not those that are gone.
 	c, d, e := h.append(id), h.append(id), h.append(id)
 	h.sealAll()
 	h.must(h.replace(id, d.Number))
@@ -114,8 +114,8 @@ func testRecentReplaced(h *harness, id store.StreamID) {
 	}
 }
 
-// testRecentExpired: past retention a fragment is hidden at once, and does not come back with a
-// longer one, whether the sweep took it or not.
+// testRecentExpired wants a fragment past retention to be hidden at once, and not to come back with
+// a longer retention, whether a sweep has deleted it or not.
 func testRecentExpired(h *harness, id store.StreamID) {
 	for _, how := range []localtest.Fault{0, localtest.Applied} {
 		f := h.append(id)
@@ -139,7 +139,7 @@ func testRecentExpired(h *harness, id store.StreamID) {
 		h.retain(id, 24)
 		h.gone(id, f.Number)
 		_, err := h.store.Open(h.ctx, id, f)
-		if how == 0 { // else its bytes go with the next sweep
+		if how == 0 { // or its bytes go with the next sweep
 			h.wantErr(err, store.ErrGone)
 		} else if err == nil {
 			h.must(h.store.Sweep(h.ctx))

@@ -116,9 +116,9 @@ func (s *Store) recoverAll(ctx context.Context) error {
 // tailPage is how many rows verifyTail reads at a time.
 const tailPage = 16
 
-// verifyTail reads the last fragments of an open volume that have rows, backwards up to one that is
-// whole, and reports the others: they were acknowledged, and a disk that loses what it said it had
-// synced loses the newest. Their rows stay, as of any damaged fragment.
+// verifyTail reads the last fragments of an open volume that have rows, backwards to one that is
+// intact, and reports the damaged ones. They were acknowledged, and a disk that loses what it
+// claimed to have synced loses the newest. They keep their rows, like any damaged fragment.
 func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
 	stream, err := s.idx.StreamByID(ctx, b.Stream)
 	if errors.Is(err, store.ErrNotFound) {
@@ -141,7 +141,7 @@ func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
 			}
 			switch _, err := verifyRecord(ctx, s.volumes, s.o.Keys, *f,
 				func(int) error { return ctx.Err() }); {
-			case err == nil || errors.Is(err, store.ErrKey): // whole, so far as one can say
+			case err == nil || errors.Is(err, store.ErrKey): // intact, as far as anybody can tell
 				return nil
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -161,15 +161,15 @@ func (s *Store) progress(done, total int) {
 	}
 }
 
-// recoverUnknown makes the volumes of one stream known, in the order of their making. Those that
-// were sealed are taken together from their footers, the others are read.
+// recoverUnknown makes the volumes of one stream known, in the order in which they were made.
+// Sealed ones are added together from their footers, the others are read.
 func (s *Store) recoverUnknown(
 	ctx context.Context, id store.StreamID, names []string, done func(int),
 ) error {
 	if len(names) == 1 && strings.HasSuffix(names[0], "/") {
 		return s.recoverEmpty(ctx, id)
 	}
-	// Of a stream that the index does not know the last volume tells how it was at the end.
+	// If the index does not know the stream, its last volume says what it was like at the end.
 	described, err := s.describe(ctx, id, names)
 	if err != nil {
 		return err
@@ -212,8 +212,8 @@ func (s *Store) recoverUnknown(
 	return nil
 }
 
-// describe returns the stream that volumes without rows belong to, when the index does not know it:
-// as its last volume says that it is. nil when the index knows it, or no volume says anything.
+// describe returns the stream of volumes without rows as its last volume describes it, if the index
+// does not know the stream; nil if it does, or if no volume says anything.
 func (s *Store) describe(
 	ctx context.Context, id store.StreamID, names []string,
 ) (*store.Stream, error) {
@@ -233,10 +233,9 @@ func (s *Store) describe(
 	return nil, nil
 }
 
-// revive makes a stream known that the index lost. The index does not have it, not even as a
-// deleted one: it was lost or is an older copy. What its volumes say of it makes it known again;
-// deleting video because an index is missing would be the worst answer. false when its name is
-// taken by another.
+// revive makes a stream known that the index does not have, not even as a deleted one: the index
+// was lost or is an older copy. Its volumes describe it well enough, and deleting video because an
+// index is missing would be the worst answer. false when another stream has its name.
 func (s *Store) revive(ctx context.Context, described *store.Stream) (bool, error) {
 	err := s.idx.CreateStream(ctx, *described)
 	if errors.Is(err, store.ErrExists) {
@@ -254,7 +253,7 @@ func (s *Store) revive(ctx context.Context, described *store.Stream) (bool, erro
 	return true, nil
 }
 
-// recoverSealed reads the footer of a volume; nil when it has none that can be used. sets remembers
+// recoverSealed reads the footer of a volume; nil when it has none that is usable. sets remembers
 // the track sets of the stream's other volumes.
 func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name string,
 	described *store.Stream, sets map[[32]byte]int64) (*index.SealedVolume, error) {
@@ -294,8 +293,8 @@ func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name strin
 	return b, nil
 }
 
-// addSealed makes sealed volumes known. When they cannot be put in order with what is known already
-// they are read instead.
+// addSealed makes sealed volumes known. If they cannot be put in order with the known ones, they
+// are read instead.
 func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) error {
 	if len(sealed) == 0 {
 		return nil
@@ -332,7 +331,7 @@ func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) erro
 	return err
 }
 
-// recoverEmpty frees what is left of a stream that has no volumes and is not known.
+// recoverEmpty removes what is left of a stream that has no volumes and is not known.
 func (s *Store) recoverEmpty(ctx context.Context, id store.StreamID) error {
 	_, err := s.idx.StreamByID(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -344,9 +343,9 @@ func (s *Store) recoverEmpty(ctx context.Context, id store.StreamID) error {
 	return nil
 }
 
-// recoverVolume gives rows to the records after b.Indexed and adds the volume to those that are to
-// be closed. A b.Indexed of 0 is a volume without a row, or one whose row was written by a recovery
-// that did not end; described is its stream if the index does not know it.
+// recoverVolume adds rows for the records after b.Indexed, and adds the volume to those to be
+// closed. b.Indexed is 0 for a volume without a row, or with a row from a recovery that did not
+// finish. described is its stream if the index does not know it.
 func (s *Store) recoverVolume(
 	ctx context.Context, b index.VolumeInfo, described *store.Stream, closed []index.VolumeInfo,
 ) ([]index.VolumeInfo, error) {
@@ -365,7 +364,7 @@ func (s *Store) recoverVolume(
 		return r.found(loc, head)
 	})
 	if errors.Is(err, store.ErrCorrupt) {
-		// It does not even begin as a volume: a file cut short at its creation, or not ours.
+		// It does not even begin like a volume: it was cut short when it was made, or is not ours.
 		// Nothing refers to it.
 		s.log.Warn("blob holds nothing and is deleted", "blob", b.Name, "error", err)
 		return closed, s.deleteVolume(ctx, b)
@@ -411,9 +410,9 @@ func (s *Store) recoverVolume(
 	return append(closed, b), nil
 }
 
-// bringBack brings back the records of a volume that must be read here although they lie in the
-// object store: the index is older than the move, or the volume's footer is of no use. One whose
-// records cannot be had is left alone, with its rows, for another start.
+// bringBack brings back the records of a volume that must be read here although they are in the
+// object store, because the index is older than the move, or because the volume's footer is
+// unusable. If that is not possible, the volume is left alone, with its rows, for another start.
 func (s *Store) bringBack(ctx context.Context, name string) (whole bool, err error) {
 	away, err := s.volumes.Away(ctx, name)
 	if err == nil && away {

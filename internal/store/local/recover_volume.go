@@ -10,12 +10,12 @@ import (
 	"weir/internal/store/record"
 )
 
-// volumeRecovery collects the records of one volume. There are few: a volume is 64 MB, and only its
+// volumeRecovery collects the records of one volume. They are few: a volume has 64 MB, and only its
 // tail is read.
 type volumeRecovery struct {
 	s       *Store
 	volume  index.VolumeInfo
-	sealed  store.Number // no sealed volume of the stream has a greater one
+	sealed  store.Number // no sealed volume of the stream has a greater number
 	sets    map[[32]byte]int64
 	records []recoveredRecord
 	locked  int // encrypted records that cannot be decrypted
@@ -32,7 +32,8 @@ func (r *volumeRecovery) found(loc store.Location, head []byte) error {
 		r.locked++
 	}
 	if err != nil {
-		// Its checksums hold, so it was written like this: one fragment lost, not the volume.
+		// Its checksums are right, so it was written like this: one fragment is lost, not the
+		// volume.
 		r.s.log.Error("record cannot be read and is left out", "blob", r.volume.Name, "offset",
 			loc.Offset, "error", err)
 		return nil
@@ -47,8 +48,8 @@ func (r *volumeRecovery) found(loc store.Location, head []byte) error {
 	return nil
 }
 
-// commit gives the records rows. A record whose number has a row already was applied although its
-// commit had failed, or is the second try of one; both are left as they are.
+// commit gives the records rows. If a record's number has a row, its commit was applied although it
+// failed, or the record is a second try; both are left as they are.
 func (r *volumeRecovery) commit(ctx context.Context) error {
 	rows := make([]index.NewFragment, 0, recoverBatch)
 	for i := range r.records {

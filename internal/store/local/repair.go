@@ -19,7 +19,7 @@ import (
 
 // Check reads all that is stored in a data directory and verifies that rows and bytes agree
 // (CheckSeams). keyFile is Options.EncryptionKeyFile. It changes nothing, and a server may be
-// running. An index that cannot be read is a problem, not an error.
+// running. An unreadable index is reported as a problem, not as an error.
 func Check(
 	ctx context.Context, dir, keyFile string, progress Progress,
 ) (r Report, err error) {
@@ -37,8 +37,8 @@ func Check(
 	return checkDir(ctx, dir, keyFile, live, progress)
 }
 
-// CheckDirectory keeps who only looks from making a directory whose name was mistyped.
-// fs.ErrNotExist.
+// CheckDirectory returns fs.ErrNotExist if there is no such directory, so that a reader with a
+// mistyped name does not make one.
 func CheckDirectory(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, VolumesDirectory)); err != nil {
 		return fmt.Errorf("%s is no data directory: %w", dir, err)
@@ -84,10 +84,10 @@ func checkDir(
 	return r, errors.Join(err, rows.Close(), volumes.Close())
 }
 
-// Repair checks a data directory, repairs what can be repaired, says what it did ("" when there was
-// nothing to do), and checks again. An index that is lost or does not agree with the volumes is
-// made again from them, and the old one is kept beside it; nothing else is deleted. store.ErrLocked
-// when a server is running. logger hears what a start would log.
+// Repair checks a data directory, repairs what can be repaired, returns what it did ("" for
+// nothing), and checks again. An index that is lost or does not agree with the volumes is rebuilt
+// from them, and the old one is kept beside it; nothing else is deleted. store.ErrLocked when a
+// server is running. logger gets what a start would log.
 func Repair(
 	ctx context.Context, dir, keyFile string, logger *slog.Logger, progress Progress,
 ) (r Report, did string, err error) {
@@ -117,7 +117,7 @@ type repair struct {
 	log     *slog.Logger
 }
 
-// do does what the report asks for and says what it did.
+// do does what the report calls for and returns what it did.
 func (r *repair) do(ctx context.Context, report *Report) (string, error) {
 	need := RemedyNone
 	if report.Unknown > 0 {
@@ -152,13 +152,13 @@ func (r *repair) start(ctx context.Context, path string) error {
 	return s.Close()
 }
 
-// rebuild makes a new index from the volumes beside the old one, which it then moves aside. What
-// the old one can still tell of the streams is taken over: volumes know their stream as it was when
-// they began, and nothing of one without fragments.
+// rebuild makes a new index from the volumes, beside the old one, and then moves the old one aside.
+// It keeps what the old index still says about streams: a volume knows its stream only as it was
+// when the volume began, and a stream without fragments has no volume.
 func (r *repair) rebuild(ctx context.Context) (old string, err error) {
 	path := filepath.Join(r.dir, IndexFile)
 	fresh := path + ".new"
-	for _, suffix := range []string{"", "-wal", "-shm"} { // of a repair that did not end
+	for _, suffix := range []string{"", "-wal", "-shm"} { // left by a repair that did not finish
 		if err := os.Remove(fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}
@@ -172,7 +172,7 @@ func (r *repair) rebuild(ctx context.Context) (old string, err error) {
 	if err := r.start(ctx, fresh); err != nil {
 		return "", err
 	}
-	// SQLite removes its log when it is closed, so the new index is one file now. The old one goes
+	// SQLite removes its log on close, so the new index is a single file now. The old one is moved
 	// with its log.
 	old = path + ".damaged-" + time.Now().UTC().Format("20060102T150405")
 	for _, suffix := range []string{"-shm", "-wal", ""} {
@@ -188,7 +188,7 @@ func (r *repair) rebuild(ctx context.Context) (old string, err error) {
 }
 
 // takeStreams makes a new index with the streams of the old one, as far as they can be read, and
-// finishes the deletions that the old one knows of.
+// completes the deletions that the old one knows of.
 func (r *repair) takeStreams(ctx context.Context, path, fresh string) (err error) {
 	streams, deleted, err := readStreams(ctx, path)
 	if err != nil {
@@ -239,8 +239,8 @@ func readStreams(
 	return streams, deleted, nil
 }
 
-// takeDocuments puts the documents of the old index, as far as they can be read, into the new one,
-// unless that has found their log.
+// takeDocuments copies the documents of the old index into the new one, as far as they can be read,
+// unless the new one has found their log.
 func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err error) {
 	rows, err := index.OpenSQLite(ctx, fresh)
 	if err != nil {
@@ -262,8 +262,8 @@ func (r *repair) takeDocuments(ctx context.Context, path, fresh string) (err err
 	return nil
 }
 
-// readDocuments returns the documents of a kind, all for "", of an index that may be damaged, or
-// that a server has open (live).
+// readDocuments returns the documents of a kind ("" for all) from an index that may be damaged, or
+// (live) that a server has open.
 func readDocuments(
 	ctx context.Context, path, kind string, live bool,
 ) (documents []store.Document, err error) {

@@ -13,9 +13,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// Damage anywhere in a volume costs what is damaged only, also when the index has to be made again:
-// a header in the middle, the stream's record, the file header. What looks like a record and does
-// not go with the volume is not taken for one.
+// Damage anywhere in a volume costs only what is damaged, even if the index must be rebuilt: a
+// header in the middle, the stream's record, the file header. What looks like a record but does not
+// fit the volume is not taken for one.
 func TestDamageAndALostIndex(t *testing.T) {
 	for form, fill := range forms {
 		t.Run(form, func(t *testing.T) { testDamageAndALostIndex(t, fill) })
@@ -41,7 +41,7 @@ func testDamageAndALostIndex(t *testing.T, fill fillFunc) {
 		t.Run(name, func(t *testing.T) {
 			dir := localtest.CopyDir(t, clean)
 			path := volumePath(dir, fragments[0])
-			if c.alone { // another volume tells what stream it is
+			if c.alone { // another volume says which stream it is
 				s := openStore(t, dir, clock)
 				if _, err := storetest.Append(t.Context(), s, st.ID, storetest.Record(clock, 99,
 					2000)); err != nil {
@@ -84,7 +84,7 @@ func testDamageAndALostIndex(t *testing.T, fill fillFunc) {
 	}
 }
 
-// Damage on the disk costs the damaged fragment, whatever of its volume was fetched before and is
+// Damage on the disk costs the damaged fragment, whatever else of its volume was read before and is
 // in memory.
 func TestDamageBesideWhatIsFetched(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 3)
@@ -110,7 +110,7 @@ func TestDamageBesideWhatIsFetched(t *testing.T) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // an error is not kept either
+	for range 2 { // an error is not remembered either
 		if err := fetch(1); !errors.Is(err, store.ErrCorrupt) {
 			t.Fatalf("the damaged one opens with %v", err)
 		}

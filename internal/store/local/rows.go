@@ -35,25 +35,25 @@ type rowQueue struct {
 	metrics *Metrics
 
 	mu      sync.Mutex
-	rows    []queuedRow // in their order, those of the running transaction first; guarded by mu
-	waiters int         // rows with a result among them; guarded by mu
-	running bool        // a transaction runs, or is about to; guarded by mu
-	// the last one did: nothing is acknowledged until one has not; guarded by mu
+	rows    []queuedRow // in order, those of the running transaction first; guarded by mu
+	waiters int         // how many of the rows have a result channel; guarded by mu
+	running bool        // a transaction is running or about to; guarded by mu
+	// the last one failed: nothing is acknowledged until one succeeds; guarded by mu
 	failed bool
 	closed bool        // guarded by mu
-	timer  *time.Timer // runs flushLater; nil when it is not to run; guarded by mu
-	idle   sync.Cond   // of mu: running became false
+	timer  *time.Timer // runs flushLater; nil when it need not run; guarded by mu
+	idle   sync.Cond   // on mu: running became false
 }
 
-// queuedRow is a row, or nil, which waits only for those before it.
+// queuedRow is a row; with a nil row it only waits for those before it.
 type queuedRow struct {
 	row    *index.NewFragment
 	result chan index.Committed // one slot; nil: the row was acknowledged
 }
 
 const (
-	flushAfter = 100 * time.Millisecond // how long an acknowledged row waits, about
-	retryAfter = time.Second            // likewise after a transaction that failed
+	flushAfter = 100 * time.Millisecond // how long an acknowledged row waits, roughly
+	retryAfter = time.Second            // the same after a failed transaction
 	maxWaiting = 4096                   // rows; beyond it appends wait for the index
 )
 
@@ -65,9 +65,9 @@ func newRowQueue(idx Index, m *Metrics) *rowQueue {
 	return q
 }
 
-// acknowledge queues a row that needs no transaction of its own: it follows the stream's others in
-// a volume that is known, has the greatest number, and replaces nothing. false when it must be
-// committed all the same.
+// acknowledge queues a row that needs no transaction of its own: it follows the stream's other rows
+// in a known volume, has the greatest number, and replaces nothing. false when it must be committed
+// after all.
 func (q *rowQueue) acknowledge(row *index.NewFragment) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,7 +79,7 @@ func (q *rowQueue) acknowledge(row *index.NewFragment) bool {
 	return true
 }
 
-// flushSoon makes that what is queued is written after a while. The caller holds mu.
+// flushSoon arranges for queued rows to be written after a while. The caller holds mu.
 func (q *rowQueue) flushSoon() {
 	if q.timer != nil || q.closed {
 		return
@@ -102,8 +102,8 @@ func (q *rowQueue) flushLater() {
 	}
 }
 
-// commit queues a row, or nil, and returns what became of it. ErrExists and ErrNotFound as in
-// index.Committed; after any other error there may be a row or not.
+// commit queues a row, or nil, and returns the result. ErrExists and ErrNotFound as in
+// index.Committed; after any other error there may or may not be a row.
 func (q *rowQueue) commit(row *index.NewFragment) error {
 	result := make(chan index.Committed, 1)
 	q.mu.Lock()
@@ -122,8 +122,8 @@ func (q *rowQueue) commit(row *index.NewFragment) error {
 	return (<-result).Err
 }
 
-// flush writes the rows that were acknowledged into the index. It may take of the space that the
-// index has in reserve.
+// flush writes the acknowledged rows into the index. It may use the space that the index keeps in
+// reserve.
 func (q *rowQueue) flush() error {
 	q.mu.Lock()
 	empty := len(q.rows) == 0
@@ -134,7 +134,7 @@ func (q *rowQueue) flush() error {
 	return q.commit(nil)
 }
 
-// next ends what running began, or lets a goroutine go on with it. The caller holds mu.
+// next ends the turn that running began, or passes it to a goroutine. The caller holds mu.
 func (q *rowQueue) next() {
 	if q.waiters > 0 {
 		go func() {
@@ -154,13 +154,13 @@ func (q *rowQueue) next() {
 	q.idle.Broadcast()
 }
 
-// transact writes what is queued in one transaction. The caller has set running and holds mu, which
-// is free meanwhile. After an error what was acknowledged stays.
+// transact writes all queued rows in one transaction. The caller has set running and holds mu,
+// which transact releases in the meantime. After an error the acknowledged rows stay queued.
 func (q *rowQueue) transact() {
 	batch := q.rows[:len(q.rows):len(q.rows)]
 	q.mu.Unlock()
 	rows := make([]index.NewFragment, 0, len(batch))
-	promised := true // all are, and somebody waits for the index to have them
+	promised := true // all were acknowledged, and somebody waits until they are in the index
 	waits := false
 	for _, r := range batch {
 		if r.row != nil {
@@ -173,7 +173,8 @@ func (q *rowQueue) transact() {
 	var err error
 	if len(rows) > 0 {
 		q.metrics.CommitRows.Observe(float64(len(rows)))
-		// Nobody's context: the bytes are durable already, and the batch belongs to many.
+		// Not a caller's context: the bytes are durable already, and the batch belongs to many
+		// callers.
 		results, err = q.idx.Commit(context.Background(), rows, promised && waits)
 	}
 	q.mu.Lock()
@@ -206,7 +207,7 @@ func (q *rowQueue) transact() {
 	}
 }
 
-// close lets nothing be queued any more and writes what was acknowledged.
+// close refuses new rows and writes the acknowledged ones.
 func (q *rowQueue) close() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -225,8 +226,8 @@ func (q *rowQueue) close() error {
 	return (<-last.result).Err
 }
 
-// of returns a copy of a stream's acknowledged rows. Of these the index has those up to the
-// high-water mark that is read of it afterwards.
+// of returns a copy of a stream's acknowledged rows. Those up to a high-water mark that the index
+// returns later are in the index as well.
 func (q *rowQueue) of(id store.StreamID) (list []store.FragmentInfo) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

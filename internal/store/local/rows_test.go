@@ -16,12 +16,12 @@ import (
 	"weir/internal/store/local/index"
 )
 
-// slowIndex holds each transaction until the test lets it go on.
+// slowIndex holds up each transaction until the test lets it go on.
 type slowIndex struct {
 	Index
 	began    chan struct{}
 	goOn     chan error          // what becomes of it
-	batches  [][]store.Number    // of one transaction after the other, so unguarded
+	batches  [][]store.Number    // used by one transaction at a time, so unguarded
 	promised []bool              // likewise
 	rows     []index.NewFragment // of the last one
 }
@@ -56,8 +56,9 @@ func waitingNumbers(q *rowQueue) (list []store.Number) {
 	return list
 }
 
-// What is queued while a transaction runs is the next one, in its order. What was acknowledged is
-// read until it is in the index, what was not is not; a flush waits for what is before it.
+// Rows that are queued while a transaction runs are the next transaction, in order. An acknowledged
+// row can be read before it is in the index, any other cannot. A flush waits for the rows before
+// it.
 func TestGroupCommit(t *testing.T) {
 	x := newSlowIndex()
 	q := newRowQueue(x, NewMetrics(nil))
@@ -109,8 +110,8 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
-// A transaction that fails takes with it only what was not acknowledged. The rest stays in its
-// place and nothing more is acknowledged until it is in the index; closing writes it.
+// A failed transaction loses only rows that were not acknowledged. The others stay in place, and
+// nothing more is acknowledged until they are in the index; closing writes them.
 func TestGroupCommitThatFails(t *testing.T) {
 	x := newSlowIndex()
 	q := newRowQueue(x, NewMetrics(nil))
@@ -156,7 +157,7 @@ func TestRowsThatWait(t *testing.T) {
 	x := newSlowIndex()
 	q := newRowQueue(x, NewMetrics(nil))
 	q.acknowledge(rowOf(1))
-	<-x.began // without anybody who asks for it
+	<-x.began // without anybody asking for it
 	n := store.Number(1)
 	for q.acknowledge(rowOf(n + 1)) {
 		n++
@@ -174,7 +175,7 @@ func TestRowsThatWait(t *testing.T) {
 	}
 }
 
-// videoAt is a fragment of one frame with such timestamps.
+// videoAt is a fragment of one frame with the given timestamps.
 func videoAt(n store.Number, server, producer int64) *store.Record {
 	return &store.Record{Number: n, Fragment: media.Fragment{
 		ServerTimestamp: server, ProducerTimestamp: producer,
@@ -200,7 +201,7 @@ func appendAt(
 	return f
 }
 
-// A row that waits is read, in every way, like one in the index.
+// A row that waits can be read in every way, like one in the index.
 func TestWaitingRowsAreRead(t *testing.T) {
 	s, err := Open(t.Context(), t.TempDir(), Options{})
 	if err != nil {
@@ -274,7 +275,7 @@ func TestWaitingRowsAreRead(t *testing.T) {
 	}
 }
 
-// stopFlushes lets rows wait until somebody asks for the index.
+// stopFlushes makes rows wait until somebody asks for the index.
 func stopFlushes(q *rowQueue) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -284,8 +285,7 @@ func stopFlushes(q *rowQueue) {
 	q.timer = time.AfterFunc(time.Hour, func() {})
 }
 
-// watchedIndex remembers the rows of the last transaction, and fails the next one when it is told
-// to.
+// watchedIndex remembers the rows of the last transaction, and makes the next one fail on request.
 type watchedIndex struct {
 	Index
 	fail error
@@ -303,8 +303,9 @@ func (x *watchedIndex) Commit(
 	return x.Index.Commit(ctx, rows, promised)
 }
 
-// The first record of a volume has a row that is on disk. So has the one after a record whose row
-// could not be written: recovery must not find that record first. Every other waits.
+// The row of a volume's first record is on disk at once. So is the row of the record after one
+// whose row could not be written, because recovery must not find that one first. All other rows
+// wait.
 func TestWhichRowsAreDurable(t *testing.T) {
 	s, err := Open(t.Context(), t.TempDir(), Options{})
 	if err != nil {

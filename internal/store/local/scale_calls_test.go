@@ -23,8 +23,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// scaleCalls calls ListFragments over HTTP, signed as the SDKs do, for pages of 1,000 at random
-// places, by both clocks, the first page of a range and the one after it. It returns milliseconds
+// scaleCalls calls ListFragments over HTTP, signed as by the SDKs, for pages of 1,000 at random
+// places, by both clocks: the first page of a range and the one after it. It returns milliseconds
 // from the call to the last byte of its answer.
 func scaleCalls(
 	t *testing.T, s *local.Store, streams []store.Stream, size scaleSize,

@@ -31,8 +31,8 @@ import (
 )
 
 // scaleSize is how much TestScale makes: synthetic fragments of two tracks with a few bytes of
-// payload, in sealed volumes of as many fragments as 64 MB hold at 200 KB each, and an open one at
-// the end of each stream.
+// payload, in sealed volumes with as many fragments as 64 MB hold at 200 KB each, and an open
+// volume at the end of each stream.
 type scaleSize struct {
 	Streams, Fragments int
 	Lists              int // that are read
@@ -41,8 +41,9 @@ type scaleSize struct {
 const scaleVolume = 320 // fragments
 
 // TestScale measures what docs/scale.md promises. With WEIR_SCALE=1 it makes ten million fragments
-// over 1,000 streams, takes a few minutes and some gigabytes, prints the table, and fails where a
-// limit is passed; else it makes a thousandth and only holds what is read to what was made.
+// in 1,000 streams, takes some minutes and gigabytes, prints the table, and fails when a limit is
+// exceeded. Otherwise it makes a thousandth of that, and only compares what it reads with what it
+// made.
 func TestScale(t *testing.T) {
 	if os.Getenv("WEIR_SCALE_ROLE") != "" {
 		scaleRole(t)
@@ -111,7 +112,7 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// scaleReport is what a process of the test tells.
+// scaleReport is what a process of the test reports.
 type scaleReport struct {
 	Open       float64 // seconds
 	List50     float64 // milliseconds
@@ -124,8 +125,8 @@ type scaleReport struct {
 	SealRate   float64
 }
 
-// scaleRun runs one role in a process of its own, so that memory and start are its own; kill ends
-// it with SIGKILL when it says that it is ready.
+// scaleRun runs one role in its own process, so that memory and start are its own. With kill,
+// SIGKILL ends it when it says that it is ready.
 func scaleRun(t *testing.T, dir string, size scaleSize, role string, kill bool) (r scaleReport) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestScale$", "-test.timeout=30m")
@@ -252,7 +253,8 @@ func scaleRole(t *testing.T) {
 	closeStore(t, s)
 }
 
-// scaleProfile writes a profile of the processor to where WEIR_SCALE_PROFILE says, until stop.
+// scaleProfile writes a profile of the processor to the file that WEIR_SCALE_PROFILE names, until
+// stop.
 func scaleProfile(t *testing.T, role string) (stop func()) {
 	t.Helper()
 	path := os.Getenv("WEIR_SCALE_PROFILE")
@@ -287,7 +289,7 @@ func scaleAppend(t *testing.T, s *local.Store, streams []store.Stream, clock *st
 	wg.Wait()
 }
 
-// scaleLists lists 1,000 fragments at random places, and holds them to what was made.
+// scaleLists lists 1,000 fragments at random places, and compares them with what was made.
 func scaleLists(
 	t *testing.T, s *local.Store, streams []store.Stream, size scaleSize,
 ) (p50, p99 float64) {
@@ -336,10 +338,10 @@ func scaleLists(
 	return took[len(took)/2], took[len(took)*99/100]
 }
 
-// scaleNumber is the number of the fragment at a place, from 0 on.
+// scaleNumber is the number of the i-th fragment, from 0.
 func scaleNumber(at int) store.Number { return store.Number(at+1) * 2_000_000 << 12 }
 
-// unsynced is the file system without syncs: nobody relies on what is being generated.
+// unsynced is the file system without syncs, because nobody relies on data that is being generated.
 type unsynced struct{ volume.OS }
 
 type unsyncedFile struct{ volume.File }
@@ -406,7 +408,7 @@ func generateStream(ctx context.Context, v *volume.Volumes, i, fragments int) er
 			{Track: 2, Frames: []media.Frame{{Size: 3, Duration: 88_200, Key: true}}},
 		},
 	}, Payload: [][]byte{[]byte("framef"), []byte("aac")}}
-	var rows []store.FragmentInfo // of the volume that is written
+	var rows []store.FragmentInfo // of the volume that is being written
 	seal := func() error {
 		footer, err := record.EncodeFooter([][]byte{record.AppendTracks(nil, rec.Tracks)}, nil,
 			rows)
@@ -466,8 +468,8 @@ func dirSize(t *testing.T, dir string) (n int64) {
 	return n
 }
 
-// residentPeak is VmHWM of this process in MB, or what the runtime took from the system where there
-// is no /proc.
+// residentPeak is VmHWM of this process in MB, or, without /proc, what the runtime took from the
+// system.
 func residentPeak(t *testing.T) float64 {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/status")

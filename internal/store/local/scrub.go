@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// scrubAge is how old a fragment is before it is scrubbed: live viewers want younger ones from
-	// memory, and what is in memory says nothing of the disk.
+	// scrubAge is how old a fragment must be to be scrubbed. Live viewers want younger ones to be
+	// in memory, and what is in memory says nothing about the disk.
 	scrubAge = time.Hour
-	// scrubEvery is how long after the begin of a pass the next one begins at the earliest.
+	// scrubEvery is the least time between the beginnings of two passes.
 	scrubEvery = 24 * time.Hour
-	// scrubMost bounds the damaged fragments that are remembered.
+	// scrubMost limits the damaged fragments that are remembered.
 	scrubMost = 10_000
 	scrubPage = 256
 	readChunk = 256 << 10
@@ -52,9 +52,9 @@ func (s *Store) scrubForever(ctx context.Context) {
 }
 
 // Scrub reads every fragment older than an hour from the disk, past the page cache, at
-// Options.ScrubRate, and holds it to its checksums. A damaged one is counted in the metrics and
-// logged once. Run calls it once a day. A pass begins at a stream and a fragment taken at random,
-// so that a server that is restarted often comes round to all of them. Not for concurrent use.
+// Options.ScrubRate, and verifies its checksums. A damaged one is counted in the metrics and logged
+// once. Run calls it once a day. A pass begins at a random fragment of a random stream, so that a
+// server that is often restarted still gets round to all of them. Not for concurrent use.
 func (s *Store) Scrub(ctx context.Context) error {
 	limit := rate.Inf
 	if s.o.ScrubRate > 0 {
@@ -94,7 +94,7 @@ func (s *Store) Scrub(ctx context.Context) error {
 	return nil
 }
 
-// somewhere returns a number between a stream's oldest and newest fragments.
+// somewhere returns a random number between those of a stream's oldest and newest fragments.
 func (s *Store) somewhere(ctx context.Context, id store.StreamID) (store.Number, error) {
 	oldest, err := s.List(ctx, id, store.Query{Limit: 1})
 	if errors.Is(err, store.ErrNotFound) || err == nil && len(oldest) == 0 {
@@ -111,7 +111,7 @@ func (s *Store) somewhere(ctx context.Context, id store.StreamID) (store.Number,
 		nil
 }
 
-// scrubStream scrubs the fragments of a stream after one number up to another.
+// scrubStream scrubs the fragments of a stream after one number, up to another.
 func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, last store.Number,
 	limiter *rate.Limiter, found map[scrubbed]bool) error {
 	volume, away := "", false // of the fragment before
@@ -133,7 +133,7 @@ func (s *Store) scrubStream(ctx context.Context, stream *store.Stream, after, la
 				continue
 			}
 			if name := f.Location.Volume; name != volume {
-				// An error is found once more by what reads it.
+				// The reader of the table reports it.
 				volume = name
 				away, _ = s.volumes.Away(ctx, name)
 			}
@@ -173,11 +173,10 @@ func (s *Store) foundDamaged(
 	s.metrics.Damaged.Set(float64(max(len(found), len(s.damaged))))
 }
 
-// verifyRecord reads a fragment's record whole, past the page cache where there is one, and
-// verifies that it is the record that the row tells of and that both of its checksums hold. pace is
-// called with each number of bytes (at most 256 KiB) before they are read; its error ends the
-// reading and is returned. ErrCorrupt, ErrGone; ErrKey when the checksums hold, and what they are
-// of cannot be decrypted.
+// verifyRecord reads a whole record of a fragment, past the page cache where there is one. It
+// verifies that it is the record of the row, and both of its checksums. Before it reads some bytes
+// (at most 256 KiB) it calls pace with their number; an error of pace ends it and is returned.
+// ErrCorrupt, ErrGone; ErrKey when the checksums are right but the content cannot be decrypted.
 func verifyRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys,
 	f store.FragmentInfo, pace func(n int) error,
 ) (_ *media.Fragment, err error) {
@@ -235,7 +234,7 @@ func verifyRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Ke
 	return fragment, locked
 }
 
-// streamOf is the stream that a record's volume belongs to.
+// streamOf returns the stream that a record's volume belongs to.
 func streamOf(loc store.Location) store.StreamID {
 	id, _, _ := strings.Cut(loc.Volume, "/")
 	return store.StreamID(id)

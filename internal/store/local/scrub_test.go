@@ -35,7 +35,7 @@ func flip(t *testing.T, dir string, f store.FragmentInfo, off int64) {
 	}
 }
 
-// The scrub finds every fragment that the disk has damaged, says so once, and nobody else suffers.
+// The scrub finds every fragment that the disk has damaged, says so once, and affects nothing else.
 func TestScrub(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 20)
 	e := embedded{dir: dir}

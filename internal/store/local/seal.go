@@ -15,12 +15,12 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// sealTries is how often a volume is tried to be sealed while its rows change.
+// sealTries is how often the engine tries to seal a volume whose rows keep changing.
 const sealTries = 3
 
-// sweepClosed seals the volumes that are closed: first the footer is durable, then one row takes
-// the place of those of the fragments. Whatever is cut short in between is done again: a footer
-// without its row is written anew.
+// sweepClosed seals the closed volumes: first the footer is durable, then one row replaces those of
+// the fragments. What is interrupted in between is repeated: a footer without its row is written
+// again.
 func (s *Store) sweepClosed(ctx context.Context) error {
 	volumes, err := s.idx.VolumesInState(ctx, index.VolumeClosed)
 	errs := []error{err}
@@ -37,7 +37,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 		}
 		for try := 1; err == nil; try++ {
 			if err = s.seal(ctx, st, b); errors.Is(err, store.ErrCorrupt) {
-				// What is left of it is found by its rows.
+				// Its rows still find what is left of it.
 				s.log.Error("volume is damaged and stays unsealed", "blob", b.Name, "error", err)
 				s.unsealable[b.Name] = true
 				err = nil
@@ -47,7 +47,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 				break
 			}
 			if try == sealTries {
-				// Rows serve as well, only not as many of them.
+				// Rows serve as well, but there are many of them.
 				s.log.Warn("volume stays unsealed", "blob", b.Name, "error", err)
 				s.unsealable[b.Name] = true
 				err = nil
@@ -62,7 +62,8 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// seal seals one closed volume. index.ErrUnsealable when its rows changed meanwhile, or for good.
+// seal seals one closed volume. index.ErrUnsealable when its rows changed in the meantime, or when
+// it can never be sealed.
 func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) error {
 	footer, volume, err := s.footer(ctx, b)
 	if err != nil {
@@ -73,14 +74,14 @@ func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) e
 			return err
 		}
 	}
-	// No fragment is appended between the row and what notSealed goes by.
+	// No fragment may be appended between the row and st.sealed, which notSealed goes by.
 	if err := acquire(ctx, st.appending); err != nil {
 		return err
 	}
 	defer release(st.appending)
 	err = s.idx.SealVolume(ctx, volume)
 	st.mu.Lock()
-	// after an error it may be sealed or not
+	// After an error it may or may not be sealed.
 	st.sealed = max(st.sealed, store.Number(volume.Number.Max))
 	st.mu.Unlock()
 	if err == nil {
@@ -118,7 +119,8 @@ func (s *Store) footer(
 // minTime is before every timestamp.
 const minTime = sealed.MinTime
 
-// NewReader returns what merges the rows of an index with the tables of its sealed volumes.
+// NewReader returns a reader that merges the rows of an index with the tables of its sealed
+// volumes.
 func NewReader(idx IndexReader, volumes VolumeReader, keys *encryption.Keys, tableBytes int64,
 ) *sealed.Reader {
 	return &sealed.Reader{
@@ -153,9 +155,9 @@ func readTable(
 	return t, errors.Join(err, body.Close())
 }
 
-// notSealed is ErrExists when a sealed volume has a fragment of this number. Only a number that was
-// given out long ago, or is tried again, costs more than a comparison. The caller holds
-// st.appending.
+// notSealed returns ErrExists when a sealed volume has a fragment of this number. It costs more
+// than a comparison only for a number that was given out long ago or is tried again. The caller
+// holds st.appending.
 func (s *Store) notSealed(st *streamState, n store.Number) error {
 	st.mu.Lock()
 	sealed := st.sealed

@@ -14,9 +14,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// sealedDir makes a directory with one stream of four sealed volumes of five fragments. One
-// fragment was replaced while it was a row and one after it was sealed; retention was made longer
-// on the way.
+// sealedDir makes a directory with one stream of four sealed volumes with five fragments each. One
+// fragment was replaced while it had a row and one after it was sealed; on the way the retention
+// was made longer.
 func sealedDir(
 	t *testing.T,
 ) (dir string, clock *storetest.Clock, stream store.Stream, fragments []store.FragmentInfo) {
@@ -45,7 +45,7 @@ func sealedDir(
 			}
 			var f store.FragmentInfo
 			switch {
-			case v == 1 && i == 1: // of the volume before, which is sealed
+			case v == 1 && i == 1: // in the volume before, which is sealed
 				f, err = s.Replace(t.Context(), stream.ID, fragments[3].Number, rec)
 				fragments = append(fragments[:3:3], fragments[4:]...)
 			case v == 2 && i == 3: // of this volume
@@ -79,8 +79,8 @@ func loseIndex(t *testing.T, dir string) {
 	}
 }
 
-// The footers alone bring back streams as they were last, fragments with their sequences, and what
-// was replaced stays away.
+// Footers alone bring back streams in their last state and fragments with their sequences; what was
+// replaced stays gone.
 func TestLostIndexOfSealedVolumes(t *testing.T) {
 	dir, clock, stream, fragments := sealedDir(t)
 	sameFragments(t, checkDir(t, dir, clock), fragments)
@@ -118,8 +118,8 @@ func damage(t *testing.T, path string, at int64) {
 	}
 }
 
-// A damaged footer costs what its volume lists and nothing else; without the index its records are
-// read instead, and the volumes after it, whose sequences do not fit any more, are read too.
+// A damaged footer costs only what its volume lists. Without the index, the records of that volume
+// are read instead, and so are those of later volumes, whose sequences no longer fit.
 func TestDamagedFooter(t *testing.T) {
 	dir, clock, stream, fragments := sealedDir(t)
 	bad := fragments[5].Location.Volume
@@ -136,7 +136,7 @@ func TestDamagedFooter(t *testing.T) {
 		}
 	}
 	sameFragments(t, list, want)
-	// What a player holds is served still.
+	// A fragment that a player already knows is still served.
 	if _, err := storetest.ReadPayload(t.Context(), s, stream.ID, fragments[5]); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestDamagedFooter(t *testing.T) {
 	}
 }
 
-// A recovery of sealed volumes that fails in the middle is taken up by the next start.
+// The next start continues a recovery of sealed volumes that fails in the middle.
 func TestLostIndexFaults(t *testing.T) {
 	dir, clock, _, fragments := sealedDir(t)
 	for _, method := range []string{"CreateStream", "TrackSetID", "AddSealed"} {

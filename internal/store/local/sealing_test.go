@@ -23,7 +23,7 @@ func (h *harness) sealAll() {
 	}
 }
 
-// testSealed does to fragments of sealed volumes what may come to fragments.
+// testSealed does to fragments in sealed volumes all that may happen to fragments.
 func testSealed(h *harness) {
 	st := h.create("cam", 2)
 	a, b, c := h.append(st.ID), h.append(st.ID), h.append(st.ID)
@@ -42,7 +42,7 @@ func testSealed(h *harness) {
 	_, err = h.store.Append(h.ctx, st.ID, rec)
 	h.wantErr(err, store.ErrExists)
 
-	// A fragment that takes the place of a sealed one, and is sealed itself.
+	// A fragment that replaces a sealed one, and is then sealed.
 	rec = h.record()
 	rec.Number, err = h.store.NextNumber(h.ctx, st.ID)
 	h.must(err)
@@ -74,10 +74,10 @@ func testSealed(h *harness) {
 	testSealedStreamGoes(h)
 }
 
-// testSealedVolumeGoes takes away what the sealed volumes of a stream have, by replacing and by
-// retention; kept is what they have.
+// testSealedVolumeGoes removes the fragments of sealed volumes, by replacing and by retention; kept
+// are these fragments.
 func testSealedVolumeGoes(h *harness, id store.StreamID, kept ...store.FragmentInfo) {
-	// Everything of a volume is replaced: the volume goes.
+	// All fragments of a volume are replaced: the volume goes.
 	rec := h.record()
 	var err error
 	rec.Number, err = h.store.NextNumber(h.ctx, id)
@@ -95,7 +95,7 @@ func testSealedVolumeGoes(h *harness, id store.StreamID, kept ...store.FragmentI
 	all := append(kept, g)
 	h.wantNumbers(h.list(id, store.Query{}), all...)
 
-	// The index is rebuilt from the volumes elsewhere; here retention goes on over sealed ones, to
+	// Other tests rebuild the index from the volumes. Here retention goes on over sealed ones, to
 	// the second.
 	h.sealAll()
 	for len(all) > 0 {

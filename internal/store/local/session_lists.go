@@ -9,8 +9,7 @@ import (
 	"weir/internal/store"
 )
 
-// BindSession binds a session to a client's address, unless it is bound already, and returns the
-// one that it is bound to. ErrNotFound.
+// BindSession implements store.Sessions.
 func (s *Store) BindSession(ctx context.Context, id, address string) (bound string, err error) {
 	if bound, ok := s.fleeting.Bind(id, address); ok {
 		return bound, nil
@@ -22,8 +21,7 @@ func (s *Store) BindSession(ctx context.Context, id, address string) (bound stri
 	return bound, nil
 }
 
-// ListSessions returns the open sessions that q selects, by ID in byte order, without their
-// Parameters and Checkpoint.
+// ListSessions implements store.Sessions.
 func (s *Store) ListSessions(
 	ctx context.Context, q store.SessionQuery,
 ) ([]store.Session, error) {
@@ -42,7 +40,7 @@ func (s *Store) ListSessions(
 	return list, nil
 }
 
-// CloseSession closes a session; durable on return. ErrNotFound when it is not open.
+// CloseSession implements store.Sessions.
 func (s *Store) CloseSession(ctx context.Context, id string) error {
 	now := s.now()
 	closed := false

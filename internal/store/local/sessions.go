@@ -10,19 +10,16 @@ import (
 )
 
 // What the sessions in the index may take. A session takes about 400 bytes, and 17 more for each
-// fragment that its playlist may list: 90 kB at most, more only where a camera's fragments are
-// listed in slices.
+// fragment that its playlist may list: at most 90 kB, except where a camera's fragments are listed
+// in slices.
 const (
 	maxStreamSessionBytes = 64 << 20  // of one stream: 700 of the largest, or 150,000 live ones
 	maxIndexSessionBytes  = 512 << 20 // of all: half of what is kept free by default
 )
 
-// OpenSession registers a session; durable on return. When its stream has more than limit open
-// sessions of its kind then (0: no limit), the earliest created of these are closed in the same
-// transaction and their IDs returned; so are those of any kind when the stream's sessions take more
-// than their share of the index. A session for which there is no space, on the disk or within the
-// bounds, is kept in memory, so that what is stored can be watched: it ends with the process at the
-// latest. ErrNotFound when there is no such stream, ErrExists when the ID is taken.
+// OpenSession implements store.Sessions. Sessions of any kind are closed as well when the stream's
+// sessions take more than their share of the index. A session for which there is no space, on the
+// disk or within the limits, is kept in memory, so that what is stored can still be watched.
 func (s *Store) OpenSession(
 	ctx context.Context, session store.Session, limit int,
 ) (closed []string, err error) {
@@ -45,14 +42,13 @@ func (s *Store) OpenSession(
 		}
 	}
 	if err != nil {
-		s.sessions.ForgetAll() // some may be closed all the same
+		s.sessions.ForgetAll() // some may still be closed
 		return nil, fmt.Errorf("open session: %w", err)
 	}
 	return closed, nil
 }
 
-// Session returns an open session; the caller must not change its bytes. ErrNotFound when there is
-// none: it was never known, a newer one closed it, or its time is over.
+// Session implements store.Sessions.
 func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
 	row, ok := s.fleeting.Get(id)
 	if !ok {
@@ -71,8 +67,7 @@ func (s *Store) Session(ctx context.Context, id string) (store.Session, error) {
 	return row, nil
 }
 
-// Checkpoint replaces the checkpoint of a session. The newest one may be lost in a power cut.
-// ErrNotFound; ErrFull, and the checkpoint stays as it was, when there is no space for it.
+// Checkpoint implements store.Sessions.
 func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
 	if s.fleeting.Checkpoint(id, data) {
 		return nil

@@ -14,43 +14,44 @@ import (
 // FullPolicy says what happens when the space that Options.MinFree keeps is reached.
 type FullPolicy string
 
-// What happens then.
+// The two policies.
 const (
-	// what is new is refused with ErrFull until there is space again
+	// new data is refused with ErrFull until there is space again
 	StopWhenFull FullPolicy = "stop"
-	// the oldest volumes of all streams are deleted before it comes to that
+	// before that happens, the oldest volumes of all streams are deleted
 	DeleteOldest FullPolicy = "delete-oldest"
 )
 
-// spaceInterval is how often Run measures the free space. At 100 MB/s no more than a tenth of the
-// least sensible MinFree is written in between.
+// spaceInterval is how often Run measures the free space. In that time 100 MB/s write no more than
+// a tenth of the least sensible MinFree.
 const spaceInterval = time.Second
 
-// Marks, as multiples of MinFree: below lowSpace there is a warning, below oldestSpace the oldest
-// goes (DeleteOldest), until there is enoughSpace.
+// Marks, as multiples of MinFree: below lowSpace there is a warning; below oldestSpace the oldest
+// volumes go (DeleteOldest), until there is enoughSpace.
 const (
 	lowSpace    = 2.0
 	oldestSpace = 1.25
 	enoughSpace = 1.5
 )
 
-// leastFree counts as nothing: a disk with less free is full, also when nothing is to be kept.
+// leastFree counts as nothing: a disk with less free space is full, even if none is to be kept
+// free.
 const leastFree = 64 << 10
 
-// leastOpen is the least volume that is ended before its time and deleted. Smaller ones would go as
-// fast as they come.
+// leastOpen is the size of the smallest volume that is ended early and deleted. Smaller ones would
+// go as fast as they come.
 const leastOpen = 1 << 20
 
 // space watches the free space.
 type space struct {
-	left atomic.Int64  // bytes above MinFree when last measured, less what was appended since
-	full atomic.Bool   // nothing new is stored: Full
-	wake chan struct{} // asks the watch for a measurement now
+	left atomic.Int64  // bytes above MinFree at the last measurement, less what was appended since
+	full atomic.Bool   // nothing new is stored: see Full
+	wake chan struct{} // asks the watch to measure now
 
-	low bool // warned; owned by the watch, when New has returned
+	low bool // there was a warning; owned by the watch once New has returned
 }
 
-// Full tells whether fragments are refused for want of space, as of the last second.
+// Full reports whether fragments are refused for want of space, as of the last second.
 func (s *Store) Full() bool { return s.space.full.Load() }
 
 // measure asks the volumes for the free space.
@@ -65,9 +66,9 @@ func (s *Store) measure(ctx context.Context) (free int64, err error) {
 	return free, nil
 }
 
-// Room is ErrFull when so many bytes would take of the space that is kept: everything new asks it
-// before it is written, also what others write beside the store; what frees space does not. While
-// there is plenty it is one addition; near the mark each call measures.
+// Room returns ErrFull when so many bytes would use space that is to be kept free. It is asked
+// before anything new is written, also by others that write beside the store, but not before what
+// frees space. With plenty of space it is one addition; near the limit each call measures.
 func (s *Store) Room(ctx context.Context, need int64) error {
 	if s.o.MinFree <= 0 || s.space.left.Add(-need) >= 0 {
 		return nil
@@ -87,9 +88,9 @@ func (s *Store) Room(ctx context.Context, need int64) error {
 		s.o.MinFree)
 }
 
-// roomForRow refuses a new stream, or a longer row of one, when there is next to nothing left.
-// These take little, so they may go below what is kept: a camera that meets a full disk for the
-// first time gets its stream, and then waits as the others do.
+// roomForRow refuses a new stream, or a longer row of one, when there is next to no space left.
+// Rows are small, so they may use space that is kept free: a camera that meets a full disk for the
+// first time gets its stream, and then waits like the others.
 func (s *Store) roomForRow(ctx context.Context) error {
 	free, err := s.measure(ctx)
 	if err == nil && free < leastFree {
@@ -114,7 +115,7 @@ func (s *Store) watchSpace(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-s.space.wake:
-			// Once more only after a while: producers come back at once when they are refused.
+			// Not again at once: refused producers come back immediately.
 			select {
 			case <-ctx.Done():
 				return
@@ -124,9 +125,9 @@ func (s *Store) watchSpace(ctx context.Context) {
 	}
 }
 
-// CheckSpace measures the free space, says in the log and the metrics when it runs short, and with
-// DeleteOldest deletes the oldest volumes. While there is space the index takes its reserve. Run
-// calls it every second. Not for concurrent use.
+// CheckSpace measures the free space, logs and counts when it runs short, and with DeleteOldest
+// deletes the oldest volumes. While there is space, the index takes its reserve. Run calls it every
+// second. Not for concurrent use.
 func (s *Store) CheckSpace(ctx context.Context) error {
 	free, err := s.measure(ctx)
 	if err != nil {
@@ -143,7 +144,7 @@ func (s *Store) CheckSpace(ctx context.Context) error {
 	}
 	s.tellSpace(free)
 	if !s.Full() {
-		// Full: another takes the space meanwhile.
+		// Full: something else has taken the space in the meantime.
 		if err := s.idx.Reserve(ctx); err != nil && !errors.Is(err, store.ErrFull) {
 			return fmt.Errorf("reserve space for the index: %w", err)
 		}
@@ -151,12 +152,12 @@ func (s *Store) CheckSpace(ctx context.Context) error {
 	return nil
 }
 
-// below tells whether so many free bytes are less than a multiple of MinFree.
+// below reports whether so many free bytes are less than a multiple of MinFree.
 func (s *Store) below(free int64, mark float64) bool {
 	return float64(free) < max(mark*float64(s.o.MinFree), leastFree)
 }
 
-// tellSpace says what a measurement has found, when it is new.
+// tellSpace logs what a measurement has found, if it is new.
 func (s *Store) tellSpace(free int64) {
 	switch full := s.below(free, 1); {
 	case full && !s.Full():
@@ -180,9 +181,9 @@ func (s *Store) tellSpace(free int64) {
 	}
 }
 
-// deleteOldest deletes the oldest volumes of all streams that hold so many bytes. Those that are
-// being written stay, unless fragments are refused already and there are no others. How much space
-// that gave is for the next measurement to tell.
+// deleteOldest deletes the oldest volumes of all streams, with at least so many bytes. Volumes that
+// are being written stay, unless fragments are refused already and there are no others. The next
+// measurement shows how much space that has freed.
 func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) error {
 	if err := acquire(ctx, s.sweep); err != nil {
 		return err
@@ -200,7 +201,7 @@ func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) err
 			return err
 		}
 		if oldest == nil {
-			break // nothing is left but what is being written
+			break // nothing is left except what is being written
 		}
 		if err := s.deleteEarly(ctx, oldest); err != nil {
 			return fmt.Errorf("delete oldest: %w", err)
@@ -213,8 +214,8 @@ func (s *Store) deleteOldest(ctx context.Context, need int64, refusing bool) err
 	return nil
 }
 
-// oldestVolume returns the volume in one of the states whose last fragment is the oldest; nil when
-// there is none. Of open ones only those of leastOpen bytes count.
+// oldestVolume returns the volume, in one of the states, whose last fragment is the oldest; nil
+// when there is none. Open ones need at least leastOpen bytes.
 func (s *Store) oldestVolume(
 	ctx context.Context, states ...index.VolumeState,
 ) (oldest *index.VolumeInfo, err error) {
@@ -239,7 +240,7 @@ func (s *Store) oldestVolume(
 					return nil, err
 				}
 				if err != nil || stream.StorageTier == store.TierWarm {
-					continue // it takes little here, or goes where there is room
+					continue // it takes little space here, or goes where there is room
 				}
 			}
 			if oldest == nil || b.LastServerTimestamp < oldest.LastServerTimestamp {

@@ -17,7 +17,7 @@ import (
 	"weir/internal/store/local/volume"
 )
 
-// onDisk opens a store whose volumes lie on a Disk, with an index in a directory of the test's own.
+// onDisk opens a store whose volumes are on a Disk, with its index in a directory of the test.
 func onDisk(t *testing.T, disk *localtest.Disk, o local.Options) *local.Store {
 	t.Helper()
 	x, err := index.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "index.db"))
@@ -37,7 +37,7 @@ func onDisk(t *testing.T, disk *localtest.Disk, o local.Options) *local.Store {
 	return s
 }
 
-// metric gives the value of a gauge or counter without labels.
+// metric returns the value of a gauge or counter without labels.
 func metric(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
@@ -77,8 +77,8 @@ func small(t *testing.T, size int) (string, bool) {
 	return dir, true
 }
 
-// used is what a directory takes on its file system: as the file system says when it has one of its
-// own, else by its files.
+// used is the space that a directory takes: what the file system says if the directory has its own,
+// or else the sum of its files.
 func used(t *testing.T, dir string, own bool) int64 {
 	t.Helper()
 	if own {
@@ -102,7 +102,7 @@ func used(t *testing.T, dir string, own bool) int64 {
 	return n
 }
 
-// eventually waits for what background work does within its time.
+// eventually waits for background work, up to a time.
 func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -23,9 +23,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// The space that is kept is not written into, what is stored can be read, and fragments are stored
-// again when there is space. It is said before it happens, when it happens and when it is over,
-// each once.
+// The space that is kept free is not used, what is stored can be read, and fragments are stored
+// again once there is space. The log warns before it happens, and says when it happens and when it
+// is over, each once.
 func TestMinFree(t *testing.T) {
 	const keep = 100_000
 	clock, disk := storetest.NewClock(), localtest.NewDisk(10*keep)
@@ -100,8 +100,8 @@ func TestMinFree(t *testing.T) {
 	}
 }
 
-// As recorders do: the oldest goes, of whatever stream, so that the newest can be stored; never
-// what is being written.
+// Like a recorder, the store deletes the oldest volumes of any stream to make room for new ones,
+// but never one that is being written.
 func TestDeleteOldest(t *testing.T) {
 	const keep = 100_000
 	clock, disk := storetest.NewClock(), localtest.NewDisk(6*keep)
@@ -121,7 +121,7 @@ func TestDeleteOldest(t *testing.T) {
 		return f
 	}
 	first := add(old, 0)
-	// from now on it is in memory
+	// from now on it is remembered
 	if f, err := s.Fragment(t.Context(), old, first.Number); err != nil {
 		t.Fatal(err)
 	} else if _, err := storetest.ReadPayload(t.Context(), s, old, f); err != nil {
@@ -180,8 +180,8 @@ func oldest(t *testing.T, when string, s *local.Store, id store.StreamID, want s
 	}
 }
 
-// What is deleted, past retention, or beyond a retention made shorter gives its space back,
-// measured on the file system. The clock tells when; nobody calls Sweep.
+// What is deleted, past retention, or beyond a retention that was shortened gives back its space,
+// measured on the file system. The clock decides when; nobody calls Sweep.
 func TestSpaceIsFreed(t *testing.T) {
 	mount, own := small(t, 4<<30) // so that a volume is an hour
 	clock := storetest.NewClock()
@@ -217,7 +217,7 @@ func TestSpaceIsFreed(t *testing.T) {
 	}
 	freed("deleted", full, 10)
 
-	// Half past nine and on: the last ones are of another hour, so of another volume.
+	// From half past nine on: the last ones are in the next hour, so in another volume.
 	cam := newStream(t, s, "cam", 2)
 	fillMinutes(t, s, clock, cam, 50)
 	full = used(t, mount, own)
@@ -231,12 +231,12 @@ func TestSpaceIsFreed(t *testing.T) {
 			lastOfHour = f
 		}
 	}
-	// To the second: the first is there at two hours sharp and not a millisecond later.
+	// To the millisecond: the first fragment is still there at two hours, and gone right after.
 	clock.Add(time.UnixMilli(l[0].ServerTimestamp).Add(2 * time.Hour).Sub(clock.Now()))
 	oldest(t, "at the end of retention", s, cam, l[0])
 	clock.Add(time.Millisecond)
 	oldest(t, "past retention", s, cam, l[1])
-	// A longer retention keeps what there is, to what was hidden a moment ago.
+	// A longer retention keeps what there is, but does not show again what was hidden a moment ago.
 	retention := func(hours int) {
 		t.Helper()
 		if _, err := s.UpdateStream(t.Context(), cam, "",
@@ -248,7 +248,7 @@ func TestSpaceIsFreed(t *testing.T) {
 	if got, err := s.List(t.Context(), cam, store.Query{}); err != nil || len(got) < 49 {
 		t.Fatalf("%d fragments with a longer retention, %v", len(got), err)
 	}
-	// Within the hour: once the last fragment of the volume is past it.
+	// The space is freed within the hour, once the last fragment of the volume is past it.
 	clock.Add(time.UnixMilli(lastOfHour.ServerTimestamp).Add(3*time.Hour +
 		time.Second).Sub(clock.Now()))
 	freed("past retention", full, 20)
@@ -260,7 +260,7 @@ func TestSpaceIsFreed(t *testing.T) {
 	}
 }
 
-// fillUp appends fragments of a size until the store is full. It returns them.
+// fillUp appends fragments of a size until the store is full, and returns them.
 func fillUp(t *testing.T, s *local.Store, id store.StreamID, clock *storetest.Clock,
 	size int) (stored []store.FragmentInfo) {
 	t.Helper()
@@ -276,10 +276,10 @@ func fillUp(t *testing.T, s *local.Store, id store.StreamID, clock *storetest.Cl
 	}
 }
 
-// A file system that is really full: producers are refused, nothing that was acknowledged suffers,
-// retention still frees, and it goes on. What is kept free is what lets the index work. Sessions
-// are opened when the space that is kept is reached, but nothing is written for them: they end with
-// the process.
+// On a file system that is really full, producers are refused, nothing acknowledged suffers,
+// retention still frees space, and then everything goes on. The index works because of the space
+// that is kept free. When that limit is reached, sessions can be opened, but nothing is written for
+// them: they end with the process.
 func TestSessionsOfAFullDisk(t *testing.T) {
 	const keep = 100_000
 	clock, disk := storetest.NewClock(), localtest.NewDisk(3*keep)
@@ -350,7 +350,7 @@ func TestSessionsOfAFullDisk(t *testing.T) {
 	if n := strings.Count(log.String(), "kept in memory only"); n != 1 {
 		t.Errorf("%d lines say that sessions are kept in memory only:\n%s", n, log.String())
 	}
-	// They go when their stream does, and when their time is over.
+	// They go with their stream, and when they expire.
 	if err := s.DeleteStream(t.Context(), other, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -384,7 +384,7 @@ func TestRealFullDisk(t *testing.T) {
 		}
 	}
 	stored := fillUp(t, s, cam, clock, 300_000)
-	for range 5 { // until not a byte is left for the index either
+	for range 5 { // until no byte is left for the index either
 		if f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 77,
 			3000)); err == nil {
 			stored = append(stored, f)
@@ -408,7 +408,7 @@ func TestRealFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Roll(t.Context(), old); err != nil { // as a restart would: it lets go of the file
+	if err := b.Roll(t.Context(), old); err != nil { // as a restart would: it closes the file
 		t.Fatal(err)
 	}
 	f, err := storetest.Append(t.Context(), s, cam, storetest.Record(clock, 1, 300_000))

@@ -15,9 +15,9 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// spinning is a file system whose syncs take what they would take on a disk with one head, and do
-// nothing else. A sync of one file goes to its place and then to the journal. One of all files
-// takes their places in order, and the journal once (counted on ext4: 64 files cost 64 commits when
+// spinning is a file system whose syncs take as long as on a disk with one head, and do nothing
+// else. The sync of one file goes to its place and then to the journal. The sync of all files goes
+// to their places in order, and to the journal once (counted on ext4: 64 files cost 64 commits when
 // synced one by one, 17 to 64 side by side, and 1 by syncfs).
 type spinning struct {
 	volume.OS
@@ -27,8 +27,8 @@ type spinning struct {
 }
 
 const (
-	seek      = 8 * time.Millisecond // to anywhere, rotation included
-	shortSeek = 4 * time.Millisecond // to the next of many places, which the disk has put in order
+	seek      = 8 * time.Millisecond // to any place, including rotation
+	shortSeek = 4 * time.Millisecond // to the next of many places in order
 )
 
 type spinningFile struct {
@@ -48,7 +48,7 @@ func (f *spinningFile) WriteAt(bufs [][]byte, off int64) (int64, error) {
 	return f.File.WriteAt(bufs, off)
 }
 
-// move is so many ways of the head. The caller holds it.
+// move moves the head so many times. The caller holds it.
 func (d *spinning) move(n int, way time.Duration) {
 	d.moves += n
 	time.Sleep(time.Duration(n) * way)
@@ -73,7 +73,7 @@ func (d *spinning) SyncAll(string) error {
 	return nil
 }
 
-// SyncDir is of names, which are new now and then only.
+// SyncDir costs no time: names are rarely new.
 func (d *spinning) SyncDir(string) error { return nil }
 
 // BenchmarkSpinningDisk stores 200 KB fragments of 64 producers on a simulated spinning disk, with

@@ -13,9 +13,7 @@ import (
 	"weir/internal/store/record"
 )
 
-// CreateStream adds a stream; durable on return. It fills ID, CreatedMillis, Version and NumberTag
-// and returns the stream. ErrExists when a stream of that name exists, ErrFull when there is
-// no room.
+// CreateStream implements store.Streams.
 func (s *Store) CreateStream(ctx context.Context, st store.Stream) (store.Stream, error) {
 	if st.Name == "" || st.RetentionHours < 0 {
 		return store.Stream{}, errors.New("create stream: name missing or retention negative")
@@ -43,7 +41,7 @@ func (s *Store) CreateStream(ctx context.Context, st store.Stream) (store.Stream
 	return st, nil
 }
 
-// Stream finds a stream by its name. ErrNotFound.
+// Stream implements store.Streams.
 func (s *Store) Stream(ctx context.Context, name string) (store.Stream, error) {
 	st, err := s.idx.Stream(ctx, name)
 	if err != nil {
@@ -52,8 +50,8 @@ func (s *Store) Stream(ctx context.Context, name string) (store.Stream, error) {
 	return st, nil
 }
 
-// StreamByID finds a stream by its ID; the caller must not change its tags. ErrNotFound. It does
-// not ask the index for a stream that was used before.
+// StreamByID implements store.Streams. It does not ask the index about a stream that was used
+// before.
 func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -62,8 +60,7 @@ func (s *Store) StreamByID(ctx context.Context, id store.StreamID) (store.Stream
 	return *st.stream.Load(), nil
 }
 
-// ListStreams returns at most limit streams (0: all) whose names begin with prefix and are greater
-// than after, by name in byte order. The name of the last one is the cursor of the next call.
+// ListStreams implements store.Streams.
 func (s *Store) ListStreams(
 	ctx context.Context, prefix, after string, limit int,
 ) ([]store.Stream, error) {
@@ -110,9 +107,7 @@ func (s *Store) UpdateStream(
 	return row, nil
 }
 
-// TagStream changes a stream's tags and leaves its Version; durable on return. change may be called
-// more than once; its error is in the returned chain and leaves the tags as they were. ErrNotFound;
-// ErrFull as from UpdateStream.
+// TagStream implements store.Streams.
 func (s *Store) TagStream(
 	ctx context.Context, id store.StreamID, change func(tags map[string]string) error,
 ) error {
@@ -164,7 +159,7 @@ func (s *Store) changeStream(
 		return nil
 	})
 	if err != nil {
-		// It may have been applied all the same: forget what is remembered by reading it again.
+		// It may have been applied after all: read it again and drop what is remembered.
 		if again, readErr := s.idx.StreamByID(ctx, id); readErr == nil {
 			st.stream.Store(&again)
 		}
@@ -179,10 +174,7 @@ func (s *Store) changeStream(
 	return row, nil
 }
 
-// DeleteStream deletes a stream with all its fragments and sessions. On return it is gone for every
-// method, durably, and its name can be used again; its space is freed soon after by Run. What is
-// being read from it can be read to its end. A version that is not empty must be the stream's
-// (ErrVersion). ErrNotFound.
+// DeleteStream implements store.Streams. Run frees the space soon after.
 func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version string) error {
 	if err := s.Intact(); err != nil {
 		return fmt.Errorf("delete stream %s: %w", id, err)
@@ -196,7 +188,7 @@ func (s *Store) DeleteStream(ctx context.Context, id store.StreamID, version str
 		return nil
 	})
 	if err != nil {
-		// It may have been applied all the same, and then what is remembered must not outlive it.
+		// It may have been applied after all, and then what is remembered must go, too.
 		if _, readErr := s.idx.StreamByID(ctx, id); errors.Is(readErr, store.ErrNotFound) {
 			s.forget(id)
 			s.destroyKeys(id)
@@ -217,7 +209,7 @@ func (s *Store) sweepSoon() {
 	}
 }
 
-// drop makes the state say that its stream is deleted and frees the memory.
+// drop marks the state as that of a deleted stream and frees the memory.
 func (st *streamState) drop() {
 	st.deleted.Store(true)
 	st.mu.Lock()
@@ -226,9 +218,9 @@ func (st *streamState) drop() {
 	st.tell()
 }
 
-// takesMore tells whether the stream takes more space than it did as was.
+// takesMore reports whether the stream takes more space than was did.
 func takesMore(st, was *store.Stream) bool {
-	now, _ := record.EncodeStream(st) // texts and numbers: it cannot fail
+	now, _ := record.EncodeStream(st) // strings and numbers: it cannot fail
 	then, _ := record.EncodeStream(was)
 	return st.RetentionHours > was.RetentionHours || len(now) > len(then)
 }

@@ -11,8 +11,8 @@ import (
 	"weir/internal/store/recent"
 )
 
-// sweepRows bounds the rows that one transaction of a sweep drops, so that fragments are committed
-// in between; sweepVolumes the volumes that lose their rows in one.
+// sweepRows limits the rows that one transaction of a sweep drops, so that fragments can be
+// committed in between; sweepVolumes limits the volumes that lose their rows in it.
 const (
 	sweepRows    = 2000
 	sweepVolumes = 8
@@ -21,10 +21,10 @@ const (
 // idleVolume is for how long a volume may get no fragment before it is closed.
 const idleVolume = 2 * time.Hour
 
-// Sweep does one pass of background work: volumes wholly past retention lose their rows, then their
-// bytes; deleted streams lose their bytes, then their rows; idle volumes are closed, and closed
-// ones sealed; expired sessions are forgotten. Rows always go before bytes, and a pass that was cut
-// short is taken up by the next one. What fails for one stream does not keep the others.
+// Sweep does one pass of background work. Volumes that are entirely past retention lose their rows,
+// then their bytes; deleted streams lose their bytes, then their rows; idle volumes are closed, and
+// closed ones sealed; expired sessions are dropped. An interrupted pass is completed by the next
+// one. A failure in one stream does not hold up the others.
 func (s *Store) Sweep(ctx context.Context) error {
 	if err := acquire(ctx, s.sweep); err != nil {
 		return fmt.Errorf("sweep: %w", err)
@@ -45,8 +45,8 @@ func (s *Store) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// sweepDeleted frees deleted streams: all bytes, then all rows, so that no row is missing while
-// bytes are left that a recovery would take for a stream's.
+// sweepDeleted frees deleted streams: all bytes, then all rows. So the rows are there as long as
+// there are bytes that a recovery would take for a stream's.
 func (s *Store) sweepDeleted(ctx context.Context) error {
 	ids, err := s.idx.DeletedStreams(ctx)
 	errs := []error{err}
@@ -58,8 +58,8 @@ func (s *Store) sweepDeleted(ctx context.Context) error {
 
 func (s *Store) purge(ctx context.Context, id store.StreamID) error {
 	if st := s.forget(id); st != nil {
-		// An append that runs is waited for; one that comes later sees that the stream is deleted
-		// and writes nothing.
+		// A running append is waited for; a later one sees that the stream is deleted and writes
+		// nothing.
 		if err := acquire(ctx, st.appending); err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (s *Store) purge(ctx context.Context, id store.StreamID) error {
 }
 
 // sweepIdle closes open volumes that got nothing for a while, or whose last fragment is past
-// retention, so that they can be deleted and start-up need not look at them.
+// retention, so that they can be deleted and a start need not read them.
 func (s *Store) sweepIdle(ctx context.Context) error {
 	volumes, err := s.openVolumes(ctx)
 	errs := []error{err}
@@ -110,7 +110,7 @@ func (s *Store) sweepIdle(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// openVolumes returns the open volumes, with what their newest rows tell of them.
+// openVolumes returns the open volumes as their newest rows have them.
 func (s *Store) openVolumes(ctx context.Context) ([]index.VolumeInfo, error) {
 	if err := s.rows.flush(); err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (s *Store) closeVolume(ctx context.Context, st *streamState, b index.Volume
 	if err != nil {
 		return fmt.Errorf("close blob %s: %w", b.Name, err)
 	}
-	// Every row of the volume was queued before; once they are written nothing can come any more.
+	// Every row of the volume was queued before. Once they are written, no more can come.
 	if err := s.rows.flush(); err != nil {
 		return fmt.Errorf("close blob %s: %w", b.Name, err)
 	}
@@ -169,9 +169,9 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 	}
 }
 
-// expire drops the rows of a stream's closed volumes that are wholly before a time (milliseconds),
-// sweepVolumes at most, and tells how many they were. What was kept of fragments is forgotten,
-// after an error too: the rows may be gone all the same.
+// expire drops the rows of a stream's closed volumes that are entirely before a time
+// (milliseconds), of at most sweepVolumes volumes, and returns how many volumes there were. It
+// forgets what is remembered of fragments, also after an error, because the rows may be gone.
 func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (int, error) {
 	n, err := s.idx.Expire(ctx, id, before, sweepVolumes)
 	if n > 0 || err != nil {
@@ -183,8 +183,8 @@ func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (in
 	return n, nil
 }
 
-// dropPast drops the rows of a stream's volumes that are wholly past its retention now: what a
-// sweep would do, for those that have come to be since the last one.
+// dropPast drops the rows of a stream's volumes that are now entirely past its retention, as a
+// sweep would: the last sweep may be a while ago.
 func (s *Store) dropPast(ctx context.Context, st *streamState, stream *store.Stream) error {
 	before := retentionEdge(stream, s.now())
 	volumes, err := s.openVolumes(ctx)

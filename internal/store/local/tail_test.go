@@ -17,8 +17,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// A disk that lost what it had synced: the acknowledged fragments that are not whole are told one
-// by one, by the check and by the start, each once; what is whole plays, and the store goes on.
+// A disk lost what it had synced: the acknowledged fragments that are damaged are reported one by
+// one, by the check and by the start, each once. What is intact plays, and the store goes on.
 func TestTornTailOfAcknowledgedFragments(t *testing.T) {
 	for form, fill := range forms {
 		t.Run(form, func(t *testing.T) { testTornTailOfAcknowledgedFragments(t, fill) })
@@ -119,7 +119,7 @@ func testTornTailOfAcknowledgedFragments(t *testing.T, fill fillFunc) {
 	}
 }
 
-// goesOnTorn appends and sweeps in a store whose last fragments are lost, and reads all others.
+// goesOnTorn appends to and sweeps a store whose last fragments are lost, and reads all others.
 func goesOnTorn(t *testing.T, s *local.Store, id store.StreamID, clock *storetest.Clock,
 	fragments []store.FragmentInfo, lost int) {
 	t.Helper()

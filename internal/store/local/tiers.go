@@ -10,16 +10,17 @@ import (
 	"weir/internal/store/local/index"
 )
 
-// tierPause is how long moves wait after one has failed, such as when the object store is away.
+// tierPause is how long moves wait after one has failed, for example because the object store is
+// away.
 const tierPause = 10 * time.Second
 
-// movesFailed is how many moves of a pass may fail before it ends: the object store may be away, or
-// a volume be one that cannot be read.
+// movesFailed is how many moves of a pass may fail before it ends. The object store may be away, or
+// a single volume unreadable.
 const movesFailed = 3
 
-// tiers is what the moves between the tiers remember of the pass before: where each sealed volume
-// lies. No other process moves them, since this one has the directory; what is deleted is forgotten
-// by the next pass. Owned by moveForever.
+// tiers is what the moves between the tiers remember from one pass to the next: where each sealed
+// volume is. Nobody else moves them, because this process has the directory; the next pass forgets
+// volumes that were deleted. Owned by moveForever.
 type tiers struct{ away map[string]bool }
 
 // moveForever moves sealed volumes to the tier of their streams until ctx ends, one after the
@@ -50,7 +51,7 @@ func (s *Store) moveForever(ctx context.Context) {
 	}
 }
 
-// moveSoon asks for moves between the tiers. Each sweep does, and each change of a stream.
+// moveSoon asks for moves between the tiers, as each sweep and each change of a stream do.
 func (s *Store) moveSoon() {
 	select {
 	case s.moves <- struct{}{}:
@@ -58,10 +59,10 @@ func (s *Store) moveSoon() {
 	}
 }
 
-// MoveVolumes does one pass of what Run does all the time when there is an object store: it ends
-// the moves that were cut short, moves the sealed volumes of WARM streams there, once their last
-// fragment is as old as Options.WarmAfter or the disk is nearly full, and those of other streams
-// back. Not for concurrent use.
+// MoveVolumes does one pass of what Run keeps doing when there is an object store. It completes
+// interrupted moves, moves the sealed volumes of WARM streams there, once their last fragment is as
+// old as Options.WarmAfter or the disk is nearly full, and moves those of other streams back. Not
+// for concurrent use.
 func (s *Store) MoveVolumes(ctx context.Context) error {
 	if err := s.volumes.Tidy(ctx); err != nil {
 		return err
@@ -69,7 +70,7 @@ func (s *Store) MoveVolumes(ctx context.Context) error {
 	return s.moveVolumes(ctx, &tiers{})
 }
 
-// short tells whether the disk is so full that moves to the object store do not wait.
+// short reports whether the disk is so full that moves to the object store do not wait.
 func (s *Store) short() bool {
 	return s.o.MinFree > 0 && float64(s.space.left.Load()) < (lowSpace-1)*float64(s.o.MinFree)
 }

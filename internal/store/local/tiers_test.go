@@ -22,7 +22,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// moveAll moves all that is sealed to the object store, or back. Nobody sees it in a stream.
+// moveAll moves all that is sealed to the object store, or back. No reader may notice.
 func (h *harness) moveAll(out bool) {
 	h.Helper()
 	streams, err := h.store.ListStreams(h.ctx, "", "", 0)
@@ -41,7 +41,7 @@ func (h *harness) moveAll(out bool) {
 	tier(func(s *store.Stream) string { return s.StorageTier })
 }
 
-// testTiers does to volumes in the object store what may come to them.
+// testTiers does to volumes in the object store all that may happen to them.
 func testTiers(h *harness) {
 	st := h.create("cam", 2)
 	a, err := storetest.Append(h.ctx, h.store, st.ID, storetest.Record(h.clock, 99, 200_000))
@@ -79,8 +79,8 @@ func testTiers(h *harness) {
 	testAway(h, st, a, b, c)
 }
 
-// testOldIndex starts with an index from before a volume was sealed and moved, as a restored copy
-// may be, with the object store and without.
+// testOldIndex starts with an index of before a volume was sealed and moved, such as a restored
+// copy, with the object store and without it.
 func testOldIndex(h *harness) {
 	st := h.create("cam", 2)
 	h.warm(st.ID)
@@ -111,10 +111,10 @@ func testOldIndex(h *harness) {
 	}
 }
 
-// testAway takes the object store, and what is in it, away from a stream of the WARM tier, whose
-// fragments a and b lie there.
+// testAway takes away the object store, and then an object, of a WARM stream whose fragments a and
+// b are in it.
 func testAway(h *harness, st store.Stream, a, b, c store.FragmentInfo) {
-	// It is said so, and what is here can be read.
+	// The error says so, and what is here can be read.
 	h.dir.objects.SetAway(true)
 	if _, err := h.store.Open(h.ctx, st.ID, a); !errors.Is(err, localtest.ErrInjected) {
 		h.Errorf("opened with %v", err)
@@ -129,7 +129,7 @@ func testAway(h *harness, st store.Stream, a, b, c store.FragmentInfo) {
 		h.Errorf("checked without the object store: %+v", report)
 	}
 
-	// What is damaged there is told, and stays.
+	// Damage there is reported, and the fragment stays.
 	at := int(a.Location.Offset + a.Location.MetaLength + 5)
 	name := h.dir.objects.Names()[0]
 	h.dir.objects.Damage(name, at)
@@ -148,7 +148,7 @@ func testAway(h *harness, st store.Stream, a, b, c store.FragmentInfo) {
 	}
 	h.check()
 
-	// Retention takes the object, too, as soon as that is possible.
+	// Retention deletes the object, too, as soon as that is possible.
 	h.warm(st.ID)
 	h.must(h.store.MoveVolumes(h.ctx))
 	h.clock.Add(3 * time.Hour)
@@ -158,14 +158,14 @@ func testAway(h *harness, st store.Stream, a, b, c store.FragmentInfo) {
 	}
 	h.dir.objects.SetAway(false)
 	h.sweep()
-	h.sweep() // what was closed by the first
+	h.sweep() // what the first one has closed
 	if names := h.dir.objects.Names(); len(names) > 0 {
 		h.Errorf("past retention, and there are objects %v", names)
 	}
 }
 
-// testDeletedWhileMoved deletes a volume, and all of a stream, while its object is being made and
-// when that is there.
+// testDeletedWhileMoved deletes a volume, and then a whole stream, while its object is being
+// written and once it is there.
 func testDeletedWhileMoved(h *harness) {
 	gone := func(when string) {
 		h.Helper()
@@ -230,7 +230,7 @@ func (h *harness) read(m store.Media) []byte {
 	return b.Bytes()
 }
 
-// blocks is how much of the disk a file takes, 512 bytes each.
+// blocks is how much of the disk a file takes, in units of 512 bytes.
 func blocks(t *testing.T, path string) int64 {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -241,7 +241,8 @@ func blocks(t *testing.T, path string) int64 {
 }
 
 // TestMovesCutShort cuts the power, or kills the process, within each call of a move out and of a
-// move back: nothing is lost, and afterwards there is an object of each hollow volume and no other.
+// move back. Nothing is lost, and afterwards each hollow volume has its object and there is no
+// other.
 func TestMovesCutShort(t *testing.T) {
 	t.Parallel()
 	for _, power := range []bool{false, true} {

@@ -7,7 +7,7 @@ import (
 	"weir/internal/store"
 )
 
-// Wait implements store.Fragments: a channel that the commits of this process close.
+// Wait implements store.Fragments with a channel that the commits of this process close.
 func (s *Store) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
 	st, err := s.state(ctx, id)
 	if err != nil {
@@ -29,7 +29,8 @@ func (s *Store) Wait(ctx context.Context, id store.StreamID, after int64) (int64
 	}
 }
 
-// awaited returns the greatest sequence, or what is closed when there may be one beyond after.
+// awaited returns the greatest sequence, or a channel that is closed when there may be one beyond
+// after.
 func (st *streamState) awaited(after int64) (int64, <-chan struct{}) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -42,7 +43,7 @@ func (st *streamState) awaited(after int64) (int64, <-chan struct{}) {
 	return 0, st.changed
 }
 
-// tell wakes who waits. The caller holds mu.
+// tell wakes those who wait. The caller holds mu.
 func (st *streamState) tell() {
 	if st.changed != nil {
 		close(st.changed)

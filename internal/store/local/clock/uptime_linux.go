@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootID is the kernel's name for this run of the machine.
+// bootID is the kernel's ID of this boot.
 var bootID = sync.OnceValue(func() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -18,8 +18,8 @@ var bootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(b))
 })
 
-// Uptime tells how long the machine has run, with the time that it slept (CLOCK_BOOTTIME), and
-// names this run of it.
+// Uptime returns how long the machine has run, including the time asleep (CLOCK_BOOTTIME), and the
+// ID of this boot.
 func Uptime() (boot string, up time.Duration) {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {

@@ -4,5 +4,5 @@ package clock
 
 import "time"
 
-// Uptime tells how long this process has run, and names this run.
+// Uptime returns how long this process has run, and an ID of this run.
 func Uptime() (boot string, up time.Duration) { return processBoot, time.Since(processStart) }

@@ -1,4 +1,4 @@
-// Package directory makes the names in a directory durable, for the index and for the volumes.
+// Package directory makes the names in a directory durable, for the index and the volumes.
 package directory
 
 import (
@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// Sync returns when the names in a directory (files that were made, renamed or removed there) would
-// survive a power cut. fsync(2): syncing a file does not sync its name.
+// Sync makes the names in a directory durable: files that were made, renamed or removed there.
+// Syncing a file does not sync its name: fsync(2).
 func Sync(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"weir/internal/store"
 )
 
-// allocate gives a range of a file its space on the disk, also behind its end, which stays where it
-// is: fallocate(2) with FALLOC_FL_KEEP_SIZE. A file system that cannot do so is left to itself.
+// allocate allocates disk space for a range of a file, also beyond its end, which does not move:
+// fallocate(2) with FALLOC_FL_KEEP_SIZE. On a file system that cannot do it, nothing happens.
 func allocate(f *os.File, off, n int64) error {
 	for {
 		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, off, n)
@@ -25,20 +25,20 @@ func allocate(f *os.File, off, n int64) error {
 	}
 }
 
-// shmOpen is the byte of the -shm file that every process which has it open locks (SQLite,
-// os_unix.c, UNIX_SHM_DMS). Who locks it first cuts the file, and then another program may take the
-// space.
+// shmOpen is the byte of the -shm file that every process locks that has it open (SQLite,
+// os_unix.c, UNIX_SHM_DMS). The first one to lock it truncates the file, and then another program
+// may take the space.
 const shmOpen = 128
 
-// holdShm clears the -shm file, which makes SQLite read the log, gives it its space, and keeps
-// SQLite from cutting it until the lock is let go. When another process has it open it is left as
-// it is.
+// holdShm clears the -shm file, which makes SQLite read the log again, and allocates its space.
+// Until the lock is released, SQLite cannot truncate it. When another process has it open, it is
+// left as it is.
 func holdShm(f *os.File) (release func(), err error) {
 	lock := func(kind int16) error {
 		l := unix.Flock_t{Type: kind, Start: shmOpen, Len: 1}
 		return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &l)
 	}
-	release = func() { _ = lock(unix.F_UNLCK) } // closing the file ends it too
+	release = func() { _ = lock(unix.F_UNLCK) } // closing the file releases it too
 	if lock(unix.F_WRLCK) != nil {
 		return release, nil
 	}

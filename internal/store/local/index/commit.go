@@ -8,26 +8,26 @@ import (
 	"weir/internal/store/record"
 )
 
-// tail is what Commit remembers of a stream from one transaction to the next: the volume that rows
-// were added to last. It is a cache of what the tables say, for the one connection that writes:
-// a transaction that changes more of the stream than that forgets it (tx.forgetTails).
+// tail is what Commit remembers of a stream from one transaction to the next: the volume that got
+// its last rows. It caches what the tables say for the one connection that writes. A transaction
+// that changes more of the stream drops it (tx.forgetTails).
 type tail struct {
 	key    int64 // of the stream
 	volume struct {
 		key  int64
 		name string
 	}
-	mark mark // of the volume, as it is in the table
+	mark mark // of the volume, as in the table
 }
 
 // mark is what is known of an open volume: where its records end, and their greatest server
-// timestamp. It is written down after markEvery rows at most; what holds is the greatest of that
-// and of the stream's last markEvery rows. Rows, marks and the closing of a volume are lost in one
-// order, the newest first, so that holds of whatever is left.
+// timestamp. It is written after at most markEvery rows; the true values are the greatest of the
+// mark and the stream's last markEvery rows. Rows, marks and the closing of a volume are lost in
+// one order, newest first, so that stays true for whatever is left.
 type mark struct {
 	indexed  int64
 	last     int64
-	unmarked int // rows since it was written down
+	unmarked int // rows since it was written
 }
 
 const markEvery = 32
@@ -38,12 +38,12 @@ func (m *mark) add(f *store.FragmentInfo) {
 	m.unmarked++
 }
 
-// batchTail is a tail within a transaction of Commit.
+// batchTail is a tail during a transaction of Commit.
 type batchTail struct {
 	tail
 	gone     bool // the stream is deleted
 	saveMark bool
-	sequence int64 // of the stream's last row; -1: not read
+	sequence int64 // of the stream's last row; -1: not read yet
 }
 
 // Commit implements local.Index.
@@ -119,7 +119,7 @@ func (t *tx) commit(f *NewFragment, tails map[store.StreamID]*batchTail) (Commit
 		return Committed{}, err
 	}
 	if n == 0 {
-		s.saveMark = true // no row tells that this record was given up
+		s.saveMark = true // no row says that this record was given up
 		return Committed{Err: store.ErrExists}, nil
 	}
 	s.sequence = info.Sequence
@@ -143,7 +143,7 @@ func (t *tx) nextSequence(s *batchTail) (int64, error) {
 	return s.sequence + 1, nil
 }
 
-// replaceBy drops the fragment that the last row of a stream replaces, and notes it.
+// replaceBy drops the fragment that a stream's last row replaces, and records that.
 func (t *tx) replaceBy(s *batchTail, old store.Number) error {
 	if err := t.keepHighWater(s.key); err != nil { // a row goes
 		return err
@@ -166,7 +166,7 @@ func (t *tx) insert(stream, volume int64, f *store.FragmentInfo) (n int64, err e
 		volume, f.Location.Offset, f.Location.Length, f.Location.MetaLength)
 }
 
-// tail returns what is known of a stream of the batch. It is out of SQLite.tails until the
+// tail returns what is known of a stream of the batch. It is not in SQLite.tails until the
 // transaction is committed.
 func (t *tx) tail(id store.StreamID, tails map[store.StreamID]*batchTail) (*batchTail, error) {
 	s := tails[id]
@@ -189,15 +189,15 @@ func (t *tx) tail(id store.StreamID, tails map[store.StreamID]*batchTail) (*batc
 	return s, nil
 }
 
-// forgetTails makes the next Commit read anew what is known of streams.
+// forgetTails makes the next Commit read again what is known of streams.
 func (t *tx) forgetTails(streams ...store.StreamID) {
 	for _, id := range streams {
 		delete(t.x.tails, id)
 	}
 }
 
-// turn makes another volume the one that rows are added to. One that is new closes the stream's
-// others: their rows were committed before.
+// turn switches to another volume for new rows. A volume that is new closes the stream's others:
+// their rows were committed before.
 func (t *tx) turn(s *batchTail, name string) error {
 	if err := t.mark(s); err != nil { // of the volume so far
 		return err
@@ -220,11 +220,11 @@ func (t *tx) turn(s *batchTail, name string) error {
 	info := b.info()
 	s.volume.key, s.volume.name = b.key, name
 	s.tail.mark = mark{indexed: info.Indexed, last: info.LastServerTimestamp}
-	s.saveMark = true // how many rows are unmarked is not known
+	s.saveMark = true // nobody knows how many rows are unmarked
 	return nil
 }
 
-// mark writes down what is known of the volume that rows are added to, when it is time.
+// mark writes down what is known of the volume that gets new rows, when it is time.
 func (t *tx) mark(s *batchTail) error {
 	m := &s.tail.mark
 	if m.unmarked == 0 || m.unmarked < markEvery && !s.saveMark {
@@ -241,8 +241,8 @@ func (t *tx) setMark(volume int64, m *mark) error {
 	return err
 }
 
-// replace drops a fragment: its row, or else a sealed volume may have it in its table, which does
-// not change.
+// replace drops a fragment's row. If it has none, it may be in the table of a sealed volume, which
+// does not change: then it is recorded as gone.
 func (t *tx) replace(stream, number int64) error {
 	n, err := t.exec(`DELETE FROM fragments WHERE stream = ? AND number = ?`, stream, number)
 	if err != nil || n > 0 {

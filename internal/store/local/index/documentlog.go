@@ -32,7 +32,7 @@ const documentsFile = "documents"
 // maxLogLine is the longest line: a document in base64, and its name.
 const maxLogLine = 2*store.MaxDocument + 64<<10
 
-// slackLog is how many bytes of old lines are always left in the log.
+// slackLog is how many bytes of old lines may always remain in the log.
 const slackLog = 1 << 20
 
 var logChecksum = crc32.MakeTable(crc32.Castagnoli)
@@ -41,28 +41,28 @@ var logChecksum = crc32.MakeTable(crc32.Castagnoli)
 // blank, and this as JSON.
 type documentLine struct {
 	Revision int64  `json:"revision"`
-	Kind     string `json:"kind,omitempty"` // "": nothing but the revision
+	Kind     string `json:"kind,omitempty"` // "": only the revision
 	Name     string `json:"name,omitempty"`
 	Gone     bool   `json:"gone,omitempty"`
 	Data     []byte `json:"data,omitempty"`
 }
 
 func (l documentLine) appendTo(b []byte) []byte {
-	text, _ := json.Marshal(l) // texts and numbers: it cannot fail
+	text, _ := json.Marshal(l) // strings and numbers: it cannot fail
 	return fmt.Appendf(b, "%08x %s\n", crc32.Checksum(text, logChecksum), text)
 }
 
-// documentLog is the log, while the index is open.
+// documentLog is the log while the index is open.
 type documentLog struct {
 	path  string
 	index *os.File
-	file  *os.File // nil: there is none, and the next write makes it anew
+	file  *os.File // nil: there is none, and the next write makes it
 	size  int64
-	whole int64 // its size when it was last made anew
+	whole int64 // its size when it was last rewritten
 }
 
-// readDocumentLog returns what a log says. Lines that are torn or damaged are left out. Without a
-// log the revision is 0.
+// readDocumentLog returns the content of a log. Torn or damaged lines are left out. Without a log
+// the revision is 0.
 func readDocumentLog(path string) (list []store.Document, revision int64, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +84,7 @@ func readDocumentLog(path string) (list []store.Document, revision int64, err er
 			return nil, 0, err
 		}
 		l, ok := readDocumentLine(line)
-		ok, cut = ok && !more && !cut, more // longer than any that was written
+		ok, cut = ok && !more && !cut, more // longer than any that was ever written
 		if !ok {
 			continue
 		}
@@ -116,7 +116,7 @@ func readDocumentLine(line []byte) (l documentLine, ok bool) {
 	return l, json.Unmarshal(text, &l) == nil
 }
 
-// append writes a line, which is on disk on return.
+// append writes a line; durable on return.
 func (g *documentLog) append(l documentLine) error {
 	line := l.appendTo(nil)
 	_, err := g.file.WriteAt(line, g.size)
@@ -127,7 +127,7 @@ func (g *documentLog) append(l documentLine) error {
 	return err
 }
 
-// rewrite makes the log anew.
+// rewrite writes the log from scratch.
 func (g *documentLog) rewrite(list []store.Document, revision int64) error {
 	g.close()
 	text := documentLine{Revision: revision}.appendTo(nil)
@@ -159,7 +159,8 @@ func (g *documentLog) rewrite(list []store.Document, revision int64) error {
 	return nil
 }
 
-// keepOwner gives a new log the owner of the index: root may repair what another user serves.
+// keepOwner gives a new log the owner of the index, since root may repair what another user's
+// server uses.
 func (g *documentLog) keepOwner(f *os.File) error {
 	info, err := g.index.Stat()
 	if err != nil || os.Geteuid() != 0 {
@@ -172,7 +173,7 @@ func (g *documentLog) keepOwner(f *os.File) error {
 	return f.Chown(int(stat.Uid), int(stat.Gid))
 }
 
-// remove makes that there is no log: it does not have what the index has.
+// remove removes the log, which does not have what the index has.
 func (g *documentLog) remove() error {
 	g.close()
 	err := os.Remove(g.path)
@@ -192,7 +193,7 @@ func (g *documentLog) close() {
 	}
 }
 
-// reconcile makes documents and their log the same, at a start.
+// reconcile makes the documents and their log agree, at a start.
 func (t *tx) reconcile(logged []store.Document, revision int64) error {
 	if _, err := t.exec(`DELETE FROM documents`); err != nil {
 		return err
@@ -207,8 +208,8 @@ func (t *tx) reconcile(logged []store.Document, revision int64) error {
 	return err
 }
 
-// logChange writes a change that was committed into the log. It is called in the writer's turn. An
-// error means that there is a log which does not have the change.
+// logChange writes a committed change into the log. The caller has the writer's turn. On an error
+// there may be a log without the change.
 func (x *SQLite) logChange(t *tx, l documentLine) error {
 	g := &x.documents
 	var err error
@@ -223,7 +224,7 @@ func (x *SQLite) logChange(t *tx, l documentLine) error {
 	return nil
 }
 
-// makeLog writes the log of what the index has, in the writer's turn.
+// makeLog writes the log from what the index has. The caller has the writer's turn.
 func (x *SQLite) makeLog(t *tx) error {
 	list, err := x.ListDocuments(t.ctx, "")
 	if err != nil {

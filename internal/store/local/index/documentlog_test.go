@@ -12,7 +12,7 @@ import (
 	"weir/internal/store"
 )
 
-// logged is an index with documents, in a directory where it may be lost.
+// logged is an index with documents, in a directory from which it may be lost.
 type logged struct {
 	*testing.T
 	dir string
@@ -40,7 +40,7 @@ func (l *logged) open() {
 	l.must(err)
 }
 
-// lose opens a new index in the place of the old one.
+// lose puts a new index in the place of the old one.
 func (l *logged) lose() {
 	l.Helper()
 	l.must(l.x.Close())
@@ -72,7 +72,7 @@ func sameDocuments(a, b []store.Document) bool {
 	})
 }
 
-// wantAfter runs something that loses no document.
+// wantAfter runs something that must not lose a document.
 func (l *logged) wantAfter(what string, do func()) {
 	l.Helper()
 	want, revision := l.list()
@@ -108,7 +108,7 @@ func TestDocumentsOutliveTheIndex(t *testing.T) {
 	}
 	l.wantAfter("after many changes", l.lose)
 
-	// A log that is older than the index, or not there, is made anew.
+	// A log that is older than the index, or missing, is rewritten.
 	l.must(os.Remove(filepath.Join(l.dir, documentsFile)))
 	l.wantAfter("without the log", func() { l.must(l.x.Close()); l.open() })
 	l.wantAfter("with the log again", l.lose)
@@ -130,12 +130,12 @@ func TestDocumentsOutliveTheIndex(t *testing.T) {
 	})
 }
 
-// A log that cannot be written is not left behind: it would bring back what was taken away. The
-// change is made all the same, and there is a log again as soon as there can be.
+// A log that cannot be written is not left behind, since it would bring back what was deleted. The
+// change is still made, and there is a log again as soon as possible.
 func TestALogThatCannotBeWritten(t *testing.T) {
 	l := newLogged(t)
 	l.put("a", "enabled")
-	l.must(l.x.documents.file.Close()) // each write fails from now on
+	l.must(l.x.documents.file.Close()) // every write fails from now on
 	l.put("a", "disabled")
 	if _, err := os.Stat(filepath.Join(l.dir, documentsFile)); err == nil {
 		t.Fatal("the log is still there, without the change")

@@ -15,7 +15,7 @@ func (x *SQLite) PutDocument(
 	ctx context.Context, d store.Document, revision int64,
 ) (next int64, err error) {
 	transact := x.add
-	if revision > 0 { // such as a key that is disabled, which must not wait for a larger disk
+	if revision > 0 { // such as a key to be disabled, which must not wait for a larger disk
 		transact = x.write
 	}
 	var logged error
@@ -85,7 +85,7 @@ func (x *SQLite) DeleteDocument(ctx context.Context, kind, name string, revision
 	return errors.Join(err, logged, x.distrust(err))
 }
 
-// distrust removes the log after a change of which nobody knows whether it was made.
+// distrust removes the log after a change that may or may not have been made.
 func (x *SQLite) distrust(err error) error {
 	for _, known := range []error{nil, store.ErrExists, store.ErrVersion, store.ErrNotFound,
 		store.ErrFull, context.Canceled, context.DeadlineExceeded} {
@@ -98,7 +98,7 @@ func (x *SQLite) distrust(err error) error {
 	return x.documents.remove()
 }
 
-// openDocuments makes documents and their log the same.
+// openDocuments makes the documents and their log agree.
 func (x *SQLite) openDocuments(ctx context.Context) error {
 	x.documents.index = x.file
 	x.documents.path = filepath.Join(filepath.Dir(x.path), documentsFile)
@@ -119,7 +119,7 @@ func (x *SQLite) openDocuments(ctx context.Context) error {
 	return err
 }
 
-// logAgain makes a log that was removed anew, if there are documents.
+// logAgain makes a log that was removed, if there are documents.
 func (x *SQLite) logAgain(ctx context.Context) error {
 	revision, err := x.DocumentRevision(ctx)
 	if err != nil || revision == 0 {
@@ -128,7 +128,7 @@ func (x *SQLite) logAgain(ctx context.Context) error {
 	return x.remakeLog(ctx)
 }
 
-// remakeLog makes the log anew when there is none. Without space for it there is none afterwards.
+// remakeLog makes the log when there is none. If there is no space, there is still none afterwards.
 func (x *SQLite) remakeLog(ctx context.Context) error {
 	x.writing <- struct{}{}
 	defer func() { <-x.writing }()

@@ -39,8 +39,8 @@ const lastProducerQuery = `SELECT COALESCE((SELECT MAX(producer_ts) FROM fragmen
 		(SELECT MAX(producer_min) FROM sealed WHERE stream = ?2) - ?3), ?1),
 	COALESCE((SELECT MAX(producer_max) FROM sealed WHERE stream = ?2 AND wide = 1), ?1)`
 
-// The row of heads is written when rows of fragments go, not when they come: the greatest of both
-// is the high-water mark.
+// The row in heads is written when rows of fragments go, not when they come: the high-water mark is
+// the greatest of both.
 const highWaterQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number), 0) FROM
 	fragments WHERE stream = h.stream),
 	(SELECT COALESCE(MAX(sequence), 0) FROM fragments WHERE stream = h.stream),
@@ -66,15 +66,15 @@ func (r *highWaterRow) highWater() HighWater {
 	return h
 }
 
-// highWater returns where a stream's orders stand.
+// highWater returns how far a stream's orders have got.
 func (t *tx) highWater(stream int64) (HighWater, error) {
 	var r highWaterRow
 	err := t.row(r.dest(), highWaterQuery+`h.stream = ?`, stream)
 	return r.highWater(), err
 }
 
-// keepHighWater writes a stream's high-water mark down, before rows go that may hold the greatest
-// number or sequence.
+// keepHighWater stores a stream's high-water mark before rows go that may have the greatest number
+// or sequence.
 func (t *tx) keepHighWater(stream int64) error {
 	h, err := t.highWater(stream)
 	if err != nil {
@@ -119,15 +119,15 @@ func (r *fragmentRow) dest() []any {
 
 const volumeNameQuery = `SELECT name FROM blobs WHERE key = ?`
 
-// decode completes f with what was scanned.
+// decode completes f from what was scanned.
 func (r *fragmentRow) decode() (err error) {
 	r.f.PayloadCRC, r.f.Partial = uint32(r.crc), r.partial != 0
 	r.f.Spans, err = record.DecodeSpans(r.spans)
 	return err
 }
 
-// fragmentRows reads the fragments of a query; the volumes' names, of which there are few, are
-// looked up with volumeName.
+// fragmentRows reads the fragments of a query. volumeName finds the names of their volumes, which
+// are few.
 func fragmentRows(
 	ctx context.Context, query, volumeName *sql.Stmt, args ...any,
 ) ([]store.FragmentInfo, error) {
@@ -160,8 +160,8 @@ func fragmentRows(
 	return list, nil
 }
 
-// Hot implements local.Index. It is one transaction on a reading connection, which holds up nobody
-// but the checkpoint.
+// Hot implements local.Index. It is one transaction on a reading connection, and delays only the
+// checkpoint.
 func (x *Reader) Hot(
 	ctx context.Context, id store.StreamID, q store.Query, edge int64,
 ) (hot Hot, err error) {
@@ -189,8 +189,8 @@ func (x *Reader) Hot(
 	return hot, err
 }
 
-// limitClause is LIMIT without a bare parameter: SQLite looks at the value of one when it plans,
-// and so prepares the statement again for each value that is bound.
+// limitClause is LIMIT with an expression, not a bare parameter. SQLite plans by the value of a
+// bare one, and so prepares the statement again for each value.
 const limitClause = " LIMIT ? + 0"
 
 // hotQuery writes the query so that one index serves it, in its order; the + before a column keeps
@@ -328,7 +328,7 @@ func (x *SQLite) Expire(
 	if err != nil {
 		return 0, err
 	}
-	// A look without the writer first: most streams have nothing to expire most of the time.
+	// A look without the writer first: most streams usually have nothing to expire.
 	const past = ` FROM blobs WHERE stream = ? AND state IN (1, 3) AND last_server_ts < ?`
 	var work int
 	err = x.readRow(ctx, []any{&work}, `SELECT EXISTS (SELECT 1`+past+`)`, key, edge)
@@ -361,7 +361,7 @@ func (x *SQLite) Expire(
 	return n, err
 }
 
-// dropRows drops what stands of a volume's fragments.
+// dropRows drops the rows of a volume's fragments.
 func (t *tx) dropRows(stream, volume int64) error {
 	if err := t.keepHighWater(stream); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"weir/internal/store"
 )
 
-// Reader reads an index, its last commit. It has no method that writes.
+// Reader reads an index as of its last commit. It has no method that writes.
 type Reader struct {
 	readers *sql.DB
 
@@ -23,7 +23,7 @@ type Reader struct {
 	keys    sync.Map // store.StreamID to its int64 key, one of each stream that was used
 }
 
-// Close closes the reader; no call may run.
+// Close closes the reader. No call may be running.
 func (x *Reader) Close() error {
 	var errs []error
 	x.queries.Range(func(_, s any) bool {
@@ -36,10 +36,10 @@ func (x *Reader) Close() error {
 	return errors.Join(errs...)
 }
 
-// OpenReadOnly opens the index in a file for reading. With live it belongs to a server that runs,
-// and every call sees its last commit; otherwise nobody may be writing, and nothing in the
-// directory is changed, except that SQLite makes a -shm file when a killed server left a log.
-// fs.ErrNotExist when there is none. An index of an older schema is refused.
+// OpenReadOnly opens the index in a file for reading. With live it belongs to a running server, and
+// every call sees its last commit. Otherwise nobody may be writing, and nothing in the directory is
+// changed, except that SQLite makes a -shm file when a killed server has left a log. fs.ErrNotExist
+// when there is no index. An index with an older schema is refused.
 func OpenReadOnly(ctx context.Context, path string, live bool) (*Reader, error) {
 	x, have, err := openReadOnly(ctx, path, live)
 	if err != nil {
@@ -56,7 +56,7 @@ func OpenReadOnly(ctx context.Context, path string, live bool) (*Reader, error) 
 	return x, nil
 }
 
-// openReadOnly opens an index of any schema, and tells which it has.
+// openReadOnly opens an index with any schema, and returns the schema's version.
 func openReadOnly(ctx context.Context, path string, live bool) (x *Reader, schema int, err error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, 0, err
@@ -87,8 +87,8 @@ func openReadOnly(ctx context.Context, path string, live bool) (x *Reader, schem
 	return x, schema, nil
 }
 
-// CheckSchema refuses the index in a file whose schema is newer than this version knows, also while
-// a server has it open. That it cannot be read is for Open to tell, which has other ways.
+// CheckSchema refuses the index in a file whose schema is newer than this version knows, even while
+// a server has it open. An index that cannot be read passes: Open has ways to deal with it.
 func CheckSchema(ctx context.Context, path string) error {
 	x, have, err := openReadOnly(ctx, path, true)
 	if err != nil {
@@ -101,7 +101,7 @@ func CheckSchema(ctx context.Context, path string) error {
 	return nil
 }
 
-// Verify lets SQLite look at the whole file; what it finds wrong comes as texts.
+// Verify lets SQLite check the whole file, and returns what it finds wrong as texts.
 func (x *Reader) Verify(ctx context.Context) (wrong []string, err error) {
 	err = x.read(ctx, func(rows *sql.Rows) error {
 		var text string
@@ -136,9 +136,8 @@ func (x *Reader) readRow(ctx context.Context, dest []any, text string, args ...a
 	return notFound(s.QueryRowContext(ctx, args...).Scan(dest...))
 }
 
-// query returns the prepared statement of a text for the pool: preparing one costs more than
-// reading a row. It must not be called while holding one of the pool's connections, since it may
-// need one.
+// query returns the prepared statement of a text for the pool, since preparing one costs more than
+// reading a row. Do not call it while holding one of the pool's connections: it may need one.
 func (x *Reader) query(ctx context.Context, text string) (*sql.Stmt, error) {
 	if s, ok := x.queries.Load(text); ok {
 		return s.(*sql.Stmt), nil
@@ -153,8 +152,8 @@ func (x *Reader) query(ctx context.Context, text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// snapshot begins a transaction on the pool and gives the statements of the texts in it; done ends
-// it.
+// snapshot begins a transaction on the pool and returns the statements of the texts in it; done
+// ends it.
 func (x *Reader) snapshot(
 	ctx context.Context, texts ...string,
 ) (queries []*sql.Stmt, done func(), err error) {
@@ -194,7 +193,7 @@ func notFound(err error) error {
 	return err
 }
 
-// key returns the key of a stream, deleted or not.
+// key returns the key of a stream, even if it is deleted.
 func (x *Reader) key(ctx context.Context, id store.StreamID) (int64, error) {
 	if key, ok := x.keys.Load(id); ok {
 		return key.(int64), nil

@@ -26,22 +26,22 @@ import (
 //     (durability.reserved).
 const (
 	logReserve   = 4 << 20
-	shmReserve   = 96 << 10 // of the file that connections share: for a log of 12,000 pages
+	shmReserve   = 96 << 10 // of the -shm file: for a log of 12,000 pages
 	pieceReserve = 64 << 10 // a row of the table
-	pieces       = 32       // 8,192 rows of fragments, as many as a volume has, take less
+	pieces       = 32       // 8,192 rows of fragments, as many as a volume has, need less
 )
 
-// ioErrInPage is SQLITE_IOERR_IN_PAGE: a page that is mapped could not be had.
+// ioErrInPage is SQLITE_IOERR_IN_PAGE: a mapped page could not be read.
 const ioErrInPage = sqlite3.SQLITE_IOERR | 34<<8
 
-// full turns the errors of SQLite without room into store.ErrFull.
+// full turns SQLite's errors about missing space into store.ErrFull.
 func full(err error) error {
 	var failed *sqlite.Error
 	if !errors.As(err, &failed) {
 		return err
 	}
-	// The others are of the file that connections share: it cannot be made longer, or, where blocks
-	// are smaller than pages, a part of it cannot be filled.
+	// The others are about the -shm file: it cannot be extended, or, where blocks are smaller than
+	// pages, a part of it cannot be filled.
 	switch code := failed.Code(); {
 	case code&0xff == sqlite3.SQLITE_FULL, code == sqlite3.SQLITE_IOERR_SHMSIZE,
 		code == ioErrInPage:
@@ -77,7 +77,7 @@ func (x *SQLite) Reserve(ctx context.Context) error {
 	})
 }
 
-// take makes pages of the reserve free for this transaction. store.ErrFull when there are none.
+// take frees pages of the reserve for this transaction. store.ErrFull when there are none.
 func (t *tx) take(n int) error {
 	taken, err := t.exec(`DELETE FROM reserve WHERE n IN (SELECT n FROM reserve LIMIT ?)`, n)
 	if err != nil || taken > 0 {
@@ -87,8 +87,8 @@ func (t *tx) take(n int) error {
 	return fmt.Errorf("%w: nothing is left of the reserve", store.ErrFull)
 }
 
-// errGrow is of a database file that cannot become longer: what beginning the log again does not
-// help against.
+// errGrow says that the database file cannot be extended. To begin the log again does not help
+// then.
 var errGrow = fmt.Errorf("%w for the index", store.ErrFull)
 
 // grow allocates what the transaction adds to the database file.
@@ -108,8 +108,8 @@ func (t *tx) grow() error {
 	return nil
 }
 
-// measure opens the log, learns how long the database is, and allocates it: an older version may
-// have left rows in the log that it has no room for.
+// measure opens the log, finds the length of the database, and allocates it, since an older version
+// may have left rows in the log that the database has no room for.
 func (x *SQLite) measure(ctx context.Context) error {
 	err := x.conn.QueryRowContext(ctx, "PRAGMA page_size").Scan(&x.pageSize)
 	if err == nil {
@@ -118,7 +118,7 @@ func (x *SQLite) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_ = allocate(x.file, 0, x.pages*x.pageSize) // a disk that is full already: as good as it was
+	_ = allocate(x.file, 0, x.pages*x.pageSize) // a disk that is full already: no worse than before
 	if x.log, err = os.OpenFile(x.path+"-wal", os.O_RDWR, 0); err != nil || x.shm == nil {
 		return err
 	}
@@ -128,8 +128,8 @@ func (x *SQLite) measure(ctx context.Context) error {
 	return nil
 }
 
-// restart moves the log into the database file, and makes the next transaction begin it again.
-// false when a reader is in the way.
+// restart moves the log into the database file and makes the next transaction begin the log again.
+// It returns false when a reader is in the way.
 func (x *SQLite) restart(ctx context.Context) (bool, error) {
 	var busy, frames, done int
 	err := x.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(RESTART)").Scan(&busy, &frames, &done)
@@ -137,8 +137,7 @@ func (x *SQLite) restart(ctx context.Context) (bool, error) {
 }
 
 // keep makes SQLite leave the log where it is when the last connection is closed. It returns false
-// when that is not wanted, or the log is not empty, in the sense that the database file has all
-// that is in it.
+// when that is not wanted, or when the database file does not have all that is in the log.
 func (x *SQLite) keep() (bool, error) {
 	if !x.keepLog || x.conn == nil {
 		return false, nil
@@ -147,7 +146,7 @@ func (x *SQLite) keep() (bool, error) {
 	if err != nil || !empty {
 		return false, err
 	}
-	// With a limit SQLite would cut it to nothing.
+	// With a limit, SQLite would truncate it to nothing.
 	ctx := context.Background()
 	if _, err := x.conn.ExecContext(ctx, "PRAGMA journal_size_limit = -1"); err != nil {
 		return false, err
@@ -159,8 +158,8 @@ func (x *SQLite) keep() (bool, error) {
 	return err == nil, err
 }
 
-// clearLog makes the log that keep has left one without content: put beside another index it must
-// not change that one.
+// clearLog empties the log that keep has left: put beside another index, it must not change that
+// one.
 func clearLog(log *os.File) error {
 	info, err := log.Stat()
 	if err != nil || info.Size() == 0 {
@@ -180,8 +179,8 @@ func clearLog(log *os.File) error {
 // logHeader is the size of the header of a write-ahead log (SQLite, Database File Format, 4.1).
 const logHeader = 32
 
-// emptyLog tells whether nothing is in the log at a path: it is not there, has no bytes, or was
-// cleared.
+// emptyLog reports whether the log at a path has no content: it does not exist, has no bytes, or
+// was cleared.
 func emptyLog(path string) (bool, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +191,7 @@ func emptyLog(path string) (bool, error) {
 	}
 	defer func() { _ = f.Close() }() // only read
 	header := make([]byte, logHeader)
-	n, _ := f.ReadAt(header, 0) // what cannot be read is no header
+	n, _ := f.ReadAt(header, 0) // what cannot be read is not a header
 	for _, b := range header[:n] {
 		if b != 0 {
 			return false, nil

@@ -5,7 +5,7 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// What the merge of rows and sealed tables is told, in the terms of an index.
+// Results for package sealed, under the names that an index has for them.
 type (
 	HighWater    = sealed.HighWater
 	Hot          = sealed.Hot
@@ -18,33 +18,34 @@ var ErrUnsealable = sealed.ErrUnsealable
 // NewFragment is a fragment to be committed.
 type NewFragment struct {
 	Stream   store.StreamID
-	Info     store.FragmentInfo // Sequence 0: the one after that of the stream's last row
-	Replaces store.Number       // the fragment whose row goes in the same transaction, 0 for none
-	Durable  bool               // on disk when Commit returns, with all rows before it
+	Info     store.FragmentInfo // Sequence 0: the one after the stream's last row
+	Replaces store.Number       // the fragment whose row goes in the same transaction; 0: none
+	Durable  bool               // on disk when Commit returns, with all earlier rows
 
-	// Retried is of a row whose transaction failed and may have been applied. It gets its row only
-	// if the stream has not got beyond its sequence: what came of it since stays.
+	// Retried says that an earlier transaction with the row failed, but may have been applied. The
+	// row is then added only if the stream has not got beyond its sequence: whatever has happened
+	// to it since stays.
 	Retried bool
 }
 
-// Committed is what became of one NewFragment.
+// Committed is the result for one NewFragment.
 type Committed struct {
 	Sequence int64 // the commit sequence it was given
-	// ErrNotFound: the stream is gone; ErrExists: the stream has a fragment of that number;
-	// another: there may be a row or not
+	// ErrNotFound: the stream is gone; ErrExists: the stream has a fragment of that number; another
+	// error: there may or may not be a row
 	Err error
 }
 
-// VolumeState is what the index knows of a volume's life.
+// VolumeState is the state of a volume as the index knows it.
 type VolumeState uint8
 
 // States of a volume.
 const (
-	// may hold whole records behind Indexed that the index does not know
+	// may hold whole records after Indexed that the index does not know
 	VolumeOpen   VolumeState = iota
 	VolumeClosed             // no record is written to it again, every record is known
-	VolumeDoomed             // without rows, its bytes are to be deleted
-	// its fragments have one row together, the packed table is in its footer
+	VolumeDoomed             // no rows; its bytes are to be deleted
+	// its fragments have one row together, and the packed table is in its footer
 	VolumeSealed
 )
 
@@ -57,9 +58,9 @@ type VolumeInfo struct {
 	LastServerTimestamp int64 // the greatest server timestamp of its fragments, milliseconds
 }
 
-// SessionLimits bound the sessions that are kept in an index; 0: no limit.
+// SessionLimits limit the sessions in an index; 0: no limit.
 type SessionLimits struct {
-	Count       int   // sessions of a stream and kind
-	StreamBytes int64 // what a stream's take, by Session.Size
-	Bytes       int64 // likewise, those of all streams
+	Count       int   // sessions of one stream and kind
+	StreamBytes int64 // bytes of a stream's sessions, by Session.Size
+	Bytes       int64 // likewise, of all streams
 }

@@ -106,8 +106,8 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 	})
 }
 
-// seal adds a volume's row. Sequences of sealed volumes do not overlap, so that one order of
-// volumes is that of their fragments.
+// seal adds a volume's row. Sequences of sealed volumes do not overlap, so the order of volumes is
+// also that of their fragments.
 func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	var overlap int
 	err := t.row([]any{&overlap}, `SELECT COUNT(*) FROM (SELECT sequence_min FROM sealed WHERE
@@ -148,10 +148,10 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	return err
 }
 
-// isApart tells whether a volume is wide, or out of order: those that are not are in one order,
-// whether by number, by sequence or by either clock, so that a query finds the first ones that it
-// wants by any index. Those apart are looked at one by one; they are few, unless a producer's clock
-// leaps or what is old is sent late.
+// isApart reports whether a volume is wide or out of order. All other volumes are in the same order
+// by number, by sequence and by either clock, so any index leads a query to the first ones that it
+// wants. Volumes that are apart are looked at one by one. They are few, unless a producer's clock
+// leaps or old media is sent late.
 func (t *tx) isApart(stream int64, s *SealedVolume) (apart bool, err error) {
 	if s.Wide() {
 		return true, nil
@@ -239,7 +239,7 @@ func sealedQuery(
 ) (string, []any) {
 	bySequence := q.Order == store.BySequence || q.AfterSequence > 0
 	byTime := !bySequence && q.Range != nil && q.After == 0 && after == 0
-	plus := func(free bool) string { // a column that another index would like to serve
+	plus := func(free bool) string { // a column that another index must not serve
 		if free && !wide {
 			return ""
 		}
@@ -314,7 +314,7 @@ func sealedQuery(
 		order + limitClause, append(args, limit)
 }
 
-// orderByTime is the order of a query for a range of time and no sequence.
+// orderByTime is the ORDER BY of a query for a range of time, without a sequence.
 func orderByTime(q *store.Query) string {
 	stamp := "s.server_min"
 	if q.Range.Clock == store.ProducerTimestamp {

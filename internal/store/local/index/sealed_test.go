@@ -15,8 +15,8 @@ import (
 )
 
 // Sealed volumes come in the order of the query and none is left out, page by page, however the
-// clocks of the producer and of the server leapt, also those of an index that was made before
-// volumes that are out of order were told apart.
+// clocks of producer and server leapt; also from an index of before volumes out of order were
+// marked as apart.
 func TestSealedVolumesInOrder(t *testing.T) {
 	x := withStream(t)
 	const minute = int64(time.Minute / time.Millisecond)
@@ -76,7 +76,7 @@ func TestSealedVolumesInOrder(t *testing.T) {
 	look()
 }
 
-// volumeOf is the i-th volume of so many fragments, whose numbers are given out from then to then.
+// volumeOf is the i-th volume: so many fragments, with numbers from one time to another.
 func volumeOf(i, fragments int64, numbers record.Range) SealedVolume {
 	name := fmt.Sprintf("%s/%d.vol", streamID, i)
 	return SealedVolume{Name: name, Stream: streamID, Count: int(fragments), Sets: []int64{1},
@@ -86,7 +86,7 @@ func volumeOf(i, fragments int64, numbers record.Range) SealedVolume {
 		Sequence: record.Range{Min: i*fragments + 1, Max: (i + 1) * fragments}}
 }
 
-// checkSealed reads what a query selects of all volumes in pages.
+// checkSealed reads page by page what a query selects of all volumes.
 func checkSealed(t *testing.T, x *SQLite, all []SealedVolume, q store.Query) {
 	t.Helper()
 	want := slices.DeleteFunc(slices.Clone(all), func(v SealedVolume) bool {
@@ -125,8 +125,7 @@ func checkSealed(t *testing.T, x *SQLite, all []SealedVolume, q store.Query) {
 	}
 }
 
-// BenchmarkSealedOfAMillion looks for the first volumes of a range among those of a stream of a
-// million fragments.
+// BenchmarkSealedOfAMillion finds the first volumes of a range in a stream of a million fragments.
 func BenchmarkSealedOfAMillion(b *testing.B) {
 	x, err := OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "index.db"))
 	if err != nil {

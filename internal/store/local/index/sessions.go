@@ -15,7 +15,7 @@ const sessionColumns = `p.id, s.id, p.kind, p.created_ms, p.expires_ms, p.parame
 const sessionTables = ` FROM sessions p JOIN streams s ON s.key = p.stream `
 
 // sessionSize is what a session counts for in session_totals: its own bytes, and 256 for the rest
-// of its row and its places in the indexes.
+// of its row and its index entries.
 const sessionSize = `LENGTH(parameters) + COALESCE(LENGTH(checkpoint), 0) + LENGTH(principal) +
 	LENGTH(address) + 256`
 
@@ -78,7 +78,7 @@ func (x *SQLite) OpenSession(
 	return closed, nil
 }
 
-// closeSessions deletes the earliest created sessions of a stream until the others are within the
+// closeSessions deletes the earliest created sessions of a stream until the rest is within the
 // limits; one always stays.
 func (t *tx) closeSessions(
 	key int64, stays *store.Session, limits SessionLimits,
@@ -88,7 +88,7 @@ func (t *tx) closeSessions(
 		if err != nil {
 			return nil, err
 		}
-		if limits.Count > 0 && count > int64(limits.Count) { // of all kinds; most streams have one
+		if limits.Count > 0 && count > int64(limits.Count) { // of all kinds: mostly one
 			err = t.row([]any{&count}, `SELECT COUNT(*) FROM
 				(SELECT 1 FROM sessions WHERE stream = ? AND kind = ? LIMIT ?)`, key, stays.Kind,
 				limits.Count+1)
@@ -120,7 +120,8 @@ func (t *tx) closeSessions(
 	}
 }
 
-// sessionTotals is how many sessions a stream has and what they take; of stream 0: of all streams.
+// sessionTotals returns how many sessions a stream has and their bytes; for stream 0, those of all
+// streams.
 func (t *tx) sessionTotals(key int64) (count, bytes int64, err error) {
 	err = t.row([]any{&count, &bytes},
 		`SELECT sessions, bytes FROM session_totals WHERE stream = ?`, key)
@@ -130,7 +131,8 @@ func (t *tx) sessionTotals(key int64) (count, bytes int64, err error) {
 	return count, bytes, err
 }
 
-// withinBytes is store.ErrFull when all sessions together take more than limit bytes; 0: no limit.
+// withinBytes returns store.ErrFull when all sessions together take more than limit bytes; 0: no
+// limit.
 func (t *tx) withinBytes(limit int64) error {
 	_, bytes, err := t.sessionTotals(0)
 	if err == nil && limit > 0 && bytes > limit {
@@ -139,7 +141,7 @@ func (t *tx) withinBytes(limit int64) error {
 	return err
 }
 
-// countSession adds sessions, and bytes of sessions, to the totals of a stream and to those of all.
+// countSession adds sessions and their bytes to the totals of a stream and of all streams.
 func (t *tx) countSession(key int64, sessions int, bytes int64) error {
 	for _, stream := range []int64{key, 0} {
 		_, err := t.exec(`INSERT INTO session_totals (stream, sessions, bytes) VALUES (?, ?, ?)
@@ -153,7 +155,7 @@ func (t *tx) countSession(key int64, sessions int, bytes int64) error {
 	return nil
 }
 
-// dropSessions deletes the sessions that a condition selects, and tells how many they were.
+// dropSessions deletes the sessions that a condition selects, and returns how many there were.
 func (t *tx) dropSessions(where string, args ...any) (n int, err error) {
 	type total struct {
 		sessions int

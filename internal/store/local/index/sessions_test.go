@@ -16,7 +16,7 @@ func session(id string, created, expires int64, checkpoint int) store.Session {
 		Checkpoint: make([]byte, checkpoint)}
 }
 
-// wantTotals holds the totals of the stream, and of all, to the rows.
+// wantTotals compares the totals of the stream, and of all, with the rows.
 func wantTotals(t *testing.T, x *SQLite, want ...string) {
 	t.Helper()
 	rows, err := x.conn.QueryContext(t.Context(), `SELECT id FROM sessions ORDER BY id`)
@@ -51,8 +51,8 @@ func wantTotals(t *testing.T, x *SQLite, want ...string) {
 	}
 }
 
-// Sessions that were closed or are over take nothing: neither time when the next one is opened, nor
-// space.
+// Sessions that were closed or have expired take nothing: neither time when the next one is opened,
+// nor space.
 func TestPastSessionsLeaveNothing(t *testing.T) {
 	x := withStream(t)
 	limits := SessionLimits{Count: 5}
@@ -65,7 +65,7 @@ func TestPastSessionsLeaveNothing(t *testing.T) {
 		}
 	}
 	wantTotals(t, x, "s195", "s196", "s197", "s198", "s199")
-	// Those that are over go with the next one, which closes none.
+	// Those that have expired go with the next one, which closes none.
 	if closed, err := x.OpenSession(t.Context(), session("next", 1000, 2000, 90_000), limits,
 		1000); err != nil || closed != nil {
 		t.Fatal(closed, err)
@@ -92,8 +92,8 @@ func TestPastSessionsLeaveNothing(t *testing.T) {
 	}
 }
 
-// A stream whose sessions take too much loses the earliest of them, never the new one; what all
-// take has a bound.
+// A stream whose sessions take too much loses the earliest of them, never the new one; all sessions
+// together have a limit.
 func TestBytesOfSessions(t *testing.T) {
 	x := withStream(t)
 	limits := SessionLimits{StreamBytes: 10_000, Bytes: 30_000}
@@ -120,7 +120,7 @@ func TestBytesOfSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantTotals(t, x, "f")
-	// Less may always be written.
+	// Fewer bytes may always be written.
 	if err := x.Checkpoint(t.Context(), "f", make([]byte, 19_000), 10_000); err != nil {
 		t.Fatal(err)
 	}

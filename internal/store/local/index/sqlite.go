@@ -22,12 +22,12 @@ import (
 var migrations embed.FS
 
 // SQLite is a local.Index in one file. All writes go through one connection, one transaction at a
-// time; reads go through a pool and see the last commit. In WAL mode neither waits for the other.
+// time. Reads go through a pool and see the last commit. In WAL mode neither waits for the other.
 type SQLite struct {
 	Reader
 
 	db      *sql.DB       // of the one writing connection
-	writing chan struct{} // one slot, guards the fields below
+	writing chan struct{} // one slot; guards the fields below
 	conn    *sql.Conn
 	synced  bool // the connection is at synchronous=FULL
 	relaxed bool // Batch runs
@@ -38,20 +38,20 @@ type SQLite struct {
 	path     string
 	file     *os.File // the database; see openWith
 	log      *os.File // the write-ahead log
-	shm      *os.File // what connections share; nil when that is memory of this process
+	shm      *os.File // the -shm file; nil when this process shares memory without it
 	pageSize int64
-	pages    int64 // of the database as committed, which are allocated; guarded by writing
-	reserved bool  // the reserve is whole; guarded by writing
+	pages    int64 // pages of the database as committed, all allocated; guarded by writing
+	reserved bool  // the reserve is complete; guarded by writing
 	keepLog  bool  // the log outlives Close; guarded by writing
 
 	documents documentLog // guarded by writing
 }
 
-// readConnections is how many reads run at the same time; each connection may cache 8 MB.
+// readConnections is how many reads can run at the same time. Each connection may cache 8 MB.
 const readConnections = 8
 
-// OpenSQLite opens the index in a file, making it (mode 0600) or bringing its schema up to date
-// when needed. The caller holds the lock of the data directory.
+// OpenSQLite opens the index in a file. If need be, it makes the file (mode 0600) or updates its
+// schema. The caller holds the lock of the data directory.
 func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 	x, err := openSQLite(ctx, path)
 	if err != nil {
@@ -63,15 +63,14 @@ func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
 func openSQLite(ctx context.Context, path string) (*SQLite, error) {
 	x, err := openWith(ctx, path, "")
 	if errors.Is(err, store.ErrFull) {
-		// There is no room for the file that connections share. This way they share memory, and
-		// other processes are kept out.
+		// There is no room for the -shm file. In this way the connections share memory without it,
+		// and other processes are locked out.
 		x, err = openWith(ctx, path, "unix-excl")
 	}
 	return x, err
 }
 
-// openWith opens the index with one of SQLite's ways to reach files, the usual one when vfs is
-// empty.
+// openWith opens the index with one of SQLite's VFSs; "" is the default.
 func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -84,8 +83,8 @@ func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
 	_, err = os.Stat(abs + "-wal")
 	x.keepLog = err == nil
 	// SQLite gives its -wal and -shm files the mode of the database. The file stays open as long as
-	// SQLite has it: closing it would end the locks that the process has on it (SQLite, How To
-	// Corrupt An SQLite Database File, 2.2).
+	// SQLite has it open: closing it would release the locks that the process has on it (SQLite,
+	// How To Corrupt An SQLite Database File, 2.2).
 	if x.file, err = os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, err
 	}
@@ -132,8 +131,8 @@ func openWith(ctx context.Context, path, vfs string) (*SQLite, error) {
 	return x, nil
 }
 
-// migrate applies the numbered files that the database has not seen, each in a transaction with its
-// number.
+// migrate applies the numbered migrations that the database has not seen, each in a transaction
+// with its number.
 func (x *SQLite) migrate(ctx context.Context) error {
 	var have int
 	if err := x.conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
@@ -162,8 +161,8 @@ func (x *SQLite) migrate(ctx context.Context) error {
 	return nil
 }
 
-// migrationsBehind returns the migrations that a database of a schema lacks, in their order. A
-// schema that is newer than they are is an error.
+// migrationsBehind returns the migrations that a database with a given schema lacks, in order. It
+// is an error if the schema is newer than all of them.
 func migrationsBehind(schema int) ([]string, error) {
 	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
@@ -176,7 +175,7 @@ func migrationsBehind(schema int) ([]string, error) {
 	return names[schema:], nil
 }
 
-// Close implements local.Index. What was committed is in the file; no call may run.
+// Close implements local.Index. What was committed is in the file. No call may be running.
 func (x *SQLite) Close() error {
 	errs := []error{x.Reader.Close()}
 	for _, s := range x.stmts {
@@ -205,17 +204,17 @@ func (x *SQLite) Close() error {
 // tx is the running write transaction.
 type tx struct {
 	x   *SQLite
-	ctx context.Context // of this transaction only: WithoutCancel of the caller's
+	ctx context.Context // for this transaction only: WithoutCancel of the caller's
 
-	committed []func() // called when it is, within the turn
+	committed []func() // called after the commit, before the next transaction
 }
 
 // durability of a write transaction.
 type durability uint8
 
 const (
-	visible durability = iota // the newest may be lost in a power cut
-	// on disk on return, with everything committed before; within Batch when that returns
+	visible durability = iota // the newest ones may be lost in a power cut
+	// on disk on return, with everything committed before; within Batch, when Batch returns
 	durable
 	ordered // on disk on return, also within Batch: something is destroyed next
 )
@@ -230,7 +229,7 @@ func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) 
 	return x.transact(ctx, d, true, fn)
 }
 
-// add is write for what is refused when the disk is full, outside of Batch.
+// add is write for what a full disk refuses, outside of Batch.
 func (x *SQLite) add(ctx context.Context, d durability, fn func(t *tx) error) error {
 	return x.transact(ctx, d, false, fn)
 }
@@ -288,8 +287,8 @@ func (x *SQLite) try(ctx context.Context, d durability, fn func(t *tx) error) er
 		_, err = t.exec("COMMIT")
 	}
 	if err != nil {
-		// After a failed COMMIT the transaction may be open still or not, applied or not; all are
-		// fine now.
+		// After a failed COMMIT the transaction may still be open or not, and applied or not.
+		// ROLLBACK is right in each case.
 		_, _ = t.exec("ROLLBACK")
 		return full(err)
 	}
@@ -299,7 +298,7 @@ func (x *SQLite) try(ctx context.Context, d durability, fn func(t *tx) error) er
 	return nil
 }
 
-// onCommit calls f when the transaction is committed.
+// onCommit calls f after the commit.
 func (t *tx) onCommit(f func()) { t.committed = append(t.committed, f) }
 
 // sync sets whether commits are synced.
@@ -350,7 +349,7 @@ func (x *SQLite) Batch(ctx context.Context, fn func() error) error {
 }
 
 // stmt prepares a statement once for the connection. The statements are constants of this package,
-// so they are few.
+// so there are few.
 func (t *tx) stmt(text string) (*sql.Stmt, error) {
 	if s := t.x.stmts[text]; s != nil {
 		return s, nil
@@ -384,7 +383,7 @@ func (t *tx) row(dest []any, text string, args ...any) error {
 	return notFound(s.QueryRowContext(t.ctx, args...).Scan(dest...))
 }
 
-// rows runs a query and calls each for every row; each must not use the transaction.
+// rows runs a query and calls each for every row. each must not use the transaction.
 func (t *tx) rows(each func(*sql.Rows) error, text string, args ...any) error {
 	s, err := t.stmt(text)
 	if err != nil {

@@ -50,7 +50,7 @@ func fragment(n store.Number) NewFragment {
 }
 
 // Each query is served by the index that was made for it: none reads the rows of other streams,
-// those of sealed volumes are reached where the answer begins, and only what must be is sorted.
+// those of sealed volumes are found where the answer begins, and only what must be sorted is.
 func TestPlans(t *testing.T) {
 	x := withStream(t)
 	for _, c := range []struct {
@@ -125,13 +125,13 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// A full disk is ErrFull; what was committed stays, and the index goes on when there is room.
+// A full disk is ErrFull. What was committed stays, and the index goes on when there is room.
 func TestFull(t *testing.T) {
 	x := withStream(t)
 	if _, err := x.Commit(t.Context(), []NewFragment{fragment(1)}, false); err != nil {
 		t.Fatal(err)
 	}
-	// the least: as many as there are
+	// the least possible: as many pages as there are
 	if _, err := x.conn.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// A batch with a row that must be durable is synced, every other is not.
+// A batch with a row that must be durable is synced; no other is.
 func TestWhichBatchesAreSynced(t *testing.T) {
 	x := withStream(t)
 	n := store.Number(0)
@@ -214,8 +214,8 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
-// Within Batch nothing is synced but what destroys something; at its end everything is in the
-// database itself.
+// Within Batch nothing is synced except what destroys something. At its end everything is in the
+// database file.
 func TestBatch(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "index.db")
 	x := open(t, from)
@@ -295,8 +295,8 @@ func TestLastProducer(t *testing.T) {
 	want(3 * sealed.WideMillis)
 }
 
-// A row whose transaction was applied although it failed is not brought back by the second try when
-// it was replaced.
+// A row was added although its transaction failed, and was then replaced: the second try does not
+// bring it back.
 func TestRetriedRow(t *testing.T) {
 	x := withStream(t)
 	first, second := fragment(1), fragment(2)

@@ -6,7 +6,7 @@ import (
 	"weir/internal/store"
 )
 
-// marked is an index with one stream, and what it must tell of the newest volume.
+// marked is an index with one stream, and what the index must say of the newest volume.
 type marked struct {
 	*testing.T
 	index    *SQLite
@@ -16,7 +16,7 @@ type marked struct {
 	at, last int64        // the end of the volume and its greatest server timestamp
 }
 
-// reopen closes the index and opens it as a start does.
+// reopen closes the index and opens it as at a start.
 func (m *marked) reopen() {
 	m.Helper()
 	if err := m.index.Close(); err != nil {
@@ -25,12 +25,12 @@ func (m *marked) reopen() {
 	m.index = open(m.T, m.path)
 }
 
-// begin lets what follows be of another volume.
+// begin puts what follows into another volume.
 func (m *marked) begin(volume string, first store.Number) {
 	m.volume, m.first, m.at, m.last = volume, first, 0, 0
 }
 
-// check wants the high-water mark at n, and the newest volume as it was made.
+// check wants the high-water mark to be n, and the newest volume to be as it was made.
 func (m *marked) check(n store.Number, state VolumeState) {
 	m.Helper()
 	h, err := m.index.HighWater(m.Context(), streamID)
@@ -52,7 +52,7 @@ func (m *marked) check(n store.Number, state VolumeState) {
 	}
 }
 
-// commit commits a fragment, in place of another one unless that is 0.
+// commit commits a fragment, which replaces another one unless that is 0.
 func (m *marked) commit(n, replaces store.Number) error {
 	m.Helper()
 	f := fragment(n)
@@ -79,8 +79,8 @@ func (m *marked) next(n, replaces store.Number) {
 	m.check(n, VolumeOpen)
 }
 
-// Marks and heads are written down now and then only; what the index tells is exact all the same,
-// also after a start, when volumes change, and when the rows that told it are gone.
+// Marks and heads are only written now and then. The index is still exact: after a start, when
+// volumes change, and when the rows that it goes by are gone.
 func TestHeadsAndMarks(t *testing.T) {
 	path := t.TempDir() + "/index.db"
 	m := &marked{T: t, index: open(t, path), path: path}
@@ -98,10 +98,10 @@ func TestHeadsAndMarks(t *testing.T) {
 			m.check(n, VolumeOpen)
 		}
 	}
-	// A fragment that goes was the greatest.
+	// The greatest fragment goes.
 	m.next(n+1, n)
 	n++
-	// Another volume closes this one as it is.
+	// Another volume closes this one.
 	closed := m.at
 	m.volume, m.first, m.last = "/b.vol", n+1, 0
 	for range 40 {
@@ -124,7 +124,7 @@ func TestHeadsAndMarks(t *testing.T) {
 	}
 }
 
-// testMarksWithoutRows goes on when the rows go with the volumes: the high-water mark stays.
+// testMarksWithoutRows continues when the rows go with their volumes: the high-water mark stays.
 func testMarksWithoutRows(m *marked, n store.Number) {
 	ctx := m.Context()
 	if err := m.index.ForgetVolumes(ctx, []string{string(streamID) + "/a.vol"}); err != nil {
@@ -139,7 +139,7 @@ func testMarksWithoutRows(m *marked, n store.Number) {
 	n++
 	m.begin("/c.vol", n)
 	m.next(n, 0)
-	// The record of a number that is there already gets no row, and is not read again.
+	// A record with a number that exists gets no row, and is not read again.
 	f := fragment(n)
 	f.Info.Location.Volume, f.Info.Location.Offset = string(streamID)+m.volume, m.at
 	results, err := m.index.Commit(ctx, []NewFragment{f}, false)

@@ -15,7 +15,7 @@ func (x *Reader) Volumes(ctx context.Context) ([]VolumeInfo, error) {
 	return x.volumeInfos(ctx, volumeQuery+`ORDER BY b.key`)
 }
 
-// volumeInfos returns what a volumeQuery finds.
+// volumeInfos returns the volumes of a volumeQuery.
 func (x *Reader) volumeInfos(ctx context.Context, query string) ([]VolumeInfo, error) {
 	var list []VolumeInfo
 	err := x.read(ctx, func(rows *sql.Rows) error {
@@ -27,8 +27,7 @@ func (x *Reader) volumeInfos(ctx context.Context, query string) ([]VolumeInfo, e
 	return list, err
 }
 
-// Usage implements local.Index. A footer is the last of a volume, so that it ends where the volume
-// does.
+// Usage implements local.Index. A footer comes last in a volume, so it ends where the volume does.
 func (x *Reader) Usage(ctx context.Context, id store.StreamID) (bytes int64, err error) {
 	err = x.readRow(ctx, []any{&bytes}, `SELECT
 		(SELECT COALESCE(SUM(v.position + v.length), 0) FROM sealed v WHERE v.stream = s.key) +
@@ -37,12 +36,13 @@ func (x *Reader) Usage(ctx context.Context, id store.StreamID) (bytes int64, err
 	return bytes, err
 }
 
-// The row of an open volume may be markEvery rows behind those of the fragments.
+// The row of an open volume may lag up to markEvery rows behind those of its fragments.
 var volumeQuery = `SELECT b.key, b.name, s.id, b.state, b.indexed, b.last_server_ts, ` +
 	unmarked(`f.position + f.length`) + `, ` + unmarked(`f.server_ts`) +
 	` FROM blobs b JOIN streams s ON s.key = b.stream `
 
-// unmarked is the greatest of a column in the rows that the mark of a volume may not cover yet.
+// unmarked is the greatest value of a column among the rows that the mark of a volume may not cover
+// yet.
 func unmarked(column string) string {
 	return fmt.Sprintf(`CASE WHEN b.state = 0 THEN (SELECT COALESCE(MAX(%s), 0) FROM (SELECT blob,
 		position, length, server_ts FROM fragments
@@ -79,8 +79,8 @@ func streamsOf(names []string) (streams []store.StreamID) {
 	return streams
 }
 
-// closeVolumes closes volumes that a condition on b selects, which are open and of streams that are
-// alone. Their end is indexed if that is greater than what is known.
+// closeVolumes closes the open volumes of live streams that a condition on b selects. Their ends
+// are indexed if they are greater than what is known.
 func (t *tx) closeVolumes(indexed int64, where string, args ...any) error {
 	var list []volumeRow
 	err := t.rows(func(rows *sql.Rows) error {
@@ -105,7 +105,7 @@ func (t *tx) closeVolumes(indexed int64, where string, args ...any) error {
 
 // VolumesInState implements local.Index.
 func (x *Reader) VolumesInState(ctx context.Context, state VolumeState) ([]VolumeInfo, error) {
-	// The state stands in the text for the sake of the partial index.
+	// The state is in the text, not a parameter, so that SQLite uses the partial index.
 	return x.volumeInfos(ctx, fmt.Sprintf(`%sWHERE b.state = %d AND s.deleted = 0 ORDER BY b.key`,
 		volumeQuery, state))
 }

@@ -10,18 +10,18 @@ import (
 	"weir/internal/store/local/volume"
 )
 
-// Calls wraps a file system: it counts the calls and makes one of them fail.
+// Calls wraps a file system. It counts the calls, and makes one of them fail.
 type Calls struct {
 	fs  volume.FS
 	mu  sync.Mutex
-	log []string // guarded by mu, as are the following
+	log []string // the calls so far; guarded by mu, like the fields that follow
 	at  int      // which call fails, from 1
 	err error
 	how Fault
 	end bool
 }
 
-// Half is a write that fails when half of its bytes are written. Of other calls it is NotApplied.
+// Half makes a write fail after half of its bytes. For other calls it is NotApplied.
 const Half Fault = Applied + 1
 
 var _ volume.FS = (*Calls)(nil)
@@ -31,21 +31,21 @@ func NewCalls(fsys volume.FS, at int, how Fault, err error) *Calls {
 	return &Calls{fs: fsys, at: at, how: how, err: err}
 }
 
-// Log returns the calls that were made, a line each.
+// Log returns the calls that were made, one per line.
 func (c *Calls) Log() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]string(nil), c.log...)
 }
 
-// Stop ends counting and failing.
+// Stop ends the counting and the failures.
 func (c *Calls) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.end = true
 }
 
-// do counts a call and tells how it fails, 0 for not at all.
+// do counts a call and returns how it fails; 0: it does not.
 func (c *Calls) do(op string) Fault {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,7 +180,7 @@ func (f *callsFile) WriteAt(bufs [][]byte, off int64) (n int64, err error) {
 	return n, err
 }
 
-// Datasync implements volume.File. One that fails without effect loses what it should have synced.
+// Datasync implements volume.File. If it fails without effect, what it should have synced is lost.
 func (f *callsFile) Datasync() error {
 	how := f.c.do("fdatasync")
 	if d, ok := f.File.(*diskFile); ok && (how == NotApplied || how == Half) {

@@ -9,7 +9,7 @@ import (
 )
 
 // CopyDir copies a data directory as a crash at this moment would leave it, to be opened instead of
-// the original. Nothing may be writing; what is being deleted is there or not.
+// the original. Nothing may be writing. What is being deleted may or may not be copied.
 func CopyDir(t testing.TB, from string) string {
 	t.Helper()
 	to := t.TempDir()

@@ -1,5 +1,5 @@
-// Package localtest has what tests of the local engine let go wrong: a disk that dies or loses
-// power, system calls and seams that fail.
+// Package localtest makes things go wrong in tests of the local engine: a disk that dies or loses
+// power, and system calls and seams that fail.
 package localtest
 
 import (
@@ -17,23 +17,23 @@ import (
 	"weir/internal/store/local/volume"
 )
 
-// Disk is a file system in memory that keeps apart what a process sees and what would survive a
-// power cut: bytes of a file after Datasync of it, names in a directory after SyncDir of it. Not
-// even the order of what was not synced is kept.
+// Disk is a file system in memory that distinguishes what a process sees from what would survive a
+// power cut: bytes of a file after its Datasync, names in a directory after its SyncDir. Even the
+// order of unsynced changes may be lost.
 type Disk struct {
 	mu   sync.Mutex
 	root *node
 	room int64 // bytes that files may still take; guarded by mu
 	dead bool  // the process that used it was killed; guarded by mu
-	left int   // calls until it dies by itself, 0 for never; guarded by mu
+	left int   // calls until it dies; 0: never; guarded by mu
 }
 
 var _ volume.FS = (*Disk)(nil)
 
-// ErrDead is what a killed process would see, could it look.
+// ErrDead is what a killed process would see, if it could look.
 var ErrDead = errors.New("the process is dead")
 
-const sector = 512 // bytes that a disk writes whole or not at all
+const sector = 512 // bytes that a disk writes entirely or not at all
 
 // node is a file or a directory.
 type node struct {
@@ -45,40 +45,39 @@ type node struct {
 	writes  []write          // between disk and data
 }
 
-// nameChange gives a name to a node, or takes it (nil); both at once in a rename.
+// nameChange gives a node a name, or takes the name away (nil). A rename has both.
 type nameChange struct {
 	name string
 	to   *node
 	from string // of a rename
 }
 
-// write puts bytes at an offset, or with nil data cuts the file there.
+// write puts bytes at an offset, or with nil data truncates the file there.
 type write struct {
 	off  int64
 	data []byte
 }
 
-// NewDisk makes an empty disk with so much room.
+// NewDisk makes an empty disk with room for so many bytes.
 func NewDisk(room int64) *Disk { return &Disk{root: newDir(), room: room} }
 
 func newDir() *node { return &node{names: map[string]*node{}, safe: map[string]*node{}} }
 
-// SetRoom says how many bytes files may take from now on.
+// SetRoom sets how many more bytes files may take.
 func (d *Disk) SetRoom(room int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.room = room
 }
 
-// DieAfter ends the process within the call with that number from now on, from 1, which has no
-// effect.
+// DieAfter kills the process in its n-th call from now on (from 1), which has no effect.
 func (d *Disk) DieAfter(calls int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.left = calls
 }
 
-// Dead tells whether the process was ended.
+// Dead reports whether the process was killed.
 func (d *Disk) Dead() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -94,8 +93,8 @@ func (d *Disk) die() bool {
 	return d.dead
 }
 
-// Kill ends the process that uses the disk, but not the machine: the next one sees all that was
-// written, synced or not.
+// Kill kills the process that uses the disk, but not the machine: the next process sees all that
+// was written, synced or not.
 func (d *Disk) Kill() *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -103,8 +102,8 @@ func (d *Disk) Kill() *Disk {
 	return &Disk{root: d.root, room: d.room}
 }
 
-// PowerCut ends the process and the machine: of what was not synced, each change of a name and each
-// sector reached the disk or did not, as r says.
+// PowerCut kills the process and the machine. Each unsynced change of a name, and each unsynced
+// sector, reaches the disk or does not, as r decides.
 func (d *Disk) PowerCut(r *rand.Rand) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -114,7 +113,7 @@ func (d *Disk) PowerCut(r *rand.Rand) *Disk {
 		map[*node]*node{}), room: d.room}
 }
 
-// survive copies what is left of a node; kept decides for each change that was not synced.
+// survive copies what is left of a node. kept decides for each unsynced change.
 func (n *node) survive(kept func() bool, done map[*node]*node) *node {
 	if c := done[n]; c != nil {
 		return c
@@ -149,7 +148,7 @@ func (n *node) survive(kept func() bool, done map[*node]*node) *node {
 	for name := range left {
 		names = append(names, name)
 	}
-	slices.Sort(names) // so that a seed gives the same again
+	slices.Sort(names) // so that a seed has the same result each time
 	for _, name := range names {
 		c.names[name] = left[name].survive(kept, done)
 		c.safe[name] = c.names[name]
@@ -188,7 +187,7 @@ func (n *node) truncate(size int64) {
 	n.data = n.data[:size]
 }
 
-// do runs one call on a path: parent is its directory, base its name there. The root is no path.
+// do runs one call on a path: parent is its directory, base its name there. The root is not a path.
 func (d *Disk) do(op, name string, call func(parent *node, base string) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -216,7 +215,7 @@ func (d *Disk) do(op, name string, call func(parent *node, base string) error) e
 	return nil
 }
 
-// change makes a change of names that is not synced.
+// change makes an unsynced change of names.
 func (n *node) change(c nameChange) {
 	if c.from != "" {
 		delete(n.names, c.from)
@@ -308,7 +307,7 @@ func (d *Disk) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, err
 }
 
-// Rename implements volume.FS, within one directory.
+// Rename implements volume.FS, but only within one directory.
 func (d *Disk) Rename(from, to string) error {
 	if path.Dir(from) != path.Dir(to) {
 		return errors.ErrUnsupported
@@ -361,7 +360,7 @@ func (d *Disk) SyncDir(name string) error {
 	})
 }
 
-// SyncAll implements volume.FS. It makes nothing safe, for nobody may rely on it.
+// SyncAll implements volume.FS. It makes nothing durable, because nobody may rely on it.
 func (d *Disk) SyncAll(name string) error {
 	return d.do("syncfs", name, func(*node, string) error { return nil })
 }
@@ -439,8 +438,8 @@ func (f *diskFile) Datasync() error {
 	})
 }
 
-// lose is a failed sync as Linux does it: what was not on disk will never be, although everybody
-// still reads it and later syncs succeed.
+// lose is a failed sync, as in Linux: what was not on disk will never be, although everybody can
+// still read it and later syncs succeed.
 func (f *diskFile) lose() {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()

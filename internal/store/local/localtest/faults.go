@@ -11,17 +11,17 @@ import (
 	"weir/internal/store/local/volume"
 )
 
-// ErrInjected is what a planned fault returns.
+// ErrInjected is the error of a planned fault.
 var ErrInjected = errors.New("injected fault")
 
-// Faults makes methods of an Index and of Volumes fail on demand.
+// Faults makes methods of an Index and of Volumes fail on request.
 type Faults struct {
 	mu    sync.Mutex
 	plan  map[string]Fault // by method name; guarded by mu
 	fired map[string]int   // guarded by mu
 }
 
-// Fault is how a method fails.
+// Fault is a way to fail.
 type Fault uint8
 
 // The two ways to fail: the change was not made, or it was made and only the answer is lost.
@@ -37,7 +37,7 @@ func (f Fault) String() string {
 	return "not applied"
 }
 
-// Fail makes the next call of a method fail, once.
+// Fail makes the next call of a method fail.
 func (f *Faults) Fail(method string, how Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -47,7 +47,7 @@ func (f *Faults) Fail(method string, how Fault) {
 	f.plan[method] = how
 }
 
-// Fired tells how often a method failed, and forgets what was planned for it.
+// Fired returns how often a method failed, and drops what was planned for it.
 func (f *Faults) Fired(method string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"weir/internal/store/local/volume"
 )
 
-// Objects is an object store in memory, which fails on demand.
+// Objects is an object store in memory that fails on request.
 type Objects struct {
 	mu      sync.Mutex
 	objects map[string][]byte // by name; guarded by mu
@@ -28,7 +28,7 @@ func (o *Objects) SetAway(away bool) {
 	o.away = away
 }
 
-// DuringPut has a function called once, while the next object is being put.
+// DuringPut makes the next Put call a function, once.
 func (o *Objects) DuringPut(call func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -42,7 +42,7 @@ func (o *Objects) Damage(name string, at int) {
 	o.objects[name][at] ^= 1
 }
 
-// Names are the names of all objects, sorted.
+// Names returns the names of all objects, sorted.
 func (o *Objects) Names() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxRecords is how many records a volume gets at most, so that its packed table stays small.
+// maxRecords is how many records a volume may have, so that its packed table stays small.
 const maxRecords = 8192
 
-// writer appends to one stream. Its fields are guarded by mu.
+// writer appends to one stream. mu guards its fields.
 type writer struct {
 	mu   sync.Mutex
 	file File   // nil: the next record begins a volume
@@ -32,7 +32,7 @@ type writer struct {
 	newest  int64 // the greatest server timestamp, milliseconds
 	records int   // in the volume
 
-	encrypted bool // the records in the volume are
+	encrypted bool // whether the volume's records are encrypted
 
 	named bool // the name of the stream's directory is durable
 }
@@ -61,9 +61,9 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 	defer w.mu.Unlock()
 
 	hour := time.UnixMilli(e.ServerTimestamp).UTC().Format("2006010215")
-	// A clock that stepped back a little does not roll: two producers around the full hour would
-	// make a volume of each fragment. One that was ahead does, so that what it stamped keeps
-	// nothing else beyond its retention.
+	// A clock that stepped back a little does not roll: around the full hour two producers would
+	// make a volume of each fragment. One that was ahead does, so that nothing else is kept beyond
+	// its retention with what that clock stamped.
 	late := e.ServerTimestamp < w.newest-time.Hour.Milliseconds()
 	if w.file != nil && (w.size >= v.o.MaxSize || w.records >= maxRecords || hour > w.hour ||
 		late || e.Encrypted != w.encrypted) {
@@ -105,11 +105,11 @@ func (v *Volumes) Append(ctx context.Context, s *store.Stream, e Entry) (store.L
 		MetaLength: int64(len(e.Head))}, nil
 }
 
-// write writes the slices behind a volume's last record and makes them durable. After an error the
-// record is taken back as far as that goes. The caller holds w.mu.
+// write writes the slices after a volume's last record and makes them durable. After an error it
+// takes the record back as far as possible. The caller holds w.mu.
 func (v *Volumes) write(w *writer, bufs [][]byte, fresh bool) error {
 	if _, err := w.file.WriteAt(bufs, w.size); err != nil {
-		// Back to the last whole record. A volume without one is removed.
+		// Back to the end of the last whole record. A volume without one is removed.
 		undo := w.file.Truncate(w.size)
 		if fresh {
 			undo = v.remove(w.path, w.name)
@@ -118,8 +118,8 @@ func (v *Volumes) write(w *writer, bufs [][]byte, fresh bool) error {
 			w.close()
 		}
 		if undo != nil {
-			// What is there is no whole record, so recovery cuts it; but it is not the promise of
-			// ErrFull.
+			// What is there is not a whole record, so recovery cuts it; but ErrFull promises that
+			// nothing is there.
 			return fmt.Errorf("write record: %w", errors.Join(err, undo))
 		}
 		return full(fmt.Errorf("write record: %w", err))
@@ -129,17 +129,17 @@ func (v *Volumes) write(w *writer, bufs [][]byte, fresh bool) error {
 		err = v.fs.SyncDir(filepath.Dir(w.path))
 	}
 	if err != nil {
-		// After a failed sync the kernel may call pages clean that never reached the disk, so a
-		// second sync proves nothing: this volume is never written again. The record is taken back
-		// as far as that goes, because the next start reads it from the page cache as if it were
-		// safe.
+		// After a failed sync the kernel may count pages as clean that never reached the disk, so a
+		// second sync proves nothing, and this volume is never written again. The record is taken
+		// back as far as possible, because the next start would read it from the page cache as if
+		// it were safe.
 		if fresh {
 			_ = v.remove(w.path, w.name)
 		} else {
 			_ = w.file.Truncate(w.size)
 		}
 		w.close()
-		w.named = false // the directory may be another one's
+		w.named = false // the directory may be another one now
 		return fmt.Errorf("sync record: %w", err)
 	}
 	if err := w.there(); err != nil {
@@ -176,14 +176,14 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 		return err
 	}
 	if !w.named {
-		// Also when it was there: whoever made it may have died, or failed, before its name was
+		// Also if it existed: whoever made it may have died, or failed, before its name was
 		// durable.
 		if err := v.fs.SyncDir(v.dir); err != nil {
 			return err
 		}
 		w.named = true
 	}
-	// The plain name is taken when the number was tried before and that volume was abandoned.
+	// The plain name is taken if the number was tried before and that volume was abandoned.
 	for try := 0; ; try++ {
 		base := fmt.Sprintf("%s-%016x", hour, uint64(first))
 		if try > 0 {
@@ -204,9 +204,9 @@ func (v *Volumes) create(w *writer, id store.StreamID, hour string, first store.
 	}
 }
 
-// there is store.ErrLost when the volume's name does not lead to its file: somebody has deleted,
-// moved or replaced it, or a directory above it. What it holds may be lost, and nothing may be
-// added.
+// there returns store.ErrLost when the volume's name does not lead to its file: somebody has
+// deleted, moved or replaced it, or a directory above it. What it holds may be lost, and nothing
+// may be added.
 func (w *writer) there() error {
 	same, err := w.file.Named(w.path)
 	if err != nil {
@@ -221,12 +221,12 @@ func (w *writer) there() error {
 // close ends the volume; the next record begins another.
 func (w *writer) close() {
 	if w.file != nil {
-		_ = w.file.Close() // every record in it was synced, or was refused
+		_ = w.file.Close() // every record in it was synced or refused
 		w.file = nil
 	}
 }
 
-// full turns the errors of a filesystem without room into store.ErrFull.
+// full turns the errors of a full file system into store.ErrFull.
 func full(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
@@ -234,7 +234,7 @@ func full(err error) error {
 	return err
 }
 
-// volumeStart returns the file header and the stream's record.
+// volumeStart returns the file header and the stream record.
 func volumeStart(s *store.Stream, created int64, encrypted bool) ([]byte, error) {
 	b := make([]byte, HeaderSize)
 	copy(b, volumeMagic)

@@ -10,10 +10,10 @@ import (
 	"weir/internal/store/local/directory"
 )
 
-// FS is the file system under Volumes: exactly the calls that they make, so that a test can let
-// each of them fail, or take away what a power cut would. Errors are those of package os. A
-// symbolic link is what it leads to: an operator may have moved a volume, or all of a stream, to
-// another disk.
+// FS is the file system under Volumes: exactly the calls that they make, so that a test can make
+// each of them fail, or take away what a power cut would. Errors are those of package os. Symbolic
+// links are followed, since an operator may have moved a volume, or a whole stream, to another
+// disk.
 type FS interface {
 	Mkdir(path string) error                    // mkdir(2), mode 0700
 	Create(path string) (File, error)           // open(2) O_RDWR|O_CREAT|O_EXCL, mode 0600
@@ -21,37 +21,36 @@ type FS interface {
 	OpenWrite(path string) (File, error)        // open(2) O_RDWR
 	ReadDir(path string) ([]fs.DirEntry, error) // getdents(2)
 	Rename(from, to string) error               // rename(2)
-	// unlink(2), or rmdir(2); of a linked volume its file too
+	// unlink(2), or rmdir(2); for a linked volume also its file
 	Remove(path string) error
 	Linked(path string) (bool, error) // lstat(2): whether it is a symbolic link
-	// fsync(2) of a directory: the names in it are durable
+	// fsync(2) of a directory: makes the names in it durable
 	SyncDir(path string) error
-	// syncfs(2): a hint that all of the file system shall be on disk; see rounds
+	// syncfs(2): a hint to write the whole file system to disk; see rounds
 	SyncAll(path string) error
-	// statfs(2): bytes that this user may take, and all bytes
+	// statfs(2): bytes that this user may use, and all bytes
 	Space(path string) (free, total int64, _ error)
 }
 
-// File is one open file of an FS. Read and write positions are given, so that it has no state but
-// its name.
+// File is an open file of an FS. Reads and writes say where, so its only state is its name.
 type File interface {
 	io.ReaderAt // pread(2)
 	io.Closer
-	// WriteAt writes the slices back to back, with one pwritev(2) unless the kernel takes less. It
-	// changes bufs. written may be short of the whole with an error only.
+	// WriteAt writes the slices back to back, with one pwritev(2) unless the kernel writes less. It
+	// changes bufs. written is only less than the whole with an error.
 	WriteAt(bufs [][]byte, off int64) (written int64, err error)
-	Datasync() error           // fdatasync(2): the bytes, and the size when it changed
+	Datasync() error           // fdatasync(2): the bytes, and the size if it changed
 	Truncate(size int64) error // ftruncate(2)
 	Size() (int64, error)      // fstat(2)
-	// Named tells whether a path leads to this file: stat(2) and fstat(2). A path that leads
-	// nowhere is no error.
+	// Named reports whether a path leads to this file: stat(2) and fstat(2). It is not an error if
+	// the path leads nowhere.
 	Named(path string) (bool, error)
-	// CopyTo writes n bytes from off on to w, fewer when the file ends before. An operating
-	// system's file hands itself to w, so that a connection sends it with sendfile(2); its offset
-	// moves.
+	// CopyTo writes n bytes from off on to w, or fewer if the file ends before. A file of the
+	// operating system hands itself to w, so that a connection sends it with sendfile(2); its
+	// offset moves.
 	CopyTo(w io.Writer, off, n int64) (int64, error)
-	// Forget drops a range from the page cache, so that the next read comes from the device. It is
-	// a hint.
+	// Forget drops a range from the page cache, so that the next read goes to the device. It is a
+	// hint.
 	Forget(off, n int64)
 }
 
@@ -60,7 +59,7 @@ type OS struct{}
 
 var _ FS = OS{}
 
-// osFile is a File of the operating system; what depends on the platform is in sys_*.go.
+// osFile is a File of the operating system. sys_*.go has what depends on the platform.
 type osFile struct{ *os.File }
 
 // Mkdir implements FS.
@@ -103,7 +102,7 @@ func (OS) ReadDir(path string) ([]fs.DirEntry, error) {
 // Rename implements FS.
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
-// Remove implements FS. What is deleted must be gone, not only its link.
+// Remove implements FS. A linked file must go too, not only its link.
 func (OS) Remove(path string) error {
 	if filepath.Ext(path) == volumeSuffix {
 		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
@@ -159,7 +158,7 @@ func (f osFile) CopyTo(w io.Writer, off, n int64) (int64, error) {
 	return io.Copy(w, &io.LimitedReader{R: f.File, N: n})
 }
 
-// removeAll removes a directory with all that is in it. What is not there is no error.
+// removeAll removes a directory with all that is in it, if it exists.
 func removeAll(fsys FS, path string) error {
 	entries, err := fsys.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -168,7 +167,7 @@ func removeAll(fsys FS, path string) error {
 	errs := []error{err}
 	for _, e := range entries {
 		name := path + string(os.PathSeparator) + e.Name()
-		err := fsys.Remove(name) // of a link to a strange directory the link only
+		err := fsys.Remove(name) // of a link to another directory, only the link
 		if err != nil && e.IsDir() {
 			err = removeAll(fsys, name)
 		}

@@ -21,13 +21,14 @@ import (
 // after the object: so a mark beside a whole volume says that there may be an object that nobody
 // needs.
 const (
-	// added to the version of the file header: what reads whole volumes only must not read this one
+	// added to the version of the file header, so that a program that only knows whole volumes
+	// refuses this one
 	hollowVersions = 2
 	markSuffix     = ".object"
 	newSuffix      = ".new"
 )
 
-// hollow makes the file header of a hollow volume out of a whole one's.
+// hollow makes the file header of a hollow volume from that of the whole one.
 func hollow(header []byte, footer int64, sum, object uint32) []byte {
 	b := append([]byte(nil), header...)
 	le := binary.LittleEndian
@@ -39,12 +40,12 @@ func hollow(header []byte, footer int64, sum, object uint32) []byte {
 	return b
 }
 
-// objectName is the name of an object of a volume.
+// objectName names an object of a volume.
 func objectName(volume string, object uint32) string {
 	return fmt.Sprintf("%s-%08x", volume, object)
 }
 
-// object is the name of the object of a hollow volume.
+// object names the object of a hollow volume.
 func (h *Header) object(volume string) string { return objectName(volume, h.Object) }
 
 // Away reports whether a volume is hollow. ErrNotFound when it is not there.
@@ -60,7 +61,7 @@ func (v *Reader) Away(_ context.Context, name string) (bool, error) {
 	return h.Hollow, err
 }
 
-// header reads the file header of the volume at a path; one that is damaged is none of a hollow
+// header reads the file header of the volume at a path. A damaged one counts as one of a whole
 // volume.
 func (v *Reader) header(path string) (h Header, err error) {
 	f, err := v.fs.Open(path)

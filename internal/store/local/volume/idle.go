@@ -17,7 +17,7 @@ type idleFiles struct {
 	mu    sync.Mutex
 	most  int        // files kept
 	files []idleFile // the one used last at the end
-	drops int        // calls of drop: what was taken before the last one is not kept
+	drops int        // number of drops: a file that was taken before the last one is not kept
 }
 
 type idleFile struct {
@@ -25,8 +25,8 @@ type idleFile struct {
 	file File
 }
 
-// idleFor returns how many files are kept open between reads when a process may have so many open:
-// 128, or a quarter where there are few, so that connections find some too. -1: none.
+// idleFor returns how many files to keep open between reads when a process may have so many open
+// files: 128, or a quarter of few, so that some are left for connections. -1: none.
 func idleFor(files uint64) int {
 	if n := int(min(files/4, 128)); n > 0 {
 		return n
@@ -34,7 +34,7 @@ func idleFor(files uint64) int {
 	return -1
 }
 
-// take returns an idle file of a volume, nil when there is none, and what give must be told.
+// take returns an idle file of a volume, nil when there is none, and what to pass to give.
 func (i *idleFiles) take(name string) (f File, drops int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -48,7 +48,7 @@ func (i *idleFiles) take(name string) (f File, drops int) {
 	return f, i.drops
 }
 
-// give keeps a file that nobody uses any more, or closes it.
+// give keeps a file that is no longer in use, or closes it.
 func (i *idleFiles) give(name string, f File, drops int) error {
 	i.mu.Lock()
 	if i.most == 0 || drops != i.drops {
@@ -91,7 +91,7 @@ func (i *idleFiles) drop(which func(name string) bool) error {
 	return errors.Join(errs...)
 }
 
-// close closes every idle file; what is given back later is closed too.
+// close closes every idle file. Files that are given back later are closed too.
 func (i *idleFiles) close() error {
 	i.mu.Lock()
 	i.most = 0

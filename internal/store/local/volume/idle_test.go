@@ -48,7 +48,7 @@ func (c *countFS) want(t *testing.T, when string, open, opened int64) {
 	}
 }
 
-// idleReads reads the records of volumes that it filled, of which few files may be idle.
+// idleReads reads the records of volumes that it has filled. Only a few of their files may be idle.
 type idleReads struct {
 	*testing.T
 	volumes *Volumes
@@ -95,8 +95,8 @@ func (r *idleReads) end(b Body) {
 	}
 }
 
-// Reads that follow one another have one file, those at the same time have each its own; no more
-// files are kept than the limit says, and none of what is deleted: its space would not be free.
+// Reads that follow one another share one file; concurrent reads have one each. No more files are
+// kept than the limit says, and none of a deleted volume, because its space would not be freed.
 func TestIdleFiles(t *testing.T) {
 	count := &countFS{}
 	r := &idleReads{T: t, volumes: open(t, Options{FS: count, IdleFiles: 2})}
@@ -109,7 +109,7 @@ func TestIdleFiles(t *testing.T) {
 	}
 	count.want(t, "one after the other", 1, 1)
 
-	// Closing twice gives nothing away, and what is closed reads nothing.
+	// Closing twice is harmless, and nothing can be read after it.
 	b := r.begin(0)
 	r.end(b)
 	if err := b.Close(); !errors.Is(err, fs.ErrClosed) {
@@ -130,8 +130,8 @@ func TestIdleFiles(t *testing.T) {
 
 	testIdleOfDeleted(t, r, count)
 
-	// A volume that is abandoned after a failed sync is read on, and the record that failed is in
-	// no file that is kept.
+	// A volume that is abandoned after a failed sync can still be read, and the record that failed
+	// is in no file that is kept.
 	count.sync = func(File) error { return unix.EIO }
 	if _, err := r.volumes.Append(t.Context(), stream,
 		entry(t, 5, time.Now(), 1000)); !errors.Is(err, unix.EIO) {
@@ -156,8 +156,8 @@ func TestIdleFiles(t *testing.T) {
 	}
 }
 
-// testIdleOfDeleted deletes what is read: idle files go at once, those in use when they are not any
-// more.
+// testIdleOfDeleted deletes what is being read: idle files are closed at once, those in use when
+// they no longer are.
 func testIdleOfDeleted(t *testing.T, r *idleReads, count *countFS) {
 	other := &store.Stream{ID: "ffeeddccbbaa99887766554433221100", Name: "other"}
 	b := r.begin(0)

@@ -17,20 +17,20 @@ import (
 // Records selects records of a volume; the zero value selects all.
 type Records struct {
 	Offset   int64  // the one there; 0: wherever
-	Fragment string // those of the fragment, its number as clients see it or as the index has it
+	Fragment string // the numbers of fragments, as clients see them or as in the index
 }
 
 func (r Records) all() bool { return r == Records{} }
 
-// Inspect prints a volume as text, a line for each record, or the selected ones with their frames.
-// It changes nothing, and a server may be writing the file. An error of what the file holds reads
-// on behind its name.
+// Inspect prints a volume as text: a line for each record, or the selected records with their
+// frames. It changes nothing, and a server may be writing the file. An error about the content is
+// worded to follow the file's name.
 func Inspect(w io.Writer, f *os.File, records Records) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	size := info.Size() // what is appended from now on is not looked at
+	size := info.Size() // what is appended from now on is ignored
 	h, err := readHeader(f)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func instant(millis int64) string {
 	return time.UnixMilli(millis).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// printRecord prints one record, with its frames when asked to.
+// printRecord prints one record, with its frames if asked to.
 func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *FoundRecord,
 	frames bool) error {
 	h := &r.Header
@@ -162,9 +162,8 @@ func printRecord(w io.Writer, f io.ReaderAt, stream *store.Stream, r *FoundRecor
 	return nil
 }
 
-// frameLetter tells a frame's place: K random access point, O start of an open group, L leading
-// picture, + more of the access unit before,
-// - no picture.
+// frameLetter says what a frame is: K random access point, O start of an open group, L leading
+// picture, + more of the access unit before, - no picture.
 func frameLetter(fr *media.Frame) string {
 	switch {
 	case fr.Key:
@@ -181,8 +180,8 @@ func frameLetter(fr *media.Frame) string {
 	return " "
 }
 
-// printFrames prints the frames of a run whose payload begins at an offset of the file. Bytes are
-// told by their CRC-32 (IEEE).
+// printFrames prints the frames of a run whose payload begins at an offset of the file. Their bytes
+// are shown as a CRC-32 (IEEE).
 func printFrames(w io.Writer, f io.ReaderAt, run *media.Run, at int64) error {
 	decode := run.BaseDecodeTime
 	for i, fr := range run.Frames {

@@ -89,8 +89,8 @@ func (v *Volumes) PutKeyFile(id store.StreamID, data []byte) error {
 	return v.fs.SyncDir(dir)
 }
 
-// RemoveKeyFile implements encryption.Files. Where the file system writes in place, the zeros take
-// the place of the keys.
+// RemoveKeyFile implements encryption.Files. Where the file system writes in place, zeros overwrite
+// the keys.
 func (v *Volumes) RemoveKeyFile(id store.StreamID) error {
 	path, err := v.keyFile(id)
 	if err != nil {

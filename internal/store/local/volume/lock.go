@@ -16,16 +16,16 @@ import (
 	"weir/internal/store/local/directory"
 )
 
-// Lock is the right to use a data directory: a flock(2) of the directory itself, which is the same
-// one for as long as the path leads to it, and one of its file "lock", the only one that older
+// Lock is the right to use a data directory. It is a flock(2) of the directory itself, which stays
+// the same one as long as the path leads to it, and one of its file "lock", the only one that older
 // versions take. Both end with Close or with the process. Its methods may be called concurrently.
 type Lock struct {
 	dir  string
 	self *os.File // the directory
 
 	mu     sync.Mutex
-	file   *os.File               // the file in it; guarded by mu
-	opened map[string]fs.FileInfo // what Watch found, by path; guarded by mu
+	file   *os.File               // the file "lock"; guarded by mu
+	opened map[string]fs.FileInfo // what Watch found there, by path; guarded by mu
 }
 
 // lockFile is the name of the file in the data directory.
@@ -34,8 +34,8 @@ const lockFile = "lock"
 // lockRetry is how often LockDirWithin tries.
 const lockRetry = 20 * time.Millisecond
 
-// LockDir makes the data directory (mode 0700) when it is not there and takes its lock. It is taken
-// before the index is opened. store.ErrLocked when another process holds it.
+// LockDir makes the data directory (mode 0700) if need be and locks it. Lock it before the index is
+// opened. store.ErrLocked when another process holds the lock.
 func LockDir(dir string) (*Lock, error) {
 	l, err := lockDir(dir)
 	if err != nil {
@@ -44,8 +44,8 @@ func LockDir(dir string) (*Lock, error) {
 	return l, nil
 }
 
-// LockDirWithin is LockDir, and waits at most so long for a process that holds the lock to let go
-// of it.
+// LockDirWithin is LockDir, but waits up to a given time until the process that holds the lock
+// releases it.
 func LockDirWithin(ctx context.Context, dir string, wait time.Duration) (*Lock, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -77,8 +77,8 @@ func lockDir(dir string) (*Lock, error) {
 	return &Lock{dir: dir, self: self, file: file, opened: make(map[string]fs.FileInfo)}, nil
 }
 
-// lockPath opens what a path leads to and locks it. The path still leads there when it is locked:
-// whoever unlocked it a moment ago may have removed it first.
+// lockPath opens what a path leads to and locks it. Then it checks that the path still leads there:
+// the last holder may have removed it first.
 func lockPath(path string, flags int) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, flags, 0o600)
@@ -107,7 +107,8 @@ func lockPath(path string, flags int) (*os.File, error) {
 	}
 }
 
-// leadsTo tells whether a path still leads to an open file. A path that leads nowhere is no error.
+// leadsTo reports whether a path still leads to an open file. It is not an error if the path leads
+// nowhere.
 func leadsTo(path string, f *os.File) (bool, error) {
 	open, err := f.Stat()
 	if err != nil {
@@ -124,7 +125,7 @@ func leadsToFile(path string, opened fs.FileInfo) (bool, error) {
 	return err == nil && os.SameFile(opened, now), err
 }
 
-// Watch makes Check look at more paths: what they lead to now they must lead to then.
+// Watch makes Check look at more paths: they must still lead to what they lead to now.
 func (l *Lock) Watch(paths ...string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,9 +139,9 @@ func (l *Lock) Watch(paths ...string) error {
 	return nil
 }
 
-// Check is store.ErrLost when the directory is no longer there under its path, when something else
-// is in its place or in that of what is watched, or when another process has taken the lock. A file
-// "lock" that was removed is made again.
+// Check returns store.ErrLost when the directory is gone from its path, when something else has
+// taken its place or that of a watched path, or when another process has taken the lock. It makes
+// the file "lock" again if somebody has removed it.
 func (l *Lock) Check() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -180,7 +181,7 @@ func (l *Lock) Close() error {
 	return errors.Join(l.file.Close(), l.self.Close())
 }
 
-// makeDir makes a directory with its parents and makes their names durable.
+// makeDir makes a directory and its parents, and makes their names durable.
 func makeDir(dir string) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {

@@ -30,7 +30,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// oldLock takes the lock as versions did that lock the file only.
+// oldLock takes the lock like versions that locked only the file.
 func oldLock(t *testing.T, dir string) (*os.File, error) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -39,8 +39,8 @@ func oldLock(t *testing.T, dir string) (*os.File, error) {
 	return f, unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
 
-// One process uses a directory, whatever happens to the files in it and whichever version the other
-// one is of.
+// Only one process uses a directory, whatever happens to the files in it and whatever the other
+// one's version is.
 func TestOneProcessPerDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	l := lockDir(t, dir)

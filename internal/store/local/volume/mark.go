@@ -14,9 +14,9 @@ import (
 	"weir/internal/store"
 )
 
-// mark says, durably, that a volume may have an object, and names it: each move has an object of
-// its own, so that no request of an earlier one, which the object store may carry out late, meets
-// it.
+// mark records, durably, that a volume may have an object, and names it. Each move has its own
+// object, so that late requests of an earlier move, which the object store may still carry out, do
+// not touch it.
 func (v *Volumes) mark(ctx context.Context, path, name string) (object uint32, err error) {
 	if err := v.deleteObject(ctx, path, name); err != nil { // of a process that died
 		return 0, err
@@ -43,8 +43,8 @@ func (v *Volumes) mark(ctx context.Context, path, name string) (object uint32, e
 	return object, err
 }
 
-// marked returns the object that a mark names; false when there is no mark, or one that was never
-// whole, and so no object.
+// marked returns the object that a mark names; false when there is no mark, or only a part of one,
+// and so no object.
 func (v *Reader) marked(path string) (object uint32, ok bool, err error) {
 	f, err := v.fs.Open(path + markSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -73,23 +73,22 @@ func (v *Volumes) stopped(name string) {
 	v.mu.Unlock()
 }
 
-// isMoving tells whether this process moves a volume now: its object and its mark are left to the
-// end of the move.
+// isMoving reports whether this process is moving a volume. If so, its object and mark are left to
+// the end of the move.
 func (v *Volumes) isMoving(name string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.moving[name]
 }
 
-// unmark takes an object and the mark of a volume away unless it is hollow: it is whole, or gone,
-// with its mark.
+// unmark removes object and mark of a volume that is whole or gone. A hollow one keeps them.
 func (v *Volumes) unmark(ctx context.Context, path, name string, object uint32) error {
 	defer v.stopped(name)
 	h, err := v.header(path)
 	if h.Hollow || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// A rename that a power cut would take back still needs the object.
+	// The object is needed again if a power cut takes back the rename.
 	if err := v.fs.SyncDir(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -123,8 +122,8 @@ func (v *Volumes) removeMark(path string) error {
 	return nil
 }
 
-// Tidy ends the moves that were cut short by the end of a process, or by an object store that did
-// not answer. Not for use beside MoveOut and MoveIn.
+// Tidy completes the moves that were interrupted by the end of a process, or by an object store
+// that did not answer. Not for use beside MoveOut and MoveIn.
 func (v *Volumes) Tidy(ctx context.Context) error {
 	streams, err := v.fs.ReadDir(v.dir)
 	if err != nil {
@@ -173,7 +172,7 @@ func (v *Volumes) tidy(ctx context.Context, path, name string) error {
 	return v.unmark(ctx, path, name, object)
 }
 
-// deleteObjects deletes the objects of a stream that is being deleted, whose directory lies in the
+// deleteObjects deletes the objects of a stream that is being deleted, whose directory is in the
 // trash.
 func (v *Volumes) deleteObjects(trash string) error {
 	id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(trash), trashPrefix), "-")
@@ -197,8 +196,8 @@ func (v *Volumes) deleteObjects(trash string) error {
 	return errors.Join(errs...)
 }
 
-// deleteObject deletes the object of a volume that is being deleted, if it may have one. That of
-// one that is being moved goes at the end of the move.
+// deleteObject deletes the object of a volume that is being deleted, if it may have one. The object
+// of a volume that is being moved goes at the end of the move.
 func (v *Volumes) deleteObject(ctx context.Context, path, name string) error {
 	if v.isMoving(name) {
 		return nil

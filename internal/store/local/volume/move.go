@@ -87,7 +87,7 @@ func (v *Volumes) moveOut(ctx context.Context, f File, path, name string) error 
 	return errors.Join(err, v.unmark(ctx, path, name, object))
 }
 
-// copyOut makes an object and compares what is there with what shall be.
+// copyOut makes an object, reads it back, and compares.
 func (v *Volumes) copyOut(ctx context.Context, name string, whole []byte, sum uint32) error {
 	if err := v.remote.Put(ctx, name, whole); err != nil {
 		return err
@@ -100,9 +100,9 @@ func (v *Volumes) copyOut(ctx context.Context, name string, whole []byte, sum ui
 	return err
 }
 
-// MoveIn brings the records of a hollow volume back and deletes its object. One that is whole stays
-// as it is. ErrNotFound when the volume is not there, or is deleted meanwhile; ErrFull; ErrCorrupt
-// when the object is not what was moved out, and the volume stays hollow.
+// MoveIn brings back the records of a hollow volume and deletes its object. A whole volume stays as
+// it is. ErrNotFound when the volume does not exist, or is deleted in the meantime; ErrFull;
+// ErrCorrupt when the object is not what was moved out, and the volume stays hollow.
 func (v *Volumes) MoveIn(ctx context.Context, name string) error {
 	if err := v.move(ctx, name, v.moveIn); err != nil {
 		return fmt.Errorf("bring back volume %s: %w", name, err)
@@ -127,7 +127,7 @@ func (v *Volumes) moveIn(ctx context.Context, f File, path, name string) error {
 	return errors.Join(err, v.unmark(ctx, path, name, h.Object))
 }
 
-// fetch returns the bytes of a hollow volume, which f is. ErrGone, ErrCorrupt.
+// fetch returns the bytes of the hollow volume in f. ErrGone, ErrCorrupt.
 func fetch(ctx context.Context, f File, h *Header, name string, from Remote) ([]byte, error) {
 	size, err := f.Size()
 	if err != nil {
@@ -140,9 +140,9 @@ func fetch(ctx context.Context, f File, h *Header, name string, from Remote) ([]
 	return whole, err
 }
 
-// Whole returns the bytes of a sealed volume as it was when it was sealed, wherever they lie; from
-// is where those of hollow ones do, nil when that is not known. ErrGone when they are not there,
-// ErrCorrupt when they are not those that were moved out, ErrAway.
+// Whole returns the bytes of a sealed volume as it was sealed, wherever they are. from is where
+// those of hollow volumes are; nil when that is not known. ErrGone when they do not exist,
+// ErrCorrupt when they are not what was moved out, ErrAway.
 func (v *Reader) Whole(ctx context.Context, name string, from Remote) (b []byte, err error) {
 	path, err := v.path(name)
 	if err != nil {
@@ -183,8 +183,8 @@ func readFile(f File) ([]byte, error) {
 	return b, nil
 }
 
-// replace puts another file in the place of a volume, which f is. ErrNotFound when the volume was
-// deleted meanwhile.
+// replace puts a new file in the place of the volume in f. ErrNotFound when the volume was deleted
+// in the meantime.
 func (v *Volumes) replace(f File, path, name string, write func(File) error) error {
 	temporary := path + newSuffix
 	// left by a process that died
@@ -211,7 +211,7 @@ func (v *Volumes) replace(f File, path, name string, write func(File) error) err
 	return err
 }
 
-// swap renames a file to that of a volume, which f is, unless that is deleted.
+// swap renames a file to the name of the volume in f, unless that is deleted.
 func (v *Volumes) swap(f File, from, path, name string) error {
 	id, _, _ := strings.Cut(name, "/")
 	w := v.writer(store.StreamID(id))
@@ -227,7 +227,7 @@ func (v *Volumes) swap(f File, from, path, name string) error {
 	if err := v.fs.Rename(from, path); err != nil {
 		return err
 	}
-	// they were only read from: nothing can be lost
+	// they were only read from, so nothing can be lost
 	_ = v.idle.drop(func(idle string) bool { return idle == name })
 	return v.fs.SyncDir(filepath.Dir(path))
 }

@@ -19,8 +19,8 @@ type Reader struct {
 	remote Remote
 }
 
-// OpenReadOnly opens the volumes in a directory for reading, also while a server writes them:
-// nothing is made, and nothing that was being deleted goes on.
+// OpenReadOnly opens the volumes in a directory for reading, even while a server writes them. It
+// makes nothing, and continues no deletion.
 func OpenReadOnly(dir string) (*Reader, error) {
 	if _, err := (OS{}).ReadDir(dir); err != nil {
 		return nil, fmt.Errorf("volumes: %w", err)
@@ -31,7 +31,7 @@ func OpenReadOnly(dir string) (*Reader, error) {
 // Close closes the files that are kept open between reads.
 func (v *Reader) Close() error { return v.idle.close() }
 
-// path returns the file of a volume, or an error when the name is not one of ours.
+// path returns the file of a volume, or an error when a volume cannot have that name.
 func (v *Reader) path(name string) (string, error) {
 	id, base, ok := strings.Cut(name, "/")
 	if !ok || !store.StreamID(id).Valid() || !strings.HasSuffix(base, volumeSuffix) ||
@@ -83,15 +83,15 @@ func (v *Reader) open(ctx context.Context, loc store.Location) (Body, error) {
 	return &body{v: v, name: loc.Volume, f: f, off: loc.Offset, drops: drops, once: h.Hollow}, nil
 }
 
-// body is an open record. Until it is closed it has a file for itself: net/http sends from where
-// the file's own offset is.
+// body is an open record. Until it is closed it has a file to itself, because net/http sends from
+// the file's own offset.
 type body struct {
 	v     *Reader
 	name  string // of the volume
-	f     File   // nil when closed: the file is another one's by then
+	f     File   // nil when closed: by then another reader may have the file
 	off   int64
 	drops int  // idleFiles.take
-	once  bool // the file is not kept: it is of a hollow volume
+	once  bool // of a hollow volume: the file is not kept
 }
 
 func (b *body) ReadAt(p []byte, off int64) (int, error) {

@@ -30,7 +30,7 @@ func (v *Volumes) Recover(
 	}
 	s, end, cut, err := recoverFile(ctx, f, name, from, found)
 	if err == nil && (end > from || cut > 0) {
-		// What was found may be in the page cache only: the process died between write and sync,
+		// What was found may only be in the page cache, if the process died between write and sync
 		// and the machine did not.
 		if err = f.Datasync(); err == nil {
 			err = v.fs.SyncDir(filepath.Dir(path))
@@ -47,7 +47,7 @@ func recoverFile(
 		return nil, 0, 0, err
 	}
 	if h, err := readHeader(f); err == nil && h.Hollow {
-		// Its footer is damaged, or it would not be asked for. There is nothing here to cut.
+		// Its footer is damaged, or Recover would not be called. There is nothing here to cut.
 		return nil, 0, 0, fmt.Errorf("volume %s: %w: no footer, and the records lie in an object "+
 			"store", name, store.ErrCorrupt)
 	}
@@ -72,8 +72,8 @@ func recoverFile(
 		}
 		head, h, err := readRecord(f, end, size)
 		if errors.Is(err, errPayload) {
-			// A record is written after the sync of the one before it, so damage in front of a
-			// whole record is no torn tail: that one record is lost, those behind it are not.
+			// A record is written after the one before it was synced, so damage before a whole
+			// record is not a torn tail: that one record is lost, later ones are not.
 			if _, _, next := readRecord(f, end+h.Length,
 				size); next == nil || errors.Is(next, errPayload) {
 				end += h.Length
@@ -114,7 +114,7 @@ func recoverFile(
 	return s, end, cut, nil
 }
 
-// readStart verifies a volume's file header and its stream record, and gives the offset behind
+// readStart verifies a volume's file header and its stream record, and returns the offset after
 // them.
 func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
 	begin, err := readHeader(f)
@@ -135,11 +135,11 @@ func readStart(f io.ReaderAt, size int64) (*store.Stream, int64, error) {
 	return s, HeaderSize + h.Length, nil
 }
 
-// errPayload is of a record whose head is whole and whose payload is not.
+// errPayload says that a record's head is intact and its payload is not.
 var errPayload = fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
 
-// readRecord verifies the record at an offset, payload and all, and returns its head. ErrCorrupt
-// when no whole record is there.
+// readRecord verifies the record at an offset, including its payload, and returns its head.
+// ErrCorrupt when there is no intact record.
 func readRecord(f io.ReaderAt, off, size int64) ([]byte, record.Header, error) {
 	fixed := make([]byte, record.HeaderSize)
 	if off+record.HeaderSize > size {

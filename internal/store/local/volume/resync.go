@@ -15,16 +15,16 @@ import (
 // resyncWindow is how many bytes are searched at a time.
 const resyncWindow = 1 << 20
 
-// resyncSlack is how far a record's server timestamp may be from the hour in the name of its
-// volume: volumes end within the hour, or hours later when nothing comes, and clocks are set.
+// resyncSlack is how far a record's server timestamp may be from the hour in its volume's name. A
+// volume usually ends within the hour, or hours later if nothing comes, and clocks get set.
 const resyncSlack = 26 * time.Hour
 
 var recordMagic = []byte("WERF") // as docs/store-format.md has it
 
-// resync looks behind damage for the next whole record of a volume, at from or later, so that one
-// damaged header does not cost what is behind it. It is for volumes that nothing else is known of.
-// A camera may have sent what looks like a record, so one that does not go with the volume's hour
-// is passed over. -1 when there is none.
+// resync searches behind damage, at from or later, for the next whole record of a volume, so that
+// one damaged header does not cost everything after it. It is for volumes of which nothing else is
+// known. A camera may have sent what looks like a record, so one that does not fit the volume's
+// hour is skipped. -1 when there is none.
 func resync(ctx context.Context, f io.ReaderAt, name string, from, size int64) (int64, error) {
 	hour, err := time.Parse("2006010215", path.Base(name)[:min(10, len(path.Base(name)))])
 	if err != nil {

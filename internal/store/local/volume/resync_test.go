@@ -15,9 +15,8 @@ import (
 	"weir/internal/store/record"
 )
 
-// Behind a damaged header the next record is found, wherever it lies among the bytes that are
-// searched at a time; a camera's payload that looks like a record of another day is not taken for
-// one.
+// After a damaged header the next record is found, wherever it lies in the window that is searched.
+// A camera's payload that looks like a record of another day is not taken for one.
 func TestResync(t *testing.T) {
 	at := time.Date(2026, 3, 14, 9, 30, 0, 0, time.UTC)
 	forged := entry(t, 99, at.AddDate(1, 0, 0), 300)
@@ -62,7 +61,7 @@ func TestResync(t *testing.T) {
 			if got := recovered(t, v, places[0].Volume); got != "1 3" {
 				t.Errorf("recovered %q", got)
 			}
-			// At the end of the file it is a torn tail, and the forged record in it is nothing.
+			// At the end of the file it is a torn tail, and the forged record in it does not count.
 			if err := os.Truncate(path, places[2].Offset); err != nil {
 				t.Fatal(err)
 			}

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// rounds collects syncs: those asked for within an interval are done together, and all who asked
-// wait for their own. One syncfs(2) does the work: it lets the disk take the writes in its order,
-// and makes one commit of the journal for them all, where ext4 makes one for each fdatasync(2) that
-// comes by itself. That costs a disk with a head a seek or two each. The fdatasync of each file
-// follows, which has nothing left to write, and it alone tells what became of that file: kernels
-// before 5.8 do not tell errors by syncfs.
+// rounds collects syncs: those that are asked for within an interval are done together, and each
+// caller waits for its own. One syncfs(2) does the work. It lets the disk take the writes in its
+// own order, and makes one commit of the journal for all of them, where ext4 makes one for each
+// separate fdatasync(2); each costs a disk with a head a seek or two. Then comes the fdatasync of
+// each file, which has nothing left to write, and only this one says what became of that file:
+// kernels before 5.8 do not report errors by syncfs.
 type rounds struct {
 	interval time.Duration
 	all      func() error // syncfs(2)
@@ -25,7 +25,7 @@ type syncRequest struct {
 	done chan error // one slot
 }
 
-// do runs sync in the next round and gives its error.
+// do runs sync in the next round and returns its error.
 func (r *rounds) do(sync func() error) error {
 	q := syncRequest{sync, make(chan error, 1)}
 	r.mu.Lock()

@@ -13,12 +13,12 @@ import (
 	"weir/internal/store"
 )
 
-// With an interval the records of many streams wait for one round, whose work is one sync of the
-// file system; none returns before its own sync, and a sync that fails is told to the one whose it
-// was, whatever that of the file system says.
+// With an interval, the records of many streams wait for one round, whose work is one sync of the
+// file system. None returns before its own sync. A sync that fails is reported to its own caller
+// only, whatever the sync of the file system says.
 func TestSyncInterval(t *testing.T) {
 	hooks := &hookFS{}
-	const interval = 2 * time.Second // all records must come in it, on a busy machine too
+	const interval = 2 * time.Second // all records must come within it, even on a busy machine
 	v := open(t, Options{FS: hooks, SyncInterval: interval})
 	var synced, returned atomic.Int64
 	hooks.sync = func(f File) error {
@@ -60,7 +60,7 @@ func TestSyncInterval(t *testing.T) {
 	}
 }
 
-// A volume ends with so many records too: its table stays small.
+// A volume also ends after so many records, so its table stays small.
 func TestRollingByRecords(t *testing.T) {
 	v := open(t, Options{FS: &hookFS{sync: func(File) error { return nil }}})
 	at := time.Now()

@@ -10,7 +10,7 @@ import (
 	"weir/internal/store/record"
 )
 
-// Seal implements local.Volumes. The calls are open(2), pread(2) of what is behind the last record
+// Seal implements local.Volumes. The calls are open(2), pread(2) of what follows the last record
 // that the index knows (a footer of an earlier try, or nothing), ftruncate(2) if there is something
 // to cut, pwritev(2), fdatasync(2).
 func (v *Volumes) Seal(
@@ -65,7 +65,7 @@ func seal(
 		return store.Location{}, errors.Join(err, f.Truncate(end))
 	}
 	if err := f.Datasync(); err != nil {
-		// The next try cuts it and writes it anew, to pages that are dirty again.
+		// The next try cuts the footer and writes it again, to pages that are then dirty.
 		return store.Location{}, err
 	}
 	n := int64(len(footer))

@@ -6,8 +6,8 @@ import (
 	"weir/internal/store"
 )
 
-// section is a store.Range of an open record. It goes through the record for everything: the file
-// of one that is closed is another reader's by then.
+// section is a store.Range of an open record. It reads only through the record: once that is
+// closed, another reader may have its file.
 type section struct {
 	b      *body
 	off, n int64 // within the record
@@ -22,7 +22,7 @@ func (s *section) Slice(from, length int64) store.Range {
 	return &section{s.b, s.off + from, length}
 }
 
-// Join implements store.Joiner: the runs of a record lie one behind the other.
+// Join implements store.Joiner, because the runs of a record follow each other.
 func (s *section) Join(next store.Range) store.Range {
 	o, ok := next.(*section)
 	if !ok || o.b != s.b || o.off != s.off+s.n {

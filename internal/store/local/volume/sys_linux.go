@@ -12,8 +12,8 @@ import (
 // maxVectors is Linux's IOV_MAX.
 const maxVectors = 1024
 
-// writeAt writes the slices back to back at an offset, with one pwritev(2) unless the kernel takes
-// less. It changes bufs. written may be short of the whole with an error only.
+// writeAt writes the slices back to back at an offset, with one pwritev(2) unless the kernel writes
+// less. It changes bufs. written is only less than the whole with an error.
 func writeAt(f *os.File, bufs [][]byte, off int64) (written int64, err error) {
 	for {
 		for len(bufs) > 0 && len(bufs[0]) == 0 {
@@ -32,7 +32,7 @@ func writeAt(f *os.File, bufs [][]byte, off int64) (written int64, err error) {
 		if err != nil {
 			return written, &os.PathError{Op: "pwritev", Path: f.Name(), Err: err}
 		}
-		// A full disk gives a short write without an error first; the next call then says ENOSPC.
+		// A full disk first writes less without an error; the next call then returns ENOSPC.
 		written += int64(n)
 		for n > 0 {
 			k := min(n, len(bufs[0]))
@@ -45,7 +45,7 @@ func writeAt(f *os.File, bufs [][]byte, off int64) (written int64, err error) {
 	}
 }
 
-// syncData is fdatasync(2): the bytes, and the size when it changed.
+// syncData is fdatasync(2): the bytes, and the size if it changed.
 func syncData(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
@@ -59,7 +59,7 @@ func syncData(f *os.File) error {
 	}
 }
 
-// syncAll is syncfs(2) of the file system that a directory is on.
+// syncAll is syncfs(2) of the file system of a directory.
 func syncAll(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -107,8 +107,8 @@ func freeBlocks(st *unix.Statfs_t, root bool) int64 {
 	return free
 }
 
-// rootHere tells whether this process is the root that ext4 keeps blocks for. That of a user
-// namespace (user_namespaces(7)) is another user outside.
+// rootHere reports whether this process is the root that ext4 reserves blocks for. The root of a
+// user namespace (user_namespaces(7)) is another user outside it.
 var rootHere = sync.OnceValue(func() bool {
 	b, err := os.ReadFile("/proc/self/uid_map")
 	if os.Geteuid() != 0 || err != nil {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What statfs(2) says of an ext4 of 256 MB when only root's reserve was left, and when root met the
-// end.
+// What statfs(2) says about an ext4 of 256 MB when only root's reserve was left, and when root had
+// used that up.
 func TestFreeBlocks(t *testing.T) {
 	reserve := unix.Statfs_t{Type: unix.EXT4_SUPER_MAGIC, Blocks: 57274, Bfree: 4586, Bavail: 0}
 	end := unix.Statfs_t{Type: unix.EXT4_SUPER_MAGIC, Blocks: 57274, Bfree: 1459, Bavail: 0}
@@ -39,7 +39,7 @@ func TestFreeBlocks(t *testing.T) {
 	}
 }
 
-// On an ext4 with 4 KiB blocks root is told of all that it can write, and of nothing at the end.
+// On an ext4 with 4 KiB blocks, root is told all that it can write, and in the end nothing.
 func TestSpaceOfRootOnExt4(t *testing.T) {
 	dir := t.TempDir()
 	image, mount := filepath.Join(dir, "image"), filepath.Join(dir, "mount")

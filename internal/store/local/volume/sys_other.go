@@ -23,10 +23,10 @@ func syncData(f *os.File) error { return f.Sync() }
 
 func syncAll(string) error { return nil }
 
-// Space implements FS: unknown here, so never short.
+// Space implements FS. The space is unknown here, so never short.
 func (OS) Space(string) (free, total int64, err error) { return math.MaxInt64, math.MaxInt64, nil }
 
-func openFiles() uint64 { return 256 } // the least of the systems that it is built for
+func openFiles() uint64 { return 256 } // the least among these systems
 
 // Forget implements File.
 func (osFile) Forget(off, n int64) {}

@@ -25,7 +25,7 @@ const (
 	volumeMagic   = "WEIRVOLM"
 	volumeVersion = 1
 
-	encryptedVersion = 2 // the fragments and the footer are encrypted
+	encryptedVersion = 2 // fragments and footer are encrypted
 
 	volumeSuffix = ".vol"
 	trashPrefix  = "trash-"
@@ -36,20 +36,20 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Options of Volumes.
 type Options struct {
 	FS FS // default OS
-	// a volume that has reached it is not appended to; default volumeSize
+	// a volume that has reached it gets no more records; default volumeSize
 	MaxSize     int64
-	SyncSeconds prometheus.Observer // observes each sync; may be nil
+	SyncSeconds prometheus.Observer // called after each sync; may be nil
 
-	// SyncInterval, when it is not 0, makes records wait so long for others, and then syncs them
-	// together: for spinning disks, which seek for each sync. What Append promises is the same. A
-	// stream stores one record per interval then.
+	// SyncInterval, if it is not 0, makes each record wait so long for others, and then syncs them
+	// together. It is for spinning disks, which seek for each sync. Append promises the same, but a
+	// stream stores only one record per interval.
 	SyncInterval time.Duration
 
 	IdleFiles int // how many files are kept open between reads; default idleFor, negative: none
 
-	Remote Remote // where volumes are moved to; nil: there is no such place
+	Remote Remote // where volumes are moved to; nil: nowhere
 
-	// called before a volume is made, whose error it returns: Lock.Check; default: nothing
+	// called before a volume is made, which fails with its error: Lock.Check; default: nothing
 	Check func() error
 }
 
@@ -80,12 +80,12 @@ type Volumes struct {
 
 	mu      sync.Mutex
 	writers map[store.StreamID]*writer // guarded by mu
-	trashed int                        // names given in the trash; guarded by mu
-	moving  map[string]bool            // volumes that MoveOut or MoveIn is at; guarded by mu
+	trashed int                        // names used in the trash; guarded by mu
+	moving  map[string]bool            // volumes that MoveOut or MoveIn is moving; guarded by mu
 }
 
-// OpenVolumes opens the volumes in a directory, which is made when it is not there. What an earlier
-// process was deleting goes on being deleted. The caller holds the lock of the data directory.
+// OpenVolumes opens the volumes in a directory, and makes the directory if need be. It continues
+// the deletions of an earlier process. The caller holds the lock of the data directory.
 func Open(dir string, o Options) (*Volumes, error) {
 	if o.FS == nil {
 		o.FS = OS{}
@@ -109,7 +109,7 @@ func Open(dir string, o Options) (*Volumes, error) {
 	v.idle.most = max(o.IdleFiles, 0)
 	err := v.fs.Mkdir(dir)
 	if err == nil || errors.Is(err, fs.ErrExist) {
-		err = v.fs.SyncDir(filepath.Dir(dir)) // the one who made it may have died before this
+		err = v.fs.SyncDir(filepath.Dir(dir)) // a process that made it may have died before this
 	}
 	if err == nil && o.MaxSize <= 0 {
 		var total int64
@@ -135,8 +135,8 @@ func Open(dir string, o Options) (*Volumes, error) {
 // always some to delete when it is full.
 func volumeSize(disk int64) int64 { return min(max(disk/64, 1_000_000), 64_000_000) }
 
-// empty removes what is in the trash, and the objects of it, in the background. What cannot be
-// removed is tried again after a while, and at the next start.
+// empty deletes what is in the trash, and its objects, in the background. Failures are tried again
+// after a while, and at the next start.
 func (v *Volumes) empty(path string) {
 	v.trash.Go(func() {
 		for wait := time.Second; v.emptyNow(path) != nil; wait = min(2*wait, time.Minute) {
@@ -156,16 +156,16 @@ func (v *Volumes) emptyNow(path string) error {
 	return removeAll(v.fs, path)
 }
 
-// remove unlinks a volume and lets go of its files.
+// remove deletes a volume's file and closes its idle files.
 func (v *Volumes) remove(path, name string) error {
 	err := v.fs.Remove(path)
-	// they were only read from: nothing can be lost
+	// they were only read from, so nothing can be lost
 	_ = v.idle.drop(func(idle string) bool { return idle == name })
 	return err
 }
 
-// Delete implements local.Volumes. One volume that fails does not keep the others. Those with
-// objects come last: the first that fails ends them, since the object store may not answer.
+// Delete implements local.Volumes. A failure does not hold up other volumes. Volumes with objects
+// come last: their first failure ends them, since the object store may be away.
 func (v *Volumes) Delete(ctx context.Context, names []string) error {
 	dirs := make(map[string]bool)
 	var errs []error
@@ -203,7 +203,7 @@ func (v *Volumes) Delete(ctx context.Context, names []string) error {
 	return errors.Join(errs...)
 }
 
-// delete deletes one volume: its object first, which nothing would name afterwards.
+// delete deletes one volume: first its object, which nothing would name afterwards.
 func (v *Volumes) delete(ctx context.Context, path, name string) error {
 	if err := v.deleteObject(ctx, path, name); err != nil {
 		return err
@@ -221,8 +221,8 @@ func (v *Volumes) delete(ctx context.Context, path, name string) error {
 	return nil
 }
 
-// DeleteStream implements local.Volumes: the directory moves into the trash and is emptied in the
-// background.
+// DeleteStream implements local.Volumes. The directory moves into the trash, which is emptied in
+// the background.
 func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	if !id.Valid() {
 		return fmt.Errorf("stream id %q is not valid", id)
@@ -231,7 +231,7 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.close()
-	// A stream that is not wholly deleted is one that nobody can read.
+	// A stream that is only partly deleted must not be readable.
 	if err := v.RemoveKeyFile(id); err != nil {
 		return err
 	}
@@ -247,8 +247,8 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// Also when it was moved before: that call may have failed here, and a stream that comes back
-	// from the dead is no longer known as deleted when its rows are gone.
+	// Also if it was moved before: that call may have failed here. Once its rows are gone, nobody
+	// would know that a stream which comes back was deleted.
 	if err := v.fs.SyncDir(v.dir); err != nil {
 		return err
 	}
@@ -256,7 +256,7 @@ func (v *Volumes) DeleteStream(_ context.Context, id store.StreamID) error {
 	return nil
 }
 
-// Close implements local.Volumes. It waits for deletions that go on well.
+// Close implements local.Volumes. It waits for deletions that make progress.
 func (v *Volumes) Close() error {
 	_ = v.Reader.Close() // as in remove
 	v.close()

@@ -50,7 +50,7 @@ func entry(t *testing.T, n store.Number, at time.Time, size int) Entry {
 	return Entry{Number: n, ServerTimestamp: rec.ServerTimestamp, Head: head, Payload: rec.Payload}
 }
 
-// recovered gives the numbers of a volume's whole records.
+// recovered returns the numbers of a volume's whole records.
 func recovered(t *testing.T, v *Volumes, name string) string {
 	t.Helper()
 	var numbers []string
@@ -73,9 +73,9 @@ func TestRolling(t *testing.T) {
 	hour := time.Date(2026, 3, 14, 9, 59, 59, 0, time.UTC)
 	var names []string
 	for i, at := range []time.Time{
-		hour, hour, hour, hour, // the fourth finds more than 3000 bytes
+		hour, hour, hour, hour, // the fourth one meets more than 3000 bytes
 		hour.Add(time.Second), // the next hour
-		hour,                  // a clock that stepped back stays
+		hour,                  // a clock that steps back changes nothing
 	} {
 		loc, err := v.Append(t.Context(), stream, entry(t, store.Number(i+1), at, 1000))
 		if err != nil {
@@ -97,8 +97,8 @@ func TestRolling(t *testing.T) {
 	}
 }
 
-// A disk that takes half a record and then nothing: the volume ends at its last whole record and
-// goes on when there is room.
+// A disk takes half a record and then nothing: the volume ends at its last whole record, and goes
+// on when there is room.
 func TestFull(t *testing.T) {
 	hooks := &hookFS{}
 	v := open(t, Options{FS: hooks})
@@ -176,7 +176,7 @@ func TestFailedSync(t *testing.T) {
 	if got := recovered(t, v, first.Volume) + ", " + recovered(t, v, next.Volume); got != "2, 4" {
 		t.Fatalf("recovered %q", got)
 	}
-	// When the abandoned volume cannot be removed, the same number finds another name.
+	// If the abandoned volume cannot be removed, the same number gets another name.
 	if err := v.Roll(t.Context(), stream.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// hookFS is OS with calls that a test replaces.
+// hookFS is OS, with calls that a test can replace.
 type hookFS struct {
 	OS
 	write   func(f File, bufs [][]byte, off int64) (int64, error)
@@ -251,8 +251,8 @@ func (f *hookFile) Datasync() error {
 	return f.File.Datasync()
 }
 
-// What recovery finds may be in the page cache only, so it is synced before it gets a row; and a
-// directory whose name may not be durable is synced before a record in it is promised.
+// What recovery finds may only be in the page cache, so it is synced before it gets a row. A
+// directory whose name may not be durable is synced before a record in it is acknowledged.
 func TestFoundRecordsAreSynced(t *testing.T) {
 	hooks := &hookFS{}
 	v := open(t, Options{FS: hooks})
@@ -288,14 +288,14 @@ func TestFoundRecordsAreSynced(t *testing.T) {
 	}
 }
 
-// readAll returns what a connection would get.
+// readAll returns what a connection would receive.
 func readAll(r store.Range) ([]byte, error) {
 	var b bytes.Buffer
 	_, err := r.WriteTo(&b)
 	return b.Bytes(), err
 }
 
-// taker is a connection as io.Copy sees it.
+// taker looks like a connection to io.Copy.
 type taker struct {
 	bytes.Buffer
 	got   io.Reader
@@ -308,7 +308,7 @@ func (t *taker) ReadFrom(r io.Reader) (int64, error) {
 	return t.Buffer.ReadFrom(r)
 }
 
-// Runs of a record that lie one behind the other reach a connection as one file; others do not.
+// Runs of a record that follow each other reach a connection as one file; others do not.
 func TestRunsAreOneFile(t *testing.T) {
 	v := open(t, Options{})
 	loc, err := v.Append(t.Context(), stream, entry(t, 5, time.Now(), 1000))
@@ -357,7 +357,8 @@ func TestRunsAreOneFile(t *testing.T) {
 	}
 }
 
-// A range reaches a connection in the form that net hands to sendfile(2): a limited file, once.
+// A range reaches a connection in the form that package net passes to sendfile(2): a limited file,
+// once.
 func TestRangeIsAFile(t *testing.T) {
 	v := open(t, Options{})
 	e := entry(t, 5, time.Now(), 1000)
@@ -380,7 +381,7 @@ func TestRangeIsAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	payload := e.Payload[0]
-	for range 2 { // a range can be written again
+	for range 2 { // a range can be written twice
 		for _, c := range [][2]int64{{0, 1000}, {10, 20}, {999, 1}, {1000, 0}} {
 			r, to := whole.Slice(c[0], c[1]), &taker{}
 			if n, err := r.WriteTo(to); err != nil || n != r.Size() {
@@ -406,7 +407,7 @@ func TestRangeIsAFile(t *testing.T) {
 	if n, err := whole.ReadAt(p, 1000); n != 0 || err != io.EOF {
 		t.Fatalf("read %d behind the end, %v", n, err)
 	}
-	beyond, err := b.Range(loc.Length-10, 20) // as if the file had been cut
+	beyond, err := b.Range(loc.Length-10, 20) // as if the file had been truncated
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -421,7 +422,7 @@ func TestRangeIsAFile(t *testing.T) {
 	}
 }
 
-// A name from the index never leaves the directory.
+// A name from the index never leads out of the directory.
 func TestNames(t *testing.T) {
 	v := open(t, Options{})
 	for _, name := range []string{"", "x", "../" + string(stream.ID) + "/a.vol", string(stream.ID) +
@@ -433,7 +434,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// What a killed process was deleting is deleted by the next one.
+// The next process deletes what a killed process was deleting.
 func TestTrash(t *testing.T) {
 	v := open(t, Options{})
 	trash := filepath.Join(v.dir, "trash-1")

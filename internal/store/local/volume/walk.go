@@ -19,21 +19,21 @@ type Header struct {
 	Stream    store.StreamID
 	NumberTag uint64
 	Created   time.Time // server timestamp of the first fragment
-	// whether its records lie in an object store; then, where its footer begins, and the CRC32C of
+	// whether its records are in an object store; if so, where its footer begins, and the CRC32C of
 	// the whole volume
 	Hollow bool
 	Footer int64
 	Sum    uint32
-	Object uint32 // which of the objects that the volume has had
+	Object uint32 // which of the volume's objects, over time
 }
 
-// IsVolume tells whether these, the first bytes of a file, begin a volume.
+// IsVolume reports whether a file with these first bytes is a volume.
 func Is(begin []byte) bool {
 	return len(begin) >= len(volumeMagic) && string(begin[:len(volumeMagic)]) == volumeMagic
 }
 
 // readHeader reads the file header at the start of a volume. ErrCorrupt when it is damaged or
-// there is none.
+// missing.
 func readHeader(f io.ReaderAt) (Header, error) {
 	b := make([]byte, HeaderSize)
 	if _, err := f.ReadAt(b, 0); errors.Is(err, io.EOF) {
@@ -55,13 +55,13 @@ func readHeader(f io.ReaderAt) (Header, error) {
 	case volumeVersion + hollowVersions, encryptedVersion + hollowVersions:
 		h.Hollow, h.Sum, h.Footer = true, le.Uint32(b[12:]), int64(le.Uint64(b[48:]))
 		h.Object = le.Uint32(b[56:])
-	default: // A newer Weir wrote it: not ours to judge, so not ErrCorrupt.
+	default: // A newer Weir wrote it, so it may be sound: not ErrCorrupt.
 		return h, fmt.Errorf("volume version %d is not known", h.Version)
 	}
 	return h, nil
 }
 
-// FoundRecord is a record that Walk came by.
+// FoundRecord is a record that Walk has found.
 type FoundRecord struct {
 	Offset int64
 	Header record.Header
@@ -69,9 +69,9 @@ type FoundRecord struct {
 	Err    error  // ErrCorrupt when the payload's checksum does not hold
 }
 
-// Walk calls found for every record of a volume from an offset on (HeaderSize: all) and
-// changes nothing. end is where the last record ends, and why, when not nil and ErrCorrupt, says
-// why no record follows although there are bytes. The error is of reading, or found's.
+// Walk calls found for every record of a volume, from an offset on (HeaderSize: all), and changes
+// nothing. end is where the last record ends. why, if it is ErrCorrupt, says why no record follows
+// although there are more bytes. The error is of reading, or from found.
 func Walk(
 	f io.ReaderAt, size, from int64, found func(FoundRecord) error,
 ) (end int64, why, err error) {
@@ -84,7 +84,7 @@ func Walk(
 		if err != nil && !damaged {
 			return end, nil, err
 		}
-		if damaged { // the head is whole, or it would have been said first
+		if damaged { // the head is intact, or that would be the error
 			head = make([]byte, h.MetaLength)
 			if _, err := f.ReadAt(head, end); err != nil {
 				return end, nil, err
