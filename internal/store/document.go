@@ -5,7 +5,7 @@ import "fmt"
 // Document is a small named document.
 type Document struct {
 	Kind, Name string
-	Revision   int64 // the role's when it was last written, from 1
+	Revision   int64 // the role's revision when the document was last written, from 1
 	Data       []byte
 }
 
@@ -19,8 +19,8 @@ const (
 // at most, in an envelope.
 const MaxDocument = 64 << 10
 
-// CheckDocument refuses what no engine keeps: a document without kind or name, or one that is too
-// large.
+// CheckDocument refuses documents that no engine keeps: those without kind or name, and those that
+// are too large.
 func CheckDocument(kind, name string, data []byte) error {
 	if kind == "" || name == "" {
 		return fmt.Errorf("document %s/%s: kind or name is missing", kind, name)

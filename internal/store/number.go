@@ -23,8 +23,8 @@ const NumberSlotBits = 12
 // numberEpoch is where the microseconds of fragment numbers begin.
 var numberEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 
-// NumberAt returns the number of a moment for node slot 0, or the least greater than after when the
-// clock has not come so far.
+// NumberAt returns the number of a moment for node slot 0, or, if that is not greater than after,
+// the least number that is.
 func NumberAt(t time.Time, after Number) Number {
 	next := int64(after>>NumberSlotBits) + 1
 	return Number(max(t.UnixMicro()-numberEpoch, next, 1) << NumberSlotBits)
@@ -51,8 +51,8 @@ func (s *Stream) FormatNumber(n Number) string {
 	return string(digits[:])
 }
 
-// ParseNumber reverses FormatNumber. Anything that FormatNumber of this stream cannot have produced
-// is an error.
+// ParseNumber reverses FormatNumber. A string that FormatNumber of this stream cannot return is an
+// error.
 func (s *Stream) ParseNumber(text string) (Number, error) {
 	if len(text) != NumberDigits {
 		return 0, fmt.Errorf("fragment number has %d characters, not %d", len(text), NumberDigits)
@@ -85,7 +85,7 @@ func (s *Stream) ParseNumber(text string) (Number, error) {
 }
 
 const (
-	numberTop       = 1 << (156 - 128) // the word above the two lower ones of 64 bits
+	numberTop       = 1 << (156 - 128) // the word above the two lower ones of 64 bits each
 	numberGroup     = 18               // decimal digits converted at a time
 	numberGroupBase = 1_000_000_000_000_000_000
 )

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Numbers are those that arithmetic without limits gives, in both directions.
+// FormatNumber and ParseNumber agree with arithmetic without limits.
 func TestNumberAgainstBig(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 56))
 	edges := []uint64{0, 1, 9, 10, 999_999_999_999_999_999, 1_000_000_000_000_000_000,
@@ -31,7 +31,7 @@ func TestNumberAgainstBig(t *testing.T) {
 		if (err != nil) != (n == 0) || (n != 0 && got != n) {
 			t.Fatalf("%s reads as %d, %v", text, got, err)
 		}
-		// Near misses are of no fragment, or of another of this stream.
+		// Near misses belong to no fragment, or to another one of this stream.
 		v.Add(v, big.NewInt(int64(r.IntN(5)-2)))
 		if near := v.String(); len(near) == NumberDigits && near != text {
 			if got, err := s.ParseNumber(near); err == nil {

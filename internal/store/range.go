@@ -5,13 +5,13 @@ import (
 	"io"
 )
 
-// Range is a run of stored bytes that stay where they are until they are asked for: in a file, in
+// Range is a run of stored bytes that stay where they are until they are needed: in a file, in
 // memory, or in an object far away. A Range of a Media must not be used after the media's Close.
 type Range interface {
 	// Size is how many bytes there are. It costs nothing.
 	Size() int64
 	// Slice returns length bytes from an offset on. It reads nothing and costs one small
-	// allocation. It panics when they are not all inside of the range, as a slice expression does.
+	// allocation. Like a slice expression it panics when they are not all in the range.
 	Slice(from, length int64) Range
 	// WriteTo writes the whole range. Of a file the bytes do not pass through the process when w is
 	// a connection, or an io.ReaderFrom that leads to one: it is handed an *io.LimitedReader over
@@ -20,12 +20,12 @@ type Range interface {
 	// its file's offset; no two of them may be written at the same time. A range can be written
 	// again. io.ErrUnexpectedEOF when less is stored than Size says.
 	io.WriterTo
-	// ReadAt copies bytes out, as io.ReaderAt has it: of a file one pread(2) per call. It may be
+	// ReadAt copies bytes, as in io.ReaderAt; from a file, with one pread(2) per call. It may be
 	// called concurrently, also with WriteTo.
 	io.ReaderAt
 }
 
-// Bytes returns b as a Range, which must not change while that is used.
+// Bytes returns b as a Range. b must not change while the range is in use.
 func Bytes(b []byte) Range { return memory(b[:len(b):len(b)]) }
 
 type memory []byte
@@ -50,8 +50,8 @@ func (m memory) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// ReadSection reads within the n bytes of r from base on, as io.ReaderAt has it: it is the ReadAt
-// of a range of a file.
+// ReadSection reads within the n bytes of r from base on, as in io.ReaderAt: it is the ReadAt of a
+// range of a file.
 func ReadSection(r io.ReaderAt, base, n int64, p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("negative offset")
@@ -67,13 +67,13 @@ func ReadSection(r io.ReaderAt, base, n int64, p []byte, off int64) (int, error)
 	return k, err
 }
 
-// Joiner is a Range of something longer. Join returns the range of its bytes and next's when those
-// follow them there at once, otherwise nil.
+// Joiner is a Range within something longer. Join returns one range for its bytes and next's if
+// these follow at once, otherwise nil.
 type Joiner interface{ Join(next Range) Range }
 
-// Concat returns ranges one after the other as one Range. Its WriteTo writes each with that one's
-// own, but for those that a Joiner makes one of; a call of ReadAt reads from each that it touches,
-// which are looked for from the start.
+// Concat returns ranges one after the other as one Range. Its WriteTo calls each one's WriteTo,
+// except that it first joins neighbours if a Joiner can. Its ReadAt searches the ranges from the
+// start and reads from each that it touches.
 func Concat(ranges ...Range) Range {
 	var c chain
 	for _, r := range ranges {

@@ -8,7 +8,7 @@ import (
 	"testing/iotest"
 )
 
-// What is put together and cut is what the same on one slice of bytes is.
+// Concatenated and sliced ranges have the bytes of the same operations on one slice.
 func TestRanges(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 1))
@@ -50,7 +50,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// A slice beyond the end is never another's bytes.
+// A slice beyond the end never has the bytes of another range.
 func TestRangeOutOfBounds(t *testing.T) {
 	t.Parallel()
 	one := Bytes(make([]byte, 8)[:4])

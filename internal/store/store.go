@@ -1,7 +1,7 @@
-// Package store says what Weir keeps and what a store promises: streams, fragments, playback
-// sessions and documents, their errors, and the contract (contract.go) in four roles. It holds no
-// engine; local is one, memory the contract in its plainest form, record the bytes that engines
-// share, and storetest the contract as tests.
+// Package store defines what Weir keeps and what a store promises: streams, fragments, playback
+// sessions and documents, their errors, and the contract (contract.go) in four roles. It has no
+// engine: local and cluster are engines, memory is the contract in its plainest form, record has
+// the bytes that engines share, and storetest the contract as tests.
 package store
 
 import (
@@ -13,7 +13,7 @@ import (
 	"weir/internal/media"
 )
 
-// Errors that callers tell apart with errors.Is. Everything else is an internal fault.
+// Errors that callers distinguish with errors.Is. Everything else is an internal fault.
 var (
 	ErrNotFound = errors.New("not found")                          // stream, fragment, session …
 	ErrExists   = errors.New("already exists")                     // a name, number or ID is taken
@@ -28,11 +28,11 @@ var (
 	ErrAway     = errors.New("the store is out of reach") // and may be back soon
 )
 
-// StreamID names a stream for its whole life; a name that is deleted and created again gets
-// another. It is 32 lower-case hex digits.
+// StreamID names a stream for its whole life. A stream that is deleted and created again gets a new
+// one. It is 32 lower-case hex digits.
 type StreamID string
 
-// Valid tells whether id has the form of a stream ID.
+// Valid reports whether id has the form of a stream ID.
 func (id StreamID) Valid() bool {
 	if len(id) != 32 {
 		return false
@@ -50,20 +50,20 @@ type Stream struct {
 	ID             StreamID
 	Name           string            // unique among the streams that are not deleted
 	CreatedMillis  int64             // milliseconds since the Unix epoch; the suffix of its ARN
-	Version        string            // 20 random alphanumerics, another after each update
-	RetentionHours int               // 0: fragments are kept in memory only
+	Version        string            // 20 random alphanumerics, new after each update
+	RetentionHours int               // 0: fragments are only kept in memory
 	DeviceName     string            // opaque, may be empty
 	MediaType      string            // opaque, may be empty
 	KMSKeyID       string            // opaque, may be empty
 	StorageTier    string            // TierHot or TierWarm; empty: TierHot
 	Tags           map[string]string // never nil when returned by the store
-	// what is configured of it, in the API's own encoding; opaque, may be empty
+	// the stream's configuration, in the API's own encoding; opaque, may be empty
 	Settings  string
 	NumberTag uint64 // random; the low 64 bits of the stream's fragment numbers
 }
 
-// Storage tiers of a stream (KVS DefaultStorageTier): where its fragments lie once they are sealed,
-// on the disk or, when there is one, in an object store.
+// Storage tiers of a stream (KVS DefaultStorageTier): where its fragments are once they are sealed,
+// on the disk or, if there is one, in an object store.
 const (
 	TierHot  = "HOT"
 	TierWarm = "WARM"
@@ -75,7 +75,7 @@ func (s *Stream) RetentionEdge(now time.Time) int64 {
 	return now.Add(-time.Duration(s.RetentionHours) * time.Hour).UnixMilli()
 }
 
-// TimestampKind says which of a fragment's two timestamps a query looks at.
+// TimestampKind says which of a fragment's two timestamps a query uses.
 type TimestampKind uint8
 
 // The two timestamps of a fragment (KVS FragmentSelectorType).
@@ -94,14 +94,14 @@ const (
 	BySequence                  // commit order, oldest first: what a tail reader follows
 )
 
-// TimeRange is a range of time on one of the two clocks, milliseconds since the Unix epoch, both
-// ends included. math.MinInt64 and math.MaxInt64 bound nothing.
+// TimeRange is a range of time on one of the two clocks, in milliseconds since the Unix epoch, both
+// ends included. math.MinInt64 and math.MaxInt64 mean no bound.
 type TimeRange struct {
 	Clock      TimestampKind
 	Start, End int64
 }
 
-// Contains tells whether a fragment starts in r.
+// Contains reports whether a fragment starts in r.
 func (r *TimeRange) Contains(f *FragmentInfo) bool {
 	ts := f.ServerTimestamp
 	if r.Clock == ProducerTimestamp {
@@ -116,10 +116,10 @@ type Query struct {
 	AfterSequence int64      // only fragments with a greater commit sequence
 	After         Number     // only greater numbers, for ByNumberNewest smaller ones; 0: all
 	Order         Order
-	Limit         int // at most so many; 0 means no limit
+	Limit         int // at most so many; 0: no limit
 }
 
-// Selects tells whether q selects a fragment, Limit aside.
+// Selects reports whether q selects a fragment, without regard to its Limit.
 func (q *Query) Selects(f *FragmentInfo) bool {
 	if (q.Range != nil && !q.Range.Contains(f)) || f.Sequence <= q.AfterSequence {
 		return false
@@ -133,7 +133,7 @@ func (q *Query) Selects(f *FragmentInfo) bool {
 	return f.Number > q.After
 }
 
-// Compare orders fragments as q does: negative when a comes first.
+// Compare compares two fragments in q's order: negative when a comes first.
 func (q *Query) Compare(a, b *FragmentInfo) int {
 	switch q.Order {
 	case ByNumberNewest:
@@ -150,7 +150,7 @@ type Span struct {
 	Track          int   // track number
 	BaseDecodeTime int64 // as in media.Run
 	Duration       int64 // ticks of the track's timescale
-	Size           int64 // payload bytes, of what belongs to no access unit too
+	Size           int64 // payload bytes, including those that belong to no access unit
 	Frames         int   // access units with something to present; parameter sets alone are none
 	KeyStart       bool  // media.Frame.Key of the first access unit
 	FirstSize      int64 // bytes of the first access unit
@@ -158,14 +158,14 @@ type Span struct {
 	Traits         media.Traits
 }
 
-// FragmentInfo is what the index knows of a stored fragment.
+// FragmentInfo is what the index knows about a stored fragment.
 type FragmentInfo struct {
 	Number            Number // ingest order
-	Sequence          int64  // commit order, gap-free from 1 within the stream
+	Sequence          int64  // commit order, from 1 and without gaps within the stream
 	ProducerTimestamp int64  // milliseconds since the Unix epoch
 	ServerTimestamp   int64  // milliseconds since the Unix epoch
-	TrackSet          int64  // which set of tracks and codec private data it has: Store.TrackSet
-	Spans             []Span // one per track that has frames, in the order of the producer's Tracks
+	TrackSet          int64  // its set of tracks and codec private data: TrackSet of the store
+	Spans             []Span // one for each track that has frames, in the producer's order
 	PayloadCRC        uint32 // CRC32C of the payload
 	Partial           bool   // as in media.Fragment
 	Location          Location
@@ -190,7 +190,7 @@ func (f *FragmentInfo) Span(track int) *Span {
 	return nil
 }
 
-// SpansOf returns the spans of a fragment, one per run.
+// SpansOf returns the spans of a fragment, one for each run.
 func SpansOf(f *media.Fragment) []Span {
 	if len(f.Runs) == 0 {
 		return nil
@@ -209,9 +209,9 @@ func SpansOf(f *media.Fragment) []Span {
 	return spans
 }
 
-// Location says where a record lies.
+// Location says where a record is.
 type Location struct {
-	Volume     string // name of the volume or object; empty: kept in memory only
+	Volume     string // name of the volume or object; empty: only in memory
 	Offset     int64  // of the record's first byte
 	Length     int64  // of the whole record
 	MetaLength int64  // of the record's header and metadata, before the payload
@@ -222,28 +222,27 @@ type Record struct {
 	media.Fragment
 	Number  Number
 	Payload [][]byte // Payload[i] holds the frames of Runs[i], back to back
-	Arrival *Arrival // how it came; nil: it is stored whatever else there is
+	Arrival *Arrival // how it arrived; nil: it is stored without regard to resends
 }
 
-// Arrival says how a record came, so that a fragment that its producer sends again is recognised by
-// whichever process it reaches. Whoever appends has compared it with the fragments at its place;
-// what came there since would have to be compared too.
+// Arrival says how a record arrived, so that every process can recognise a fragment that its
+// producer sends again. The appender has compared the record with the fragments at its place; any
+// that came there since would have to be compared too.
 //
-// The place of a record is its producer timestamp. That moves with each connection when timecodes
-// are relative; then it is the document's SegmentUID and the timecode, and what came on the same
-// connection does not count.
+// The place of a record is its producer timestamp. Where timecodes are relative, that changes with
+// each connection, and the place is the document's SegmentUID and the timecode; fragments of the
+// same connection then do not count.
 type Arrival struct {
-	// the stream's commit sequence before which whoever appends has seen everything at the place,
-	// itself included
+	// the stream's commit sequence up to which the appender has seen all that is at the place
 	Seen       int64
 	Document   string // SegmentUID, raw; "": timecodes are absolute
 	Connection string // random; "" when timecodes are absolute
 }
 
-// ResendWindow is how long after it was stored a fragment with relative timecodes may be resent.
-// Producers reconnect at once and send what is in their buffer, which holds 120 s
-// (docs/reference/producers.md, "Reconnecting"). It is shorter than the shortest life of a token,
-// 15 minutes (sts AssumeRole, DurationSeconds), after which timecodes begin again.
+// ResendWindow is how long after it was stored a fragment with relative timecodes may be sent
+// again. Producers reconnect at once and send what is in their buffer, which holds 120 s
+// (docs/reference/producers.md, "Reconnecting"). It must be shorter than the shortest life of a
+// token, 15 minutes (sts AssumeRole, DurationSeconds), after which timecodes start again.
 const ResendWindow = 10 * time.Minute
 
 // Arrived is a stored fragment that another connection brought to a place.
@@ -256,25 +255,25 @@ type Arrived struct {
 type Media interface {
 	// Fragment is the metadata; the caller must not change it.
 	Fragment() *media.Fragment
-	// Payload returns the bytes of a run (index into Fragment().Runs), its frames back to back.
-	// The first call may read the whole payload to verify it: ErrCorrupt when it is damaged, in
-	// whichever run. Not for concurrent use.
+	// Payload returns the bytes of a run (index into Fragment().Runs), with its frames back to
+	// back. The first call may read the whole payload to verify it: ErrCorrupt when any run is
+	// damaged. Not for concurrent use.
 	Payload(run int) (Range, error)
 	io.Closer
 }
 
 // Session is a registered playback session. The token in a session's URL names it; everything else
-// stands here.
+// is here.
 type Session struct {
 	ID            string // 16 random bytes, raw
 	Stream        StreamID
-	Kind          uint8 // playback's own: sessions of one stream and kind are counted together
+	Kind          uint8 // set by playback: sessions of one stream and kind are counted together
 	CreatedMillis int64
 	ExpiresMillis int64
-	Parameters    []byte // playback's own encoding of what was asked for; opaque to the store
-	Checkpoint    []byte // playback's own, of how far the timeline got; opaque; nil at first
-	Principal     string // ARN of whoever opened it; "": not known
-	Address       string // of the client that the session is bound to; "": to none
+	Parameters    []byte // the request in playback's own encoding; opaque to the store
+	Checkpoint    []byte // how far the timeline has got, in playback's encoding; nil at first
+	Principal     string // ARN of the principal who opened it; "": unknown
+	Address       string // of the client that the session is bound to; "": none
 }
 
 // Size is about how many bytes the session takes on disk.
@@ -285,12 +284,12 @@ func (s *Session) Size() int64 {
 // SessionQuery selects open sessions. The zero value selects all.
 type SessionQuery struct {
 	Stream    StreamID // "": of all streams
-	Principal string   // ARN of whoever opened them; "": whoever it was
-	After     string   // sessions whose IDs are greater, in byte order
+	Principal string   // ARN of the principal who opened them; "": any
+	After     string   // sessions with greater IDs, in byte order
 	Limit     int      // at most so many; 0: no limit
 }
 
-// Matches reports whether the query selects a session, but for Limit.
+// Matches reports whether the query selects a session, without regard to its Limit.
 func (q *SessionQuery) Matches(s *Session) bool {
 	return (q.Stream == "" || s.Stream == q.Stream) &&
 		(q.Principal == "" || s.Principal == q.Principal) && s.ID > q.After

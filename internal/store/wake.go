@@ -2,14 +2,14 @@ package store
 
 import "sync"
 
-// Wake wakes whoever waits for a change. The zero value is ready. It is safe for use by many
-// goroutines.
+// Wake wakes all who wait for a change. The zero value is ready for use. It is safe for concurrent
+// use.
 type Wake struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed by the next change; nil: nobody waits; guarded by mu
 }
 
-// Next is closed when something may have changed since it was asked for.
+// Next returns a channel that is closed when something may have changed since the call.
 func (w *Wake) Next() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -19,7 +19,7 @@ func (w *Wake) Next() <-chan struct{} {
 	return w.changed
 }
 
-// Tell lets those who wait look.
+// Tell wakes those who wait.
 func (w *Wake) Tell() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

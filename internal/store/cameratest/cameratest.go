@@ -1,5 +1,5 @@
 // Package cameratest is a stream and its camera for tests: the reference store with a clock that
-// tests set, faults of reading, and fragments whose frames say what they are.
+// tests set and reads that fail on request, and fragments whose frames say what they are.
 package cameratest
 
 import (
@@ -15,10 +15,10 @@ import (
 	"weir/internal/store/memory"
 )
 
-// Fault returns what is read in place of a payload.
+// Fault replaces what is read of a payload.
 type Fault func(store.Range) (store.Range, error)
 
-// Fails is a fault of every read.
+// Fails is a Fault that makes every read fail.
 func Fails(err error) Fault {
 	return func(store.Range) (store.Range, error) { return nil, err }
 }
@@ -55,7 +55,7 @@ func (s *Store) Clock() time.Time {
 	return s.now
 }
 
-// SetClock sets the store's time.
+// SetClock sets the store's clock.
 func (s *Store) SetClock(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *Store) Fail(n store.Number, f Fault) {
 	s.faults[n] = f
 }
 
-// Lose makes a fragment one that is listed, and gone when it is opened.
+// Lose makes a fragment that is still listed, but ErrGone when it is opened.
 func (s *Store) Lose(n store.Number) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +135,7 @@ func (m *faulty) Close() error {
 	return m.Media.Close()
 }
 
-// Commit stores a fragment; old, when not 0, goes.
+// Commit stores a fragment. It replaces old, if that is not 0.
 func (s *Store) Commit(rec *store.Record, old store.Number) store.FragmentInfo {
 	s.T.Helper()
 	var info store.FragmentInfo
@@ -162,7 +162,8 @@ func Video() media.Track {
 		Timescale: media.VideoTimescale, Width: 1280, Height: 720}
 }
 
-// OtherVideo is Video after a change of the camera's settings: its codec private data differ.
+// OtherVideo is Video after a change of the camera's settings: its codec private data are
+// different.
 func OtherVideo() media.Track {
 	t := Video()
 	t.CodecPrivate[3] = 0x20
@@ -184,20 +185,20 @@ type Camera struct {
 	Number store.Number // of the newest fragment
 }
 
-// NewCamera makes a Camera on time whose fragments last two seconds.
+// NewCamera makes a Camera whose next fragment starts now. Its fragments last two seconds.
 func NewCamera(s *Store, tracks ...media.Track) *Camera {
 	return &Camera{Store: s, Tracks: tracks, Time: s.Clock().UnixMilli(), Length: 2000}
 }
 
-// NextNumber gives out the number of a fragment that begins now.
+// NextNumber returns the number for a fragment that begins now.
 func (c *Camera) NextNumber() store.Number {
 	c.Number = max(c.Number+1<<12,
 		store.Number((c.Store.Clock().UnixMilli()-1577836800000)*1000<<12))
 	return c.Number
 }
 
-// Record makes the fragment that starts at c.Time and lasts c.Length, with frames as encoders make
-// them: 40 ms of video, or 1024 samples of audio, each; as many as there is time for.
+// Record makes the fragment that starts at c.Time. It holds as many frames as fit into c.Length,
+// timed as an encoder times them: each of 40 ms of video or of 1024 samples of audio.
 func (c *Camera) Record(n store.Number) *store.Record {
 	rec := &store.Record{Number: n, Fragment: media.Fragment{ProducerTimestamp: c.Time,
 		ServerTimestamp: c.Store.Clock().UnixMilli(), Tracks: c.Tracks}}
@@ -214,7 +215,7 @@ func (c *Camera) Record(n store.Number) *store.Record {
 	return rec
 }
 
-// AddRun gives a record a run with its payload: frames of one NAL unit of ten bytes, which say
+// AddRun adds a run and its payload to a record: frames of one NAL unit of ten bytes, which say
 // what they are.
 func AddRun(rec *store.Record, track int, base int64, frames []media.Frame) {
 	var payload []byte
@@ -226,8 +227,8 @@ func AddRun(rec *store.Record, track int, base int64, frames []media.Frame) {
 	rec.Payload = append(rec.Payload, payload)
 }
 
-// Send stores the next fragment, which change may change before, and time passes on both clocks
-// for as long as it lasts.
+// Send stores the next fragment, after change has changed it, and moves both clocks on by its
+// length.
 func (c *Camera) Send(change ...func(*store.Record)) store.FragmentInfo {
 	c.Store.T.Helper()
 	rec := c.Record(c.NextNumber())

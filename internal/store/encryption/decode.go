@@ -8,9 +8,9 @@ import (
 	"weir/internal/store/record"
 )
 
-// DecodeFragment is record.DecodeFragment of a stream's record in either form. The header is that
-// of the stored form. payload decrypts the payload; nil when it is plain. store.ErrKey;
-// store.ErrCorrupt when it is plain where the stream has encrypted records only.
+// DecodeFragment is record.DecodeFragment for a record in either form. The header is that of the
+// stored form. payload decrypts the payload; nil when it is plain. store.ErrKey; store.ErrCorrupt
+// for a plain record where the stream has only encrypted ones.
 func (k *Keys) DecodeFragment(
 	id store.StreamID, head []byte,
 ) (h record.Header, f *media.Fragment, payload *Payload, err error) {
@@ -35,7 +35,7 @@ func (k *Keys) DecodeFragment(
 	return h, f, payload, nil
 }
 
-// DecodeFooter is record.DecodeFooter of a footer in either form. store.ErrKey, and as
+// DecodeFooter is record.DecodeFooter for a footer in either form. Errors are those of
 // DecodeFragment.
 func (k *Keys) DecodeFooter(id store.StreamID, b []byte) (*record.Table, error) {
 	t, err := record.DecodeFooter(b)

@@ -32,14 +32,14 @@ import (
 )
 
 const (
-	// chunkSize is how many bytes of payload are one message, in bytes; the last has the rest.
+	// chunkSize is how many bytes of payload make one message; the last one has the rest.
 	chunkSize = 64 << 10
 
 	tagSize   = 16
 	idSize    = 8
 	saltSize  = 32
 	nonceSize = 12
-	fixedSize = record.HeaderSize + idSize + saltSize // of the head, before the tags
+	fixedSize = record.HeaderSize + idSize + saltSize // of the head, up to the tags
 
 	// LeastHead is how many bytes of the head of a record Keys.Find needs.
 	LeastHead = fixedSize
@@ -52,15 +52,15 @@ const (
 // KeyID names a data key among those of its stream.
 type KeyID [idSize]byte
 
-// DataKey is a data key of a stream. It is safe for use by many goroutines.
+// DataKey is a data key of a stream. It is safe for concurrent use.
 type DataKey struct {
 	ID     KeyID
 	stream store.StreamID
 	secret []byte       // 32 bytes
-	since  store.Number // from which on the stream has no plain record; 0: not said
+	since  store.Number // the first number that must be encrypted; 0: not said
 }
 
-// keyOf returns the data key that the head of an encrypted record names. ErrCorrupt.
+// keyOf returns the ID of the data key that the head of an encrypted record names. ErrCorrupt.
 func keyOf(head []byte) (id KeyID, err error) {
 	if len(head) < fixedSize {
 		return id, fmt.Errorf("%w: encrypted record with a head of %d bytes", store.ErrCorrupt,
@@ -69,7 +69,7 @@ func keyOf(head []byte) (id KeyID, err error) {
 	return KeyID(head[record.HeaderSize:]), nil
 }
 
-// recordKey derives the key of the record with a salt.
+// recordKey derives the key of a record from its salt.
 func (k *DataKey) recordKey(salt []byte) (cipher.AEAD, error) {
 	info := make([]byte, 0, 96)
 	info = append(info, "weir record 1\x00"...)
@@ -86,15 +86,15 @@ func (k *DataKey) recordKey(salt []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// nonce is the place of a message in its record.
+// nonce is the place of a message within its record.
 func nonce(kind uint32, chunk int) (n [nonceSize]byte) {
 	binary.BigEndian.PutUint32(n[:], kind)
 	binary.BigEndian.PutUint64(n[4:], uint64(chunk))
 	return n
 }
 
-// bound is what all messages of a record authenticate beside themselves: its header without the
-// checksums, which are of what comes out, and the ID of its data key.
+// bound is what every message of a record authenticates beside its content: the record's header
+// without the checksums, which are of the ciphertext, and the ID of its data key.
 func bound(head []byte) []byte {
 	return slices.Concat(head[:20], head[24:60], head[record.HeaderSize:][:idSize])
 }
@@ -116,10 +116,10 @@ type Encrypted struct {
 	buffer *[]byte
 }
 
-// buffers are what payloads are encrypted into.
+// buffers are buffers for encrypted payloads.
 var buffers sync.Pool // of *[]byte
 
-// Free says that the payload is needed no more.
+// Free says that the payload is no longer needed.
 func (e *Encrypted) Free() {
 	if e.buffer != nil {
 		buffers.Put(e.buffer)
@@ -127,8 +127,8 @@ func (e *Encrypted) Free() {
 	e.buffer, e.Payload = nil, nil
 }
 
-// Encrypt encrypts the record of a fragment, whose head record.EncodeFragment has made. It changes
-// neither. The caller frees what it returns.
+// Encrypt encrypts the record of a fragment, whose head is from record.EncodeFragment. It changes
+// neither. The caller frees the result.
 func (k *DataKey) Encrypt(head []byte, payload [][]byte) (*Encrypted, error) {
 	h, err := record.CheckHead(head)
 	if err != nil {
@@ -149,7 +149,7 @@ func (k *DataKey) Encrypt(head []byte, payload [][]byte) (*Encrypted, error) {
 	parts := source(slices.Clone(payload))
 	for at, i := int64(0), 0; at < size; i++ {
 		n := min(size-at, chunkSize)
-		// In place; the tag behind the chunk is moved before the next one is written over it.
+		// In place: the tag after the chunk is moved away before the next chunk overwrites it.
 		chunk := out[at : at+n : at+n+tagSize]
 		if !parts.read(chunk) {
 			e.Free()
@@ -169,8 +169,8 @@ func (k *DataKey) Encrypt(head []byte, payload [][]byte) (*Encrypted, error) {
 	return e, nil
 }
 
-// EncryptFooter encrypts the footer of a volume, which record.EncodeFooter has made: its table, not
-// its trailer.
+// EncryptFooter encrypts the footer of a volume from record.EncodeFooter: its table, not its
+// trailer.
 func (k *DataKey) EncryptFooter(footer []byte) ([]byte, error) {
 	h, err := record.DecodeHeader(footer)
 	if err != nil {
@@ -186,7 +186,7 @@ func (k *DataKey) EncryptFooter(footer []byte) ([]byte, error) {
 	return append(w.head, trailer...), err
 }
 
-// source is what is read of many slices.
+// source reads many slices one after the other.
 type source [][]byte
 
 func (s *source) read(dst []byte) bool {
@@ -203,7 +203,7 @@ func (s *source) read(dst []byte) bool {
 	return true
 }
 
-// writer makes the head of an encrypted record.
+// writer builds the head of an encrypted record.
 type writer struct {
 	header record.Header
 	aead   cipher.AEAD
@@ -229,7 +229,7 @@ func (k *DataKey) writer(h record.Header) (*writer, error) {
 	return w, err
 }
 
-// tag is where the tag of a chunk goes.
+// tag is the place for the tag of a chunk.
 func (w *writer) tag(chunk int) []byte {
 	at := fixedSize + chunk*tagSize
 	return w.head[at : at+tagSize]

@@ -14,22 +14,21 @@ import (
 	"weir/internal/store"
 )
 
-// Reader reads the files of data keys beside what is encrypted under them, one of each stream, so
-// that the records of a stream and its keys are copied, restored and deleted together.
+// Reader reads the files of data keys. They are beside what is encrypted under them, one for each
+// stream, so that a stream's records and keys are copied, restored and deleted together.
 type Reader interface {
-	// KeyFile returns the file of a stream; of "" the one that tells whether the sealing key is the
-	// right one. fs.ErrNotExist when there is none.
+	// KeyFile returns the file of a stream, or for "" the one that shows whether the sealing key is
+	// the right one. fs.ErrNotExist when there is none.
 	KeyFile(id store.StreamID) ([]byte, error)
 }
 
-// Files is a Reader that changes the files, too. Methods may be called concurrently, for one stream
-// one at a time.
+// Files is a Reader that can also change the files. Methods may be called concurrently, but for
+// each stream one at a time.
 type Files interface {
 	Reader
 	// PutKeyFile replaces a file; durable on return. store.ErrFull when there is no room.
 	PutKeyFile(id store.StreamID, data []byte) error
-	// RemoveKeyFile overwrites a file and deletes it; durable on return. One that is not there is
-	// no error.
+	// RemoveKeyFile overwrites a file and deletes it, if there is one; durable on return.
 	RemoveKeyFile(id store.StreamID) error
 	// KeyFiles lists the streams that have a file.
 	KeyFiles() ([]store.StreamID, error)
@@ -39,11 +38,11 @@ type Files interface {
 type Options struct {
 	KeyFile string // of the sealing keys
 	Files   Files
-	Encrypt bool // what comes is encrypted; without it records are decrypted only
+	Encrypt bool // new records are encrypted; otherwise they are only decrypted
 }
 
-// Keys is the data keys of all streams, sealed under the sealing keys of a file. It is safe for use
-// by many goroutines.
+// Keys holds the data keys of all streams, sealed under the sealing keys of a file. It is safe for
+// concurrent use.
 type Keys struct {
 	path    string // of the sealing keys
 	reader  Reader
@@ -57,23 +56,23 @@ type Keys struct {
 	streams map[store.StreamID]*streamKeys // guarded by mu
 }
 
-// streamKeys is the data keys of one stream, the newest last.
+// streamKeys holds the data keys of one stream, the newest last.
 type streamKeys struct {
 	mu     sync.Mutex
 	read   bool           // guarded by mu, as is the rest
 	file   keyFile        // as it is stored
-	opened []DataKey      // those of the file that a sealing key opens
+	opened []DataKey      // the keys in the file that a sealing key opens
 	plain  []store.Number // its marks, likewise
 }
 
-// keyFile is what the file of a stream holds, in JSON.
+// keyFile is the content of a stream's file, in JSON.
 type keyFile struct {
 	Version int         `json:"version"`
 	Keys    []sealedKey `json:"keys"`
 	Plain   []plainMark `json:"plain,omitempty"`
 }
 
-// sealedKey is a data key in the file.
+// sealedKey is a data key in that file.
 type sealedKey struct {
 	ID       []byte `json:"id"` // KeyID
 	KMSKeyID string `json:"kmsKeyId,omitempty"`
@@ -82,17 +81,17 @@ type sealedKey struct {
 }
 
 const (
-	keyFileVersion = 2 // version 1 has no marks, and keys without a number
+	keyFileVersion = 2 // version 1 has no marks, and its keys have no number
 	secretSize     = 32
 	maxSealingKeys = 256
 	kindDataKey    = "data-key"
 
-	// of the file of no stream
+	// in the file that belongs to no stream
 	kindCheck = "encryption"
 	checkName = "check"
 )
 
-// sealingFile is the file of the sealing keys.
+// sealingFile is the file with the sealing keys.
 func sealingFile(path string) *sealing.File {
 	return &sealing.File{Path: path, What: "encryption key file", Most: maxSealingKeys, Named: true,
 		Comment: "What the data keys of Weir's recordings are sealed with.\n" +
@@ -101,8 +100,8 @@ func sealingFile(path string) *sealing.File {
 			"the first one without a name for all others."}
 }
 
-// Open reads the sealing keys. With Options.Encrypt the first time makes their file. store.ErrKey
-// when they are not those that were used before.
+// Open reads the sealing keys. With Options.Encrypt it makes their file, if that was never done.
+// store.ErrKey when they are not the keys that were used before.
 func Open(o Options) (*Keys, error) {
 	k := &Keys{path: o.KeyFile, reader: o.Files, files: o.Files, encrypt: o.Encrypt,
 		streams: make(map[store.StreamID]*streamKeys)}
@@ -125,8 +124,8 @@ func Open(o Options) (*Keys, error) {
 	return k, nil
 }
 
-// OpenReadOnly reads the sealing keys for somebody who changes nothing. Without them, or with
-// others, Find returns store.ErrKey.
+// OpenReadOnly reads the sealing keys for a reader that changes nothing. Without them, or with the
+// wrong ones, Find returns store.ErrKey.
 func OpenReadOnly(keyFile string, files Reader) (*Keys, error) {
 	k := &Keys{path: keyFile, reader: files, streams: make(map[store.StreamID]*streamKeys)}
 	_, err := k.open()
@@ -136,8 +135,8 @@ func OpenReadOnly(keyFile string, files Reader) (*Keys, error) {
 	return k, nil
 }
 
-// open reads the sealing keys, holds them to what was sealed before, and tells whether anything
-// was. fs.ErrNotExist, store.ErrKey.
+// open reads the sealing keys, checks them against what was sealed before, and says whether
+// anything was. fs.ErrNotExist, store.ErrKey.
 func (k *Keys) open() (used bool, err error) {
 	check, err := k.reader.KeyFile("")
 	used = err == nil
@@ -166,7 +165,7 @@ func (k *Keys) putCheck() error {
 	return k.files.PutKeyFile("", k.sealer("").Seal(kindCheck, checkName, []byte("weir")))
 }
 
-// use takes sealing keys.
+// use replaces the sealing keys.
 func (k *Keys) use(keys []sealing.Key) (err error) {
 	k.seals = make(map[string]*sealing.Sealer)
 	for _, key := range keys {
@@ -183,7 +182,7 @@ func (k *Keys) use(keys []sealing.Key) (err error) {
 	return err
 }
 
-// sealer is the sealing key for a stream's KmsKeyId.
+// sealer returns the sealing key for a stream's KmsKeyId.
 func (k *Keys) sealer(kmsKeyID string) *sealing.Sealer {
 	if s := k.seals[kmsKeyID]; s != nil {
 		return s
@@ -191,7 +190,7 @@ func (k *Keys) sealer(kmsKeyID string) *sealing.Sealer {
 	return k.seals[""]
 }
 
-// Encrypts tells whether what comes shall be encrypted.
+// Encrypts reports whether new records are to be encrypted.
 func (k *Keys) Encrypts() bool { return k != nil && k.encrypt }
 
 func (k *Keys) of(id store.StreamID) *streamKeys {
@@ -205,9 +204,9 @@ func (k *Keys) of(id store.StreamID) *streamKeys {
 	return s
 }
 
-// Newest returns the data key that a stream's records are encrypted under, which the first call
-// makes; its file is durable on return. number is that of the record: when it makes a key, no plain
-// record of that number or a greater one opens any more, until MarkPlain says so; 0 is no number.
+// Newest returns the data key that encrypts a stream's records. The first call makes it; its file
+// is durable on return. number is the number of the record: when the key is new, a plain record
+// with that number or a greater one no longer opens, until MarkPlain; 0 is no number.
 // store.ErrFull.
 func (k *Keys) Newest(stream *store.Stream, number store.Number) (*DataKey, error) {
 	if k.opens == nil {
@@ -219,7 +218,7 @@ func (k *Keys) Newest(stream *store.Stream, number store.Number) (*DataKey, erro
 	if err := k.loadOnce(s, stream.ID); err != nil {
 		return nil, err
 	}
-	// One that a lost key has sealed is kept in the file, for the day on which that is found.
+	// A key that a lost key has sealed stays in the file, in case that one is found again.
 	n := len(s.opened)
 	if n > 0 && s.opened[n-1].ID == KeyID(s.file.Keys[len(s.file.Keys)-1].ID) &&
 		(number == 0 || s.marked()) {
@@ -256,12 +255,12 @@ func (k *Keys) seal(d *DataKey, kmsKeyID, created string) sealedKey {
 			sealedSecret(d))}
 }
 
-// keyName binds a sealed data key to its stream, its ID, and the name of the key that sealed it.
+// keyName binds a sealed data key to its stream, its ID, and the name of the sealing key.
 func keyName(id store.StreamID, key []byte, kmsKeyID string) string {
 	return fmt.Sprintf("%s/%x/%s", id, key, kmsKeyID)
 }
 
-// loadOnce is load unless the file was read before. The caller holds s.mu.
+// loadOnce is load, if the file was not read yet. The caller holds s.mu.
 func (k *Keys) loadOnce(s *streamKeys, id store.StreamID) error {
 	if s.read {
 		return nil
@@ -326,8 +325,8 @@ func decodeKeyFile(data []byte) (file keyFile, err error) {
 	return file, nil
 }
 
-// Find returns the data key that the head of a record of a stream names. store.ErrKey when it is
-// not here, or when no sealing key opens it.
+// Find returns the data key that the head of a stream's record names. store.ErrKey when it does not
+// exist here, or when no sealing key opens it.
 func (k *Keys) Find(id store.StreamID, head []byte) (*DataKey, error) {
 	want, err := keyOf(head)
 	if err != nil {
@@ -350,7 +349,7 @@ func (k *Keys) Find(id store.StreamID, head []byte) (*DataKey, error) {
 	if d := find(); d != nil {
 		return d, nil
 	}
-	// Another process may have made it since.
+	// Another process may have made it in the meantime.
 	if err := k.load(s, id); err != nil {
 		return nil, err
 	}
@@ -364,8 +363,8 @@ func (k *Keys) Find(id store.StreamID, head []byte) (*DataKey, error) {
 	return nil, fmt.Errorf("%w: data key %x of stream %s is not there", store.ErrKey, want, id)
 }
 
-// Destroy destroys the data keys of a stream: what is encrypted under them cannot be read any more,
-// but for what is open already.
+// Destroy destroys the data keys of a stream. What is encrypted under them can no longer be read,
+// except for what is already open.
 func (k *Keys) Destroy(id store.StreamID) error {
 	if k == nil || k.files == nil {
 		return nil

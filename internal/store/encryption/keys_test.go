@@ -60,7 +60,7 @@ func (m *memory) KeyFiles() ([]store.StreamID, error) {
 	return slices.DeleteFunc(ids, func(id store.StreamID) bool { return id == "" }), nil
 }
 
-// site is keys over files, with one record of each stream.
+// site is keys, their files, and one record of each stream.
 type site struct {
 	*testing.T
 	path    string
@@ -112,7 +112,7 @@ func (s *site) wantErr(err, want error) {
 
 const other = store.StreamID("ffeeddccbbaa99887766554433221100")
 
-// Each stream has one data key, from its first record on and over restarts, sealed in its file.
+// Each stream has one data key, from its first record on and across restarts, sealed in its file.
 func TestDataKeys(t *testing.T) {
 	s := newSite(t)
 	first, second := s.write(stream, ""), s.write(other, "")
@@ -136,13 +136,13 @@ func TestDataKeys(t *testing.T) {
 	if info, err := os.Stat(s.path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("key file: %v, %v", info, err)
 	}
-	// A file that was put beside another stream opens nothing.
+	// A file that was put in another stream's place opens nothing.
 	s.files.files[other] = s.files.files[stream]
 	s.open()
 	s.wantErr(s.read(other), store.ErrKey)
 }
 
-// A data key whose file is not there for sure is not used.
+// A data key that may not be stored is not used.
 func TestDataKeyThatIsNotStored(t *testing.T) {
 	s := newSite(t)
 	s.files.fail = 1
@@ -154,7 +154,7 @@ func TestDataKeyThatIsNotStored(t *testing.T) {
 	s.wantErr(s.read(stream), nil)
 }
 
-// A stream without its data keys cannot be read; what another one has can.
+// A stream without its data keys cannot be read; other streams can.
 func TestDestroy(t *testing.T) {
 	s := newSite(t)
 	s.write(stream, "")
@@ -169,8 +169,8 @@ func TestDestroy(t *testing.T) {
 	}
 }
 
-// Without the key file, or with another's, nothing starts and nothing is changed; with the right
-// one back everything is there.
+// Without the key file, or with a wrong one, nothing starts and nothing is changed. With the right
+// one everything is back.
 func TestWrongKeyFile(t *testing.T) {
 	s := newSite(t)
 	s.write(stream, "")
@@ -234,8 +234,8 @@ func TestDecryptOnly(t *testing.T) {
 	s.wantErr(s.read(stream), store.ErrKey)
 }
 
-// A new sealing key opens what the old one did, which opens nothing any more; one that was broken
-// off can be done again, and until then everything opens.
+// A new sealing key opens what the old one did, and the old one opens nothing any more. A rotation
+// that was interrupted can be repeated, and until then everything opens.
 func TestRotate(t *testing.T) {
 	s := newSite(t)
 	s.write(stream, "")
@@ -267,14 +267,14 @@ func TestRotate(t *testing.T) {
 	s.wantErr(err, store.ErrKey)
 }
 
-// A file that has no room for the new key beside the old ones stays as it is.
+// A key file without room for the new key beside the old ones stays as it is.
 func TestRotateAFullFile(t *testing.T) {
 	s := newSite(t)
 	s.write(stream, "")
 	file := sealingFile(s.path)
 	keys, err := file.Read()
 	s.wantErr(err, nil)
-	for len(keys) < maxSealingKeys { // the one that seals comes last
+	for len(keys) < maxSealingKeys { // the key that seals comes last
 		keys = append([]sealing.Key{sealing.NewKey("")}, keys...)
 	}
 	s.wantErr(file.Write(keys), nil)
@@ -291,8 +291,8 @@ func TestRotateAFullFile(t *testing.T) {
 	s.wantErr(s.read(stream), nil)
 }
 
-// A key of a name seals the data keys of the streams whose KmsKeyId that is: without its line they
-// cannot be read, and the others can.
+// A named key seals the data keys of the streams that have its name as KmsKeyId. Without its line
+// these cannot be read; others can.
 func TestNamedKey(t *testing.T) {
 	s := newSite(t)
 	file := sealingFile(s.path)
@@ -319,8 +319,8 @@ func TestNamedKey(t *testing.T) {
 	s.wantErr(s.read(other), nil)
 }
 
-// When a key is lost for good, another takes its place. What it had sealed is lost, unless it is
-// found again: then its line behind the new one opens everything.
+// When a key is lost for good, another one takes its place. What the lost key had sealed is lost,
+// unless the key is found again: its line after the new one's then opens everything.
 func TestForget(t *testing.T) {
 	s := newSite(t)
 	s.write(stream, "")
@@ -352,7 +352,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// A file of data keys that is damaged is an error, and is not written over.
+// A damaged file of data keys is an error, and is not overwritten.
 func TestDamagedKeyFile(t *testing.T) {
 	s := newSite(t)
 	s.write(stream, "")

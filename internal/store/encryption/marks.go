@@ -9,18 +9,18 @@ import (
 	"weir/internal/store"
 )
 
-// Whoever can write to the disk could put plain records of his own among the encrypted ones of a
-// stream. So a data key is sealed together with the number from which the stream is encrypted under
-// it, and a mark, sealed too, says from where it is plain again. A plain record whose number lies
-// between is refused. What is sealed cannot be made up or changed without the sealing key; whoever
-// takes a key away loses the records under it.
+// Somebody who can write to the disk could put his own plain records among the encrypted ones of a
+// stream. So a data key is sealed together with the number from which on the stream is encrypted;
+// and a mark, which is sealed too, says from which number on it is plain again. Plain records with
+// numbers in between are refused. Without the sealing key nobody can make up or change what is
+// sealed; and to remove a key is to lose the records under it.
 
 // kindPlain seals a mark.
 const kindPlain = "plain-from"
 
 // plainMark is a mark in the file of a stream's keys.
 type plainMark struct {
-	From   store.Number `json:"from"` // the first number that may be plain
+	From   store.Number `json:"from"` // the first number that may be plain again
 	Sealed []byte       `json:"sealed"`
 }
 
@@ -28,13 +28,12 @@ func markName(id store.StreamID, from store.Number) string {
 	return fmt.Sprintf("%s/%d", id, from)
 }
 
-// sealedSecret is what of a data key is sealed.
+// sealedSecret returns what is sealed of a data key: its secret and its number.
 func sealedSecret(d *DataKey) []byte {
 	return binary.BigEndian.AppendUint64(slices.Clone(d.secret), uint64(d.since))
 }
 
-// openedSecret takes apart what sealedSecret has put together. Keys of before the marks are
-// shorter.
+// openedSecret reverses sealedSecret. Keys from before there were marks have no number.
 func openedSecret(b []byte) (secret []byte, since store.Number, ok bool) {
 	switch len(b) {
 	case secretSize:
@@ -45,8 +44,8 @@ func openedSecret(b []byte) (secret []byte, since store.Number, ok bool) {
 	return nil, 0, false
 }
 
-// encryptedAt tells whether a record of that number must be encrypted: the last key or mark before
-// it decides. The caller holds s.mu.
+// encryptedAt reports whether a record with that number must be encrypted: the last key or mark
+// before it decides. The caller holds s.mu.
 func (s *streamKeys) encryptedAt(n store.Number) bool {
 	var since, plain store.Number
 	for i := range s.opened {
@@ -62,11 +61,11 @@ func (s *streamKeys) encryptedAt(n store.Number) bool {
 	return since > 0 && since >= plain
 }
 
-// marked tells whether the next record must be encrypted, unless Plain says otherwise. The caller
+// marked reports whether the next record must be encrypted, unless Plain says otherwise. The caller
 // holds s.mu.
 func (s *streamKeys) marked() bool { return s.encryptedAt(math.MaxInt64) }
 
-// refusePlain is the error of a stream's plain records where only encrypted ones are:
+// refusePlain is the error for plain records of a stream among its encrypted ones:
 // store.ErrCorrupt.
 func (k *Keys) refusePlain(id store.StreamID, numbers ...store.Number) error {
 	if k == nil || k.opens == nil {
@@ -85,8 +84,8 @@ func (k *Keys) refusePlain(id store.StreamID, numbers ...store.Number) error {
 	return nil
 }
 
-// Marked tells whether a stream has only encrypted records from some number on: MarkPlain comes
-// before the next plain one.
+// Marked reports whether a stream must have only encrypted records from some number on. Before the
+// next plain one, MarkPlain must be called.
 func (k *Keys) Marked(id store.StreamID) (bool, error) {
 	if k == nil || k.opens == nil {
 		return false, nil
@@ -98,9 +97,8 @@ func (k *Keys) Marked(id store.StreamID) (bool, error) {
 	return err == nil && s.marked(), err
 }
 
-// MarkPlain says that the records of a marked stream are plain again, those of greater numbers than
-// newest, which is the greatest that is stored; 0 when none is. It is durable on return.
-// store.ErrFull.
+// MarkPlain says that the records of a marked stream are plain again after number newest, the
+// greatest that is stored (0: none is). It is durable on return. store.ErrFull.
 func (k *Keys) MarkPlain(id store.StreamID, newest store.Number) error {
 	s := k.of(id)
 	s.mu.Lock()

@@ -10,7 +10,7 @@ import (
 	"weir/internal/store/record"
 )
 
-// plain reads a plain record and a plain footer with that number.
+// plain reads a plain record and a plain footer with a given number.
 func (s *site) plain(n store.Number) error {
 	s.Helper()
 	head, _, err := record.EncodeFragment(fragment(rand.New(rand.NewPCG(2, 1)), n, 100), 0)
@@ -44,8 +44,9 @@ func (s *site) newest(n store.Number) *DataKey {
 	return k
 }
 
-// Where a stream is encrypted no plain record opens, over restarts and rotations, and whatever is
-// done to the file of its keys by who has no sealing key; before and behind, plain records open.
+// Where a stream is encrypted, no plain record opens, across restarts and rotations, whatever
+// somebody without the sealing key does to the file of data keys. Before and after, plain records
+// open.
 func TestPlainRecordsAreRefused(t *testing.T) {
 	s := newSite(t)
 	s.refuses(100, 100)
@@ -78,7 +79,7 @@ func TestPlainRecordsAreRefused(t *testing.T) {
 	s.wantErr(s.plain(95), store.ErrCorrupt)
 	s.wantErr(s.plain(60), nil)
 
-	// made up without the key
+	// forged without the key
 	var file keyFile
 	s.wantErr(json.Unmarshal(s.files.files[stream], &file), nil)
 	other, err := sealing.New([]sealing.Key{sealing.NewKey("")})
@@ -96,7 +97,8 @@ func TestPlainRecordsAreRefused(t *testing.T) {
 	}
 }
 
-// What nothing is stored of is marked plain behind the key; a mark that cannot be written is none.
+// A stream without records is marked as plain from just after its key. A mark that could not be
+// written does not count.
 func TestMarkPlain(t *testing.T) {
 	s := newSite(t)
 	s.newest(10)
@@ -107,7 +109,8 @@ func TestMarkPlain(t *testing.T) {
 	s.refuses(10, 11)
 }
 
-// A file of before the marks opens what it did, and the next record is under a key with one.
+// A file from before there were marks still opens what it did. The next record gets a key with a
+// number.
 func TestKeysWithoutNumbers(t *testing.T) {
 	s := newSite(t)
 	old := s.newest(10)

@@ -13,7 +13,7 @@ import (
 	"weir/internal/store/record"
 )
 
-// Payload decrypts the payload of one record. It is safe for use by many goroutines.
+// Payload decrypts the payload of one record. It is safe for concurrent use.
 type Payload struct {
 	aead   cipher.AEAD
 	bound  []byte
@@ -24,9 +24,8 @@ type Payload struct {
 // Bytes is about how much memory it takes.
 func (p *Payload) Bytes() int { return 1024 + len(p.tags) }
 
-// Decrypt returns the plain form of the head of an encrypted fragment, which record.DecodeFragment
-// reads, and what decrypts its payload. The header has the checksum of the encrypted payload.
-// ErrCorrupt.
+// Decrypt returns the plain form of the head of an encrypted fragment, for record.DecodeFragment,
+// and what decrypts its payload. The header has the checksum of the encrypted payload. ErrCorrupt.
 func (k *DataKey) Decrypt(head []byte) ([]byte, *Payload, error) {
 	h, err := record.CheckHead(head)
 	if err != nil {
@@ -43,8 +42,7 @@ func (k *DataKey) Decrypt(head []byte) ([]byte, *Payload, error) {
 	return plain, p, nil
 }
 
-// DecryptFooter returns the plain form of an encrypted footer, which record.DecodeFooter reads.
-// ErrCorrupt.
+// DecryptFooter returns the plain form of an encrypted footer, for record.DecodeFooter. ErrCorrupt.
 func (k *DataKey) DecryptFooter(footer []byte) ([]byte, error) {
 	h, err := record.DecodeHeader(footer)
 	if err != nil {
@@ -69,8 +67,8 @@ func (k *DataKey) DecryptFooter(footer []byte) ([]byte, error) {
 	return head, nil
 }
 
-// decrypt returns room for a header, with the metadata behind it, and the header. It fills in what
-// decrypts the payload, whose length p has.
+// decrypt returns the decrypted metadata, after room for a header, and the header. The caller has
+// set p.length; decrypt sets the rest of p.
 func (k *DataKey) decrypt(h record.Header, head []byte, p *Payload) ([]byte, record.Header, error) {
 	from := fixedSize + chunks(p.length)*tagSize
 	if !h.Encrypted || len(head) < from+1+tagSize {
@@ -82,7 +80,7 @@ func (k *DataKey) decrypt(h record.Header, head []byte, p *Payload) ([]byte, rec
 		return nil, h, err
 	}
 	p.bound, p.tags = bound(head), append([]byte(nil), head[fixedSize:from]...)
-	// The version comes before the metadata, where the header's last byte will be.
+	// The version precedes the metadata, where the last byte of the header will be.
 	plain := make([]byte, record.HeaderSize-1, record.HeaderSize+len(head)-from)
 	place := nonce(kindMeta, 0)
 	plain, err = p.aead.Open(plain, place[:], head[from:], p.bound)
@@ -93,7 +91,7 @@ func (k *DataKey) decrypt(h record.Header, head []byte, p *Payload) ([]byte, rec
 	return plain, h, err
 }
 
-// Range returns the plain form of a payload that is stored in r. Close gives back its memory.
+// Range returns the plain form of a payload that is stored in r. Close frees its memory.
 func (p *Payload) Range(r store.Range) *Range {
 	return &Range{payload: p, stored: r, from: 0, size: p.length, root: &root{}}
 }
@@ -106,8 +104,8 @@ type Range struct {
 	root       *root
 }
 
-// root is what the slices of a range share: the chunk that was used last, since many small reads
-// follow each other.
+// root is what the slices of a range share: the last chunk, because many small reads often follow
+// each other.
 type root struct {
 	mu     sync.Mutex
 	last   *chunk // guarded by mu
@@ -124,7 +122,7 @@ type chunk struct {
 
 var chunkPool = sync.Pool{New: func() any { return new(chunk) }}
 
-// take returns a chunk, decrypted; nobody else has it until give. ErrCorrupt.
+// take returns a decrypted chunk, for the caller alone until give. ErrCorrupt.
 func (r *Range) take(index int) (*chunk, error) {
 	r.root.mu.Lock()
 	if r.root.closed {
@@ -177,7 +175,7 @@ func (r *Range) give(c *chunk) {
 	r.root.last = c
 }
 
-// Close gives back the memory; nothing can be read any more.
+// Close frees the memory; nothing can be read any more.
 func (r *Range) Close() {
 	r.root.mu.Lock()
 	defer r.root.mu.Unlock()

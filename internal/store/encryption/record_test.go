@@ -25,7 +25,7 @@ func newKey(id store.StreamID) *DataKey {
 		secret: bytes.Repeat([]byte{7}, secretSize)}
 }
 
-// fragment makes a record with a payload of so many bytes in two runs.
+// fragment makes a record of two runs with a payload of so many bytes.
 func fragment(r *rand.Rand, number store.Number, size int) *store.Record {
 	rec := &store.Record{Number: number, Fragment: media.Fragment{
 		ProducerTimestamp: 1773480600000, ServerTimestamp: 1773480600250, Timecode: 5,
@@ -76,7 +76,7 @@ func encrypt(t testing.TB, k *DataKey, rec *store.Record) (stored []byte, head i
 	return stored, len(e.Head)
 }
 
-// decrypt reads a stored record as an engine does, and returns what is in it.
+// decrypt reads a stored record like an engine, and returns its content.
 func decrypt(k *DataKey, stored []byte) (*media.Fragment, []byte, error) {
 	h, err := record.DecodeHeader(stored)
 	if err != nil {
@@ -142,7 +142,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// counted tells which bytes were read.
+// counted notes which bytes are read.
 type counted struct {
 	store.Range
 	reads []int64 // offsets
@@ -155,7 +155,8 @@ func (c *counted) ReadAt(b []byte, off int64) (int, error) {
 	return c.Range.ReadAt(b, off)
 }
 
-// Every range of a payload is that of the plain one, and costs the chunks that it touches.
+// Every range of a payload has the bytes of the plain one, and reads only the chunks that it
+// touches.
 func TestRanges(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	k := newKey(stream)
@@ -209,7 +210,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// mend makes the checksums of a record right again, as somebody can who has no key.
+// mend corrects the checksums of a record, as somebody without the key can.
 func mend(stored []byte, head int) []byte {
 	b := bytes.Clone(stored)
 	binary.LittleEndian.PutUint32(b[20:], crc32.Checksum(b[head:], record.Castagnoli))
@@ -218,8 +219,7 @@ func mend(stored []byte, head int) []byte {
 	return b
 }
 
-// A record of which any byte is another one does not decrypt, also when its checksums are made to
-// hold.
+// A record with any byte changed does not decrypt, even if its checksums are corrected.
 func TestEveryByteCounts(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
 	k := newKey(stream)
@@ -246,7 +246,7 @@ func TestEveryByteCounts(t *testing.T) {
 	}
 }
 
-// Chunks and records open in their own places only.
+// Chunks and records open only in their own places.
 func TestNothingMoves(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 4))
 	k := newKey(stream)
@@ -318,7 +318,7 @@ func footer(t testing.TB) []byte {
 	return b
 }
 
-// The table of a volume is encrypted, found from its end as before, and of one piece.
+// The table of a volume is encrypted as one piece, and found from the volume's end as before.
 func TestFooter(t *testing.T) {
 	k := newKey(stream)
 	plain := footer(t)
@@ -350,7 +350,7 @@ func TestFooter(t *testing.T) {
 	}
 }
 
-// FuzzDecrypt reads records that nobody wrote, with checksums and lengths that hold.
+// FuzzDecrypt reads made-up records whose checksums and lengths are right.
 func FuzzDecrypt(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 5))
 	k := newKey(stream)

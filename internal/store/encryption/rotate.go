@@ -12,11 +12,11 @@ import (
 	"weir/internal/store"
 )
 
-// Rotate makes a new sealing key for each name in the file, seals all data keys anew, takes the old
-// ones out of the file, and tells how many streams there were. If it does not get to its end, the
-// file has both and everything opens; it can be called again. Data keys that no key opens are left
-// as they are. No other process may have the store meanwhile. store.ErrKey when there is no sealing
-// key.
+// Rotate makes a new sealing key for each name in the file, seals all data keys with the new ones,
+// removes the old ones from the file, and returns how many streams there were. If it is
+// interrupted, the file has both and everything opens; call it again. Data keys that no key opens
+// are left as they are. No other process may use the store in the meantime. store.ErrKey when there
+// is no sealing key.
 func (k *Keys) Rotate() (streams int, err error) {
 	if k.opens == nil {
 		return 0, fmt.Errorf("%w: there is no key in %s", store.ErrKey, k.path)
@@ -31,7 +31,7 @@ func (k *Keys) Rotate() (streams int, err error) {
 		fresh = append(fresh, sealing.NewKey(name))
 	}
 	both := append(fresh[:len(fresh):len(fresh)], old...)
-	if len(both) > maxSealingKeys { // one that is left out could be what opens a stream
+	if len(both) > maxSealingKeys { // one that is left out may be needed to open a stream
 		return 0, fmt.Errorf("%s has %d keys: with the new ones there would be more than %d; take "+
 			"out those that seal nothing", k.path, len(old), maxSealingKeys)
 	}
@@ -54,7 +54,7 @@ func (k *Keys) Rotate() (streams int, err error) {
 	return streams, errors.Join(file.Write(fresh), k.use(fresh))
 }
 
-// reseal seals the data keys of a stream anew.
+// reseal seals the data keys of a stream again.
 func (k *Keys) reseal(id store.StreamID) error {
 	s := k.of(id)
 	s.mu.Lock()
@@ -81,10 +81,9 @@ func (k *Keys) reseal(id store.StreamID) error {
 	return k.put(id, &next)
 }
 
-// Forget makes a new sealing key in the place of one that is lost. What the old one has sealed
-// stays where it is; when it is found after all, its line opens that again from the end of the new
-// file. A file that is there is kept beside the new one, under the name that is returned. It is an
-// error when the key is not lost.
+// Forget replaces a lost sealing key with a new one. What the lost key has sealed is kept; if the
+// key is found again, its line at the end of the new file opens it. An existing file is kept beside
+// the new one, under the name that is returned. It is an error if the key is not lost.
 func Forget(o Options) (kept string, err error) {
 	k := &Keys{path: o.KeyFile, reader: o.Files, files: o.Files}
 	if _, err := k.open(); !errors.Is(err, store.ErrKey) {

@@ -40,7 +40,7 @@ func (s *Store) PutDocument(
 	return s.revision, nil
 }
 
-// documentChange begins a new revision and wakes who waits for one.
+// documentChange begins a new revision and wakes those who wait for one.
 func (s *Store) documentChange() {
 	s.revision++
 	close(s.documentChanged)

@@ -22,13 +22,14 @@ type fragment struct {
 	media    *media.Fragment
 	payload  [][]byte
 	fleeting bool  // stored while the stream had no retention: kept for fleetingAge
-	stored   int64 // when, in milliseconds since the Unix epoch
+	stored   int64 // when it was stored, in milliseconds since the Unix epoch
 }
 
 // fleetingAge is how long a fragment without retention is kept.
 const fleetingAge = 5 * time.Minute
 
-// until returns the last time at which f is within retention, in milliseconds since the Unix epoch.
+// until returns the last moment at which f is within retention, in milliseconds since the Unix
+// epoch.
 func (st *stream) until(f *fragment) int64 {
 	switch {
 	case f.fleeting:
@@ -65,7 +66,8 @@ func (st *stream) remove(which func(*fragment) bool) {
 	})
 }
 
-// NextNumber implements store.Fragments: the time, or one more than the last when that is greater.
+// NextNumber implements store.Fragments: the time, or one more than the last number if that is
+// greater.
 func (s *Store) NextNumber(ctx context.Context, id store.StreamID) (store.Number, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,11 +104,11 @@ func (s *Store) Replace(
 	return info, nil
 }
 
-// commit adds a fragment as the newest of its stream and takes old away, if that is there.
+// commit adds a fragment as the newest of its stream, and removes old, if that exists.
 func (s *Store) commit(
 	ctx context.Context, id store.StreamID, old store.Number, rec *store.Record,
 ) (store.FragmentInfo, error) {
-	head, crc, err := record.EncodeFragment(rec, old) // refuses what does not agree with itself
+	head, crc, err := record.EncodeFragment(rec, old) // refuses an inconsistent record
 	if err != nil {
 		return store.FragmentInfo{}, err
 	}
@@ -156,7 +158,8 @@ func (s *Store) commit(
 	return f.info, nil
 }
 
-// raced tells whether a fragment at the record's place was committed that the caller has not seen.
+// raced reports whether a fragment was committed at the record's place that the caller has not
+// seen.
 func (st *stream) raced(rec *store.Record) bool {
 	a := rec.Arrival
 	return a != nil && a.Document == "" && slices.ContainsFunc(st.fragments,
@@ -165,7 +168,7 @@ func (st *stream) raced(rec *store.Record) bool {
 		})
 }
 
-// trackSet returns the id of a set of tracks, which is 1 for a stream's first.
+// trackSet returns the ID of a set of tracks, which is 1 for a stream's first.
 func (st *stream) trackSet(tracks []media.Track) int64 {
 	for i, set := range st.trackSets {
 		if reflect.DeepEqual(set, tracks) {
@@ -256,7 +259,7 @@ func (s *Store) Fragment(
 	return f.info, nil
 }
 
-// Open implements store.Fragments. What it returns holds the fragment, whatever the stream does.
+// Open implements store.Fragments. The result keeps the fragment, whatever happens to the stream.
 func (s *Store) Open(
 	ctx context.Context, id store.StreamID, info store.FragmentInfo,
 ) (store.Media, error) {

@@ -1,6 +1,6 @@
 // Package memory is the contract of package store in its plainest form: maps, slices and one lock.
-// It is the reference of what the contract means, and the store of other packages' tests. Nothing
-// outlives the process, so its commits are as durable as it gets.
+// It is the reference for what the contract means, and the store for other packages' tests. Nothing
+// outlives the process, so its commits are as durable as can be.
 package memory
 
 import (
@@ -27,28 +27,28 @@ var _ store.Store = (*Store)(nil)
 type Store struct {
 	now func() time.Time
 
-	mu       sync.Mutex // guards all that follows: every method is one critical section
+	mu       sync.Mutex // guards the fields below: every method is one critical section
 	streams  map[store.StreamID]*stream
-	sessions []store.Session // the open ones, in the order in which they were opened
+	sessions []store.Session // the open ones, in the order of their opening
 
 	documents       map[documentKey]store.Document
 	revision        int64         // of the last change of a document
-	documentChanged chan struct{} // closed and made anew by each
+	documentChanged chan struct{} // closed and replaced by each change
 }
 
-// stream is a stream with what is stored of it.
+// stream is a stream and what is stored of it.
 type stream struct {
 	store.Stream
-	fragments []*fragment                // in commit order, and none that is past retention
+	fragments []*fragment                // in commit order, none past retention
 	byNumber  map[store.Number]*fragment // the same
 	allUntil  int64                      // none is past retention until then, milliseconds
-	number    store.Number               // the greatest that was given out or stored
+	number    store.Number               // the greatest number given out or stored
 	sequence  int64                      // of the newest commit
 	trackSets [][]media.Track
-	changed   chan struct{} // closed and made anew by a commit; closed when the stream is deleted
+	changed   chan struct{} // closed and replaced by a commit; closed when the stream is deleted
 }
 
-// New returns a store that has the given streams, each as it is and without fragments. Retention,
+// New returns a store with the given streams, each as it is and without fragments. Retention,
 // expiry and fragment numbers go by now.
 func New(now func() time.Time, streams ...store.Stream) *Store {
 	s := &Store{now: now, streams: make(map[store.StreamID]*stream),
@@ -89,7 +89,7 @@ func (s *Store) add(st store.Stream) {
 // newVersion returns 20 random alphanumerics.
 func newVersion() string { return rand.Text()[:20] }
 
-// copyOf returns a stream that shares no tags with st, and has some.
+// copyOf returns a copy of a stream with tags of its own, which are not nil.
 func copyOf(st store.Stream) store.Stream {
 	tags := make(map[string]string, len(st.Tags))
 	maps.Copy(tags, st.Tags)
@@ -106,7 +106,7 @@ func (s *Store) named(name string) *stream {
 	return nil
 }
 
-// stream finds a stream, with what is past retention by now deleted.
+// stream finds a stream, after it has deleted what is past retention by now.
 func (s *Store) stream(id store.StreamID) (*stream, error) {
 	st := s.streams[id]
 	if st == nil {
@@ -163,7 +163,7 @@ func (s *Store) UpdateStream(
 ) (store.Stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// This drops what is past the present retention, so that a longer one does not find it.
+	// stream drops what is past the present retention, so that a longer one does not find it.
 	st, err := s.stream(id)
 	if err != nil {
 		return store.Stream{}, fmt.Errorf("update stream: %w", err)
@@ -181,7 +181,7 @@ func (s *Store) UpdateStream(
 	next.ID, next.Name, next.CreatedMillis = st.ID, st.Name, st.CreatedMillis
 	next.NumberTag, next.Version = st.NumberTag, newVersion()
 	st.Stream, st.allUntil = copyOf(next), 0
-	st.expire(s.now().UnixMilli()) // a shorter one hides at once
+	st.expire(s.now().UnixMilli()) // a shorter one hides fragments at once
 	return copyOf(next), nil
 }
 

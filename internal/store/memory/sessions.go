@@ -44,7 +44,8 @@ func (s *Store) OpenSession(
 	return closed, nil
 }
 
-// session returns where an open session is, -1 for nowhere. Those whose time is over go before.
+// session returns the index of an open session, or -1, after it has removed those that have
+// expired.
 func (s *Store) session(id string) int {
 	now := s.now().UnixMilli()
 	over := func(p store.Session) bool { return p.ExpiresMillis <= now }
@@ -95,7 +96,7 @@ func (s *Store) ListSessions(
 ) ([]store.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.session("") // lets go of those whose time is over
+	s.session("") // removes those that have expired
 	var list []store.Session
 	for _, p := range s.sessions {
 		if q.Matches(&p) {

@@ -26,7 +26,7 @@ func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 	return store.ReadSection(b.file, b.offset, b.length, p, off)
 }
 
-// Verified tells whether somebody has found this part, as it lies here, to be what it should be.
+// Verified reports whether SetVerified was called for this part as it is stored here.
 func (b *Body) Verified() bool {
 	if b.object == nil {
 		return false
@@ -36,7 +36,7 @@ func (b *Body) Verified() bool {
 	return b.object.verified[b.offset]
 }
 
-// SetVerified tells that the part is what it should be.
+// SetVerified says that somebody has verified this part's content.
 func (b *Body) SetVerified() {
 	if b.object == nil {
 		return
@@ -80,7 +80,7 @@ func (s *section) Slice(from, length int64) store.Range {
 	return &section{s.b, s.off + from, length}
 }
 
-// Join implements store.Joiner: the runs of a record lie one behind the other.
+// Join implements store.Joiner, because the runs of a record follow each other.
 func (s *section) Join(next store.Range) store.Range {
 	o, ok := next.(*section)
 	if !ok || o.b != s.b || o.off != s.off+s.n {
@@ -89,7 +89,7 @@ func (s *section) Join(next store.Range) store.Range {
 	return &section{s.b, s.off, s.n + o.n}
 }
 
-// WriteTo hands the file to a writer that can take it, so that the kernel sends its bytes.
+// WriteTo passes the file to a writer that can take it, so that the kernel sends its bytes.
 func (s *section) WriteTo(w io.Writer) (int64, error) {
 	if _, err := s.b.file.Seek(s.b.offset+s.off, io.SeekStart); err != nil {
 		return 0, err

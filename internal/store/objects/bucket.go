@@ -29,15 +29,14 @@ import (
 
 // Options of a Bucket. All have defaults.
 type Options struct {
-	// Who signs requests. Default: what the environment, the shared credentials file or the
-	// machine's role say, as for the tools of AWS, in this order.
+	// Who signs requests. By default, what the environment, the shared credentials file, or the
+	// machine's role says, in this order, as with the tools of AWS.
 	AccessKey, SecretKey string
-	// How long one try of a request may take beside the time for its bytes, which is a second for
-	// each megabyte; default 5 seconds.
+	// How long one try of a request may take, beside a second for each megabyte; default 5 seconds.
 	Timeout time.Duration
 	// How often a request is tried; default 3.
 	Tries int
-	// Observe is told of each try of a request; nil: nobody is.
+	// Observe is called after each try of a request; may be nil.
 	Observe func(Request)
 }
 
@@ -48,11 +47,11 @@ type Bucket struct {
 	bucket, prefix string
 	o              Options
 	keys           *credentials.Credentials
-	page           int         // objects of a request of List
-	md5            atomic.Bool // puts have one, because the bucket wants it
+	page           int         // objects per request of List
+	md5            atomic.Bool // Put adds an MD5, because the bucket demands it
 }
 
-// Info is what a list tells of an object.
+// Info is an object in a list.
 type Info struct {
 	Key      string
 	Size     int64
@@ -60,9 +59,9 @@ type Info struct {
 }
 
 // Open returns the bucket of an address s3://BUCKET/PREFIX?endpoint=URL&region=NAME&style=STYLE. It
-// asks nothing of the object store. Without an endpoint the store is that of AWS in the region,
-// us-east-1 without one. With the style "path" the bucket stands in the path of requests, with
-// "virtual" in their host; without one as stores of that address have it.
+// sends no request. Without an endpoint the object store is that of AWS in the region, or in
+// us-east-1. style says where requests have the bucket's name: "path" in the path, "virtual" in the
+// host; without it the endpoint's address decides.
 func Open(address string, o Options) (*Bucket, error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -115,7 +114,7 @@ func Open(address string, o Options) (*Bucket, error) {
 		page: listAtOnce}, nil
 }
 
-// styles are where the name of the bucket stands in requests.
+// styles say where requests have the bucket's name.
 var styles = map[string]minio.BucketLookupType{
 	"path": minio.BucketLookupPath, "virtual": minio.BucketLookupDNS,
 }
@@ -129,8 +128,8 @@ func (o *Options) credentials() *credentials.Credentials {
 	})
 }
 
-// transport keeps as many connections as a node uses at a time: those of the gatherer, of
-// compaction, and of readers.
+// transport keeps as many connections as a node uses at a time: for the gatherer, for compaction,
+// and for readers.
 func transport() http.RoundTripper {
 	return &http.Transport{
 		Proxy:        http.ProxyFromEnvironment,
@@ -144,15 +143,15 @@ func transport() http.RoundTripper {
 // Request is one try of a request to an object store.
 type Request struct {
 	Operation string // check, put, read, delete, list
-	Bytes     int64  // of a put or a read, as far as they were asked for
+	Bytes     int64  // of a put or a read, as requested
 	Took      time.Duration
 	Err       error
 }
 
-// Check asks whether the bucket is there and may be used.
+// Check returns nil if the bucket exists and may be used.
 func (b *Bucket) Check(ctx context.Context) error {
 	err := b.check(ctx)
-	if isRefused(err) { // an answer to HEAD has no room for the reason
+	if isRefused(err) { // the answer to HEAD has no room for the reason
 		if _, reason := b.listPage(ctx, "", ""); isRefused(reason) {
 			err = reason
 		}
@@ -170,9 +169,9 @@ func (b *Bucket) check(ctx context.Context) error {
 	})
 }
 
-// Put writes an object; durable on return. The whole object is signed by its SHA-256, which every
-// S3-compatible store verifies; the newer checksums of trailers are not known to all of them. After
-// an error the object may be there or not.
+// Put writes an object; durable on return. The request is signed over the object's SHA-256, which
+// every S3-compatible store verifies; not all of them know the newer checksums in trailers. After
+// an error the object may or may not exist.
 func (b *Bucket) Put(ctx context.Context, key string, data []byte) error {
 	sum := sha256.Sum256(data)
 	hash := hex.EncodeToString(sum[:])
@@ -197,10 +196,10 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte) error {
 	})
 }
 
-// deleteAtOnce is how many objects one request deletes, at most (S3 API, DeleteObjects).
+// deleteAtOnce is how many objects one request may delete (S3 API, DeleteObjects).
 const deleteAtOnce = 1000
 
-// Delete deletes objects; one that is not there is no error.
+// Delete deletes objects, if they exist.
 func (b *Bucket) Delete(ctx context.Context, keys []string) error {
 	for chunk := range slices.Chunk(keys, deleteAtOnce) {
 		err := b.try(ctx, "delete", chunk[0], 0, func(ctx context.Context) error {
@@ -273,7 +272,7 @@ func (b *Bucket) listPage(ctx context.Context, prefix, after string) (page []Inf
 	return page, err
 }
 
-// try does a request up to Options.Tries times, each within its time.
+// try makes a request up to Options.Tries times, each with its own time limit.
 func (b *Bucket) try(
 	ctx context.Context, what, key string, length int64, do func(context.Context) error,
 ) error {
@@ -300,7 +299,7 @@ func (b *Bucket) try(
 		case err == nil:
 			return nil
 		case isStale(err) && !renewed && b.o.AccessKey == "":
-			b.keys.Expire() // the file, or whoever gives them, may have new ones
+			b.keys.Expire() // the file, or the service that issues them, may have new ones
 			renewed = true
 		case isGone(err):
 			return fmt.Errorf("%s %s: %w", what, key, store.ErrGone)

@@ -55,7 +55,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// What is put is read back, whole and in ranges, listed under the prefix only, and deleted.
+// What is put is read back, as a whole and in ranges, listed under its prefix only, and deleted.
 func TestBucket(t *testing.T) {
 	t.Parallel()
 	endpoint, prefix := clustertest.Bucket(t)
@@ -64,7 +64,7 @@ func TestBucket(t *testing.T) {
 	must(t, b.Check(t.Context()))
 	data := payload(1, 300_000)
 	must(t, b.Put(t.Context(), "b/1", data))
-	must(t, b.Put(t.Context(), "b/1", data)) // as a try that came after all
+	must(t, b.Put(t.Context(), "b/1", data)) // like a try that arrives late
 	must(t, b.Put(t.Context(), "b/2", []byte("x")))
 	must(t, b.Put(t.Context(), "s/3", []byte("y")))
 	must(t, other.Put(t.Context(), "b/9", []byte("z")))
@@ -108,12 +108,12 @@ func TestBucket(t *testing.T) {
 	}
 }
 
-// A list that is longer than a page is whole and in order.
+// A list that is longer than a page is complete and in order.
 func TestListPages(t *testing.T) {
 	t.Parallel()
 	b := bucket(t)
 	b.SetPage(3)
-	for _, n := range []int{6, 7} { // it ends with a page, and not
+	for _, n := range []int{6, 7} { // it ends at the end of a page, and not
 		for i := range n {
 			must(t, b.Put(t.Context(), fmt.Sprintf("%02d", i), nil))
 		}
@@ -128,7 +128,7 @@ func TestListPages(t *testing.T) {
 	}
 }
 
-// Addresses that cannot be are refused, and no error repeats a secret.
+// Impossible addresses are refused, and no error contains a secret.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "weir", "http://b/p", "s3:///p", "s3://b?endpoint=secret",
@@ -147,7 +147,8 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// A store that is gone is an error within the tries, and what was put is there when it is back.
+// While the object store is away, requests fail within the tries. What was put is there when it is
+// back.
 func TestBucketKilled(t *testing.T) {
 	t.Parallel()
 	g := clustertest.StartGateway(t)
@@ -167,7 +168,7 @@ func TestBucketKilled(t *testing.T) {
 	}
 }
 
-// newCache returns a cache and how to read through it.
+// newCache returns a cache and a function that reads through it.
 func newCache(
 	t *testing.T, b *objects.Bucket, limit int64,
 ) (*objects.Cache, func(key string, off, n int64) ([]byte, error)) {
@@ -189,8 +190,8 @@ func newCache(
 	}
 }
 
-// What was read is here although the store is gone; what is open is read to its end although it had
-// to go; and the bytes stay within their limit.
+// What was read is still there when the object store is away. What is open is read to its end even
+// if the cache had to drop it. The bytes stay within their limit.
 func TestCache(t *testing.T) {
 	t.Parallel()
 	g := clustertest.StartGateway(t)
@@ -211,7 +212,7 @@ func TestCache(t *testing.T) {
 	}
 	check(0, 10_000, 20_000)
 	check(0, 50_000, 10_000)
-	check(0, 5_000, 90_000) // with what is here in the middle
+	check(0, 5_000, 90_000) // with what is here already in the middle
 	kept, err := c.Open(t.Context(), "0", 5_000, 90_000)
 	must(t, err)
 	if kept.Verified() {
@@ -258,8 +259,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// Whoever asks for the same bytes at the same time waits for one request; who reads an object in
-// its order finds what comes next here already.
+// Concurrent readers of the same bytes wait for one request. A reader who goes through an object in
+// order finds the next bytes in the cache.
 func TestCacheFetchesOnce(t *testing.T) {
 	t.Parallel()
 	b := bucket(t)
@@ -292,7 +293,8 @@ func TestCacheFetchesOnce(t *testing.T) {
 	}
 }
 
-// More objects are kept than a process may have open files, and of what is not there nothing is.
+// The cache keeps more objects than a process may have open files. It keeps nothing of an object
+// that does not exist.
 func TestCacheOfManyObjects(t *testing.T) {
 	t.Parallel()
 	b := bucket(t)
@@ -319,7 +321,7 @@ func TestCacheOfManyObjects(t *testing.T) {
 	}
 }
 
-// A disk that is full, or gone, costs the cache and no reader.
+// A full or missing disk costs the cache, but no reader.
 func TestCacheWithoutDisk(t *testing.T) {
 	t.Parallel()
 	b := bucket(t)
@@ -340,8 +342,8 @@ func TestCacheWithoutDisk(t *testing.T) {
 	must(t, c.Close())
 }
 
-// A request that nobody waits for any more is finished for who comes next, but who left does not
-// wait.
+// A request that nobody waits for any more completes for the next reader, but the reader who left
+// does not wait.
 func TestCacheImpatience(t *testing.T) {
 	t.Parallel()
 	b := bucket(t)

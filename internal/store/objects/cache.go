@@ -26,8 +26,8 @@ const readAhead = 2 << 20
 // The files hold what this process has fetched and no other knows which parts they hold, so that
 // they are deleted when it starts.
 type Cache struct {
-	// Opened is told of each record that is opened, and whether all of it was here; nil: nobody is.
-	// It is set before the first call.
+	// Opened is called for each record that is opened, with whether all of it was here; may be nil.
+	// Set it before the first call.
 	Opened func(here bool)
 
 	bucket *Bucket
@@ -36,16 +36,16 @@ type Cache struct {
 
 	mu      sync.Mutex
 	objects map[string]*cached // guarded by mu
-	order   list.List          // of *cached, the one used last in front; guarded by mu
+	order   list.List          // of *cached, the last used one in front; guarded by mu
 	bytes   int64              // of all objects; guarded by mu
-	files   int                // how many were made: their names; guarded by mu
+	files   int                // how many files were made: their names; guarded by mu
 	fetches sync.WaitGroup
 	asked   int  // how many requests were made; guarded by mu
 	closed  bool // guarded by mu
 }
 
-// cached is what is here of one object. It is guarded by Cache.mu. Its file is open only while it
-// is read or written: there are more objects than a process may have open files.
+// cached is what is here of one object. Cache.mu guards it. Its file is open only while it is read
+// or written, because there are more objects than a process may have open files.
 type cached struct {
 	key    string
 	path   string
@@ -56,19 +56,19 @@ type cached struct {
 	end    int64 // of the object; 0: not known
 	gone   bool  // it is no longer in Cache.objects
 
-	verified map[int64]bool // offsets of the parts that were found to be right
+	verified map[int64]bool // offsets of the parts that were verified
 }
 
-// fetch is one request on its way.
+// fetch is a running request.
 type fetch struct {
 	span  span
-	ahead bool          // nobody asked for it: its failure, or early end, is no answer to anybody
-	done  chan struct{} // closed when err is set and what came is here
+	ahead bool          // reads ahead: its failure, or an early end of the object, concerns nobody
+	done  chan struct{} // closed when err is set and what came is stored
 	err   error
 }
 
-// NewCache returns an empty cache in a directory, which is its own: what is in it goes. limit is
-// how many bytes it may take; what one reader asks for may be beyond that while it is read.
+// NewCache returns an empty cache in a directory, which it empties and owns. limit is how many
+// bytes it may take. What a reader asks for may exceed it while it is read.
 func NewCache(bucket *Bucket, dir string, limit int64) (*Cache, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("empty cache: %w", err)
@@ -79,12 +79,12 @@ func NewCache(bucket *Bucket, dir string, limit int64) (*Cache, error) {
 	return &Cache{bucket: bucket, dir: dir, limit: limit, objects: make(map[string]*cached)}, nil
 }
 
-// errDisk is of the local disk: the bytes can still be had, only not kept.
+// errDisk says that the local disk failed: the bytes can be had, but not kept.
 var errDisk = errors.New("cache cannot be written")
 
-// Open returns a part of an object, which is fetched as far as it is not here. What is open can be
-// read to its end whatever happens to the object. ErrGone when there is no such object, ErrCorrupt
-// when it ends before.
+// Open returns a part of an object, and fetches what is missing of it. What is open can be read to
+// its end, whatever happens to the object. ErrGone when there is no such object, ErrCorrupt when it
+// ends too early.
 func (c *Cache) Open(ctx context.Context, key string, offset, length int64) (*Body, error) {
 	b, err := c.open(ctx, key, offset, length)
 	if errors.Is(err, errDisk) {
@@ -111,14 +111,14 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 			c.Opened(!ok)
 		}
 		if !ok {
-			f, err := os.Open(o.path) // of its own: sendfile(2) goes by the file's offset
+			f, err := os.Open(o.path) // its own: sendfile(2) uses the file's offset
 			ahead := o.ahead(want)
 			c.mu.Unlock()
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", errDisk, err)
 			}
 			if ahead.from < ahead.to {
-				_, _ = c.fetch(o, ahead, true) // who asks for it later learns what fails
+				_, _ = c.fetch(o, ahead, true) // whoever asks for it later gets the error
 			}
 			return &Body{file: f, offset: offset, length: length, cache: c, object: o}, nil
 		}
@@ -141,7 +141,7 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 	}
 }
 
-// object returns what is here of an object, and makes it the one used last. The caller holds mu.
+// object returns what is here of an object, and marks it as the last used one. The caller holds mu.
 func (c *Cache) object(key string) *cached {
 	if o := c.objects[key]; o != nil {
 		c.order.MoveToFront(o.place)
@@ -154,7 +154,7 @@ func (c *Cache) object(key string) *cached {
 	return o
 }
 
-// flight returns the fetch that brings the first of the missing bytes, nil when there is none.
+// flight returns the fetch for the first of the missing bytes, nil when there is none.
 func (o *cached) flight(missing span) *fetch {
 	for _, f := range o.flying {
 		if f.span.from <= missing.from && missing.from < f.span.to {
@@ -164,8 +164,8 @@ func (o *cached) flight(missing span) *fetch {
 	return nil
 }
 
-// ahead returns what is worth fetching after a read, and remembers the read: nothing, unless it
-// goes on where the one before it ended. The caller holds mu.
+// ahead returns what to fetch after a read, and remembers the read: nothing, unless it continues
+// where the last one ended. The caller holds mu.
 func (o *cached) ahead(read span) span {
 	follows := o.next > 0 && read.from == o.next
 	o.next = read.to
@@ -176,7 +176,7 @@ func (o *cached) ahead(read span) span {
 	if o.end > 0 {
 		most = o.end
 	}
-	// Half of it is kept ahead, so that requests are not small.
+	// At least half of it is kept ahead, so that requests are not small.
 	if _, ok := o.here.missing(span{read.to, min(read.to+readAhead/2, most)}); !ok {
 		return span{}
 	}
@@ -187,15 +187,15 @@ func (o *cached) ahead(read span) span {
 	return missing
 }
 
-// fetch begins to fetch a part of an object, as far as nobody does already. The request goes on
-// when who asked for it has left: others may wait for it too.
+// fetch begins to fetch the part of an object that nobody else is fetching. The request continues
+// when its caller has left, because others may wait for it.
 func (c *Cache) fetch(o *cached, want span, ahead bool) (*fetch, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := o.flight(want); f != nil {
 		return f, nil
 	}
-	// If the object had to go meanwhile, this makes a file without a reader, which goes too.
+	// If the object had to go in the meantime, this makes a file that nobody reads; it goes too.
 	file, err := os.OpenFile(o.path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDisk, err)
@@ -232,7 +232,7 @@ func (c *Cache) fetch(o *cached, want span, ahead bool) (*fetch, error) {
 	return f, nil
 }
 
-// landed ends a fetch, of which the bytes up to an offset came.
+// landed ends a fetch, which got the bytes up to an offset.
 func (c *Cache) landed(o *cached, f *fetch, came int64, err error) {
 	c.mu.Lock()
 	f.err = err
@@ -245,14 +245,13 @@ func (c *Cache) landed(o *cached, f *fetch, came int64, err error) {
 		c.makeRoom(o)
 	}
 	if !o.gone && (errors.Is(err, errDisk) || len(o.here) == 0 && len(o.flying) == 0) {
-		c.drop(o) // whatever of it was written; or there is nothing of it
+		c.drop(o) // what was written of it, if anything
 	}
 	c.mu.Unlock()
 	close(f.done)
 }
 
-// makeRoom lets go of objects until the bytes are within the limit, but not of keep. The caller
-// holds mu.
+// makeRoom drops objects until the bytes are within the limit, but keeps one. The caller holds mu.
 func (c *Cache) makeRoom(keep *cached) {
 	for e := c.order.Back(); e != nil && c.bytes > c.limit; {
 		o := e.Value.(*cached)
@@ -263,7 +262,7 @@ func (c *Cache) makeRoom(keep *cached) {
 	}
 }
 
-// drop lets go of an object. The caller holds mu.
+// drop removes an object from the cache. The caller holds mu.
 func (c *Cache) drop(o *cached) {
 	c.order.Remove(o.place)
 	delete(c.objects, o.key)
@@ -272,7 +271,7 @@ func (c *Cache) drop(o *cached) {
 	_ = os.Remove(o.path) // else the next start does
 }
 
-// Drop lets go of an object: it was found damaged here, or it is deleted.
+// Drop removes an object from the cache: it is damaged here, or it was deleted.
 func (c *Cache) Drop(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -281,7 +280,7 @@ func (c *Cache) Drop(key string) {
 	}
 }
 
-// Bytes is how much is kept.
+// Bytes is how many bytes the cache has.
 func (c *Cache) Bytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -295,7 +294,7 @@ func (c *Cache) Requests() int {
 	return c.asked
 }
 
-// Close waits for the requests that are on their way and deletes the files.
+// Close waits for running requests and deletes the files.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	c.closed = true

@@ -7,29 +7,30 @@ import (
 	"time"
 )
 
-// ErrClosed is of a Gatherer that takes nothing more.
+// ErrClosed says that a Gatherer is closed.
 var ErrClosed = errors.New("gatherer is closed")
 
-// Gathering says how a Gatherer makes objects. All have defaults.
+// Gathering are the options of a Gatherer. All have defaults.
 type Gathering struct {
-	// An object is put when it has so many bytes; default 8 MiB. A record that is larger has an
-	// object of its own.
+	// An object is put when it has so many bytes; default 8 MiB. A larger record gets an object to
+	// itself.
 	Bytes int64
-	// An object is put so long after its first record came; default 200 ms, negative: at once.
+	// An object is put so long after its first record arrived; default 200 ms, negative: at once.
 	Linger time.Duration
-	// How many objects are put at a time; default 4. While so many are, another one gathers, and
-	// once that is full too whoever comes waits: so memory is bounded by one more than these.
+	// How many objects are put at a time; default 4. While all of them are being put, one more
+	// gathers records; once it is full, callers wait. So memory is limited to one object more than
+	// Flights.
 	Flights int
 }
 
-// Outcome is what became of one row.
+// Outcome is the result for one row.
 type Outcome[R any] struct {
 	Result R
 	Err    error
 }
 
-// Gatherer collects the records of many streams into one object. Row describes a record, Result
-// what its commit tells.
+// Gatherer collects the records of many streams into one object. Row describes a record, Result is
+// what its commit returns.
 type Gatherer[Row, Result any] struct {
 	o      Gathering
 	commit func(data []byte, rows []Row) ([]Outcome[Result], error)
@@ -38,24 +39,25 @@ type Gatherer[Row, Result any] struct {
 	spare  sync.Pool // of *[]byte: buffers of objects that were put
 
 	mu     sync.Mutex
-	open   *gathered[Row, Result] // what gathers; nil: nothing; guarded by mu
+	open   *gathered[Row, Result] // the object that gathers; nil: none; guarded by mu
 	closed bool                   // guarded by mu
 }
 
-// gathered is one object. Its data and rows change while it is Gatherer.open, under that mu.
+// gathered is one object. While it is Gatherer.open, its data and rows change, guarded by
+// Gatherer.mu.
 type gathered[Row, Result any] struct {
 	data     []byte
 	rows     []Row
-	full     chan struct{} // closed when nothing more fits
-	taken    chan struct{} // closed when it gathers no more
+	full     chan struct{} // closed when nothing more fits into it
+	taken    chan struct{} // closed when it no longer gathers
 	done     chan struct{} // closed when outcomes and err are set
 	outcomes []Outcome[Result]
 	err      error
 }
 
-// NewGatherer returns a gatherer. commit puts an object and then commits its rows; it returns one
-// outcome for each row, or an error that is of all. It may be called several times at once, and
-// must not keep data.
+// NewGatherer returns a gatherer. commit puts an object and then commits its rows. It returns one
+// outcome for each row, or one error for all. It may be called concurrently, and must not keep
+// data.
 func NewGatherer[Row, Result any](
 	o Gathering, commit func(data []byte, rows []Row) ([]Outcome[Result], error),
 ) *Gatherer[Row, Result] {
@@ -71,10 +73,9 @@ func NewGatherer[Row, Result any](
 	return &Gatherer[Row, Result]{o: o, commit: commit, slots: make(chan struct{}, o.Flights)}
 }
 
-// Add adds a record, whose bytes are parts one after the other, and returns once it is put and
-// committed. row is told where in the object it begins. An error, also that of ctx, leaves open
-// whether the record is committed, but for that of a ctx that was over before. Nothing of parts is
-// kept.
+// Add adds a record, which is the concatenation of parts, and returns when it is put and committed.
+// row gets the record's offset in the object. An error leaves open whether the record is committed;
+// so does the end of ctx, unless ctx had ended before the call. It keeps nothing of parts.
 func (g *Gatherer[Row, Result]) Add(
 	ctx context.Context, row func(offset int64) Row, parts ...[]byte,
 ) (Result, error) {
@@ -98,7 +99,7 @@ func (g *Gatherer[Row, Result]) Add(
 	return o.outcomes[at].Result, o.outcomes[at].Err
 }
 
-// place copies a record into the object that gathers and returns its place among the rows.
+// place copies a record into the gathering object and returns its place among the rows.
 func (g *Gatherer[Row, Result]) place(
 	ctx context.Context, size int64, row func(offset int64) Row, parts [][]byte,
 ) (*gathered[Row, Result], int, error) {
@@ -136,7 +137,7 @@ func (g *Gatherer[Row, Result]) place(
 	}
 }
 
-// begin makes the object that gathers. The caller holds mu.
+// begin begins a new object. The caller holds mu.
 func (g *Gatherer[Row, Result]) begin() *gathered[Row, Result] {
 	o := &gathered[Row, Result]{full: make(chan struct{}), taken: make(chan struct{}),
 		done: make(chan struct{})}
@@ -148,7 +149,7 @@ func (g *Gatherer[Row, Result]) begin() *gathered[Row, Result] {
 	return o
 }
 
-// fill says that nothing more fits into an object. The caller holds mu.
+// fill notes that nothing more fits into an object. The caller holds mu.
 func (g *Gatherer[Row, Result]) fill(o *gathered[Row, Result]) {
 	select {
 	case <-o.full:
@@ -157,7 +158,7 @@ func (g *Gatherer[Row, Result]) fill(o *gathered[Row, Result]) {
 	}
 }
 
-// fly waits until an object is to be put and it is its turn, puts it and tells who waits.
+// fly waits until an object is due and it is its turn, puts it, and wakes its callers.
 func (g *Gatherer[Row, Result]) fly(o *gathered[Row, Result]) {
 	if g.o.Linger > 0 {
 		linger := time.NewTimer(g.o.Linger)
@@ -167,7 +168,7 @@ func (g *Gatherer[Row, Result]) fly(o *gathered[Row, Result]) {
 		}
 		linger.Stop()
 	}
-	g.slots <- struct{}{} // while it waits here, more may come
+	g.slots <- struct{}{} // while it waits here, more records may come
 	g.mu.Lock()
 	g.open = nil
 	g.mu.Unlock()
@@ -177,14 +178,14 @@ func (g *Gatherer[Row, Result]) fly(o *gathered[Row, Result]) {
 		o.err = errors.New("not every record has an outcome")
 	}
 	if data := o.data; o.err == nil && int64(cap(data)) <= 2*g.o.Bytes {
-		g.spare.Put(&data) // after an error a request may still be on its way
+		g.spare.Put(&data) // after an error a request may still be running
 	}
 	o.data, o.rows = nil, nil
 	<-g.slots
 	close(o.done)
 }
 
-// Close puts what is gathered and waits for it; nothing more is taken.
+// Close puts what is gathered and waits for it. Nothing can be added any more.
 func (g *Gatherer[Row, Result]) Close() {
 	g.mu.Lock()
 	g.closed = true

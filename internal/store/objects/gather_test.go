@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// flight is one object that a test's gatherer was asked to put.
+// flight is an object that a test's gatherer is to put.
 type flight struct {
 	data []byte
 	rows []string
-	land chan error // what the test says becomes of it
+	land chan error // the result that the test chooses for it
 }
 
-// gatherer returns one whose flights the test lands.
+// gatherer returns a gatherer whose flights the test ends.
 func gatherer(t *testing.T, o Gathering) (*Gatherer[string, string], <-chan flight) {
 	t.Helper()
 	flights := make(chan flight, 16)
@@ -55,8 +55,8 @@ func add(
 	return done
 }
 
-// Records that come while an object waits go into it, each is told where it is, and none is
-// acknowledged before the object is put and committed. What fails is told to each.
+// Records that come while an object waits go into it. Each learns its place, and none is
+// acknowledged before the object is put and committed. A failure is reported to each of them.
 func TestGather(t *testing.T) {
 	t.Parallel()
 	g, flights := gatherer(t, Gathering{Linger: time.Hour, Bytes: 30})
@@ -100,7 +100,7 @@ func TestGather(t *testing.T) {
 	}
 }
 
-// awaitRows waits until an object gathers so many records.
+// awaitRows waits until an object has gathered so many records.
 func awaitRows(g *Gatherer[string, string], n int) {
 	for {
 		g.mu.Lock()
@@ -113,7 +113,7 @@ func awaitRows(g *Gatherer[string, string], n int) {
 	}
 }
 
-// One record's error is its own.
+// The error for one record is only its own.
 func TestGatherOutcomes(t *testing.T) {
 	t.Parallel()
 	g, flights := gatherer(t, Gathering{Linger: -1})
@@ -129,8 +129,9 @@ func TestGatherOutcomes(t *testing.T) {
 	}
 }
 
-// While as many objects are put as may be, one more gathers; then whoever comes waits, and may give
-// up. A record whose caller gave up is put all the same, and its bytes were the caller's again.
+// While as many objects are put as is allowed, one more gathers. After that callers wait, and may
+// give up. A record whose caller gave up is still put, although the caller may have reused its
+// bytes.
 func TestGatherIsBounded(t *testing.T) {
 	t.Parallel()
 	g, flights := gatherer(t, Gathering{Linger: -1, Bytes: 10, Flights: 2})
@@ -174,7 +175,7 @@ func TestGatherIsBounded(t *testing.T) {
 	}
 }
 
-// Many at once lose nothing and mix nothing up.
+// Many concurrent callers lose nothing and get nothing mixed up.
 func TestGatherByMany(t *testing.T) {
 	t.Parallel()
 	type row struct {

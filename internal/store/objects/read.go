@@ -11,10 +11,10 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// Read hands length bytes of an object to sink as they come, in one request unless the object store
-// answers a part of a range. A try that failed begins anew: sink gets the offset within the range
-// with each piece. ErrGone when there is no such object, ErrCorrupt when it ends before: sink has
-// then got what there is.
+// Read passes length bytes of an object to sink as they come. It makes one request, or more if the
+// object store answers only a part of the range. A failed try begins anew, so sink gets the offset
+// within the range with each piece. ErrGone when there is no such object. ErrCorrupt when it ends
+// too early; sink has then got what there is.
 func (b *Bucket) Read(
 	ctx context.Context, key string, offset, length int64,
 	sink func(p []byte, at int64) error,
@@ -32,7 +32,8 @@ func (b *Bucket) Read(
 	})
 }
 
-// readSome is one request for length bytes. It returns how many the answer had: at least one.
+// readSome makes one request for length bytes. It returns how many bytes the answer had, at least
+// one.
 func (b *Bucket) readSome(
 	ctx context.Context, key string, offset, length int64,
 	sink func(p []byte, at int64) error,
@@ -56,11 +57,11 @@ func (b *Bucket) readSome(
 	return has, err
 }
 
-// errNoRange is of an answer with the whole of an object when a part of it was asked for.
+// errNoRange says that the answer has the whole object although a part was requested.
 var errNoRange = errors.New("the object store, or a proxy before it, does not answer ranges")
 
-// answered tells what an answer has of the range that was asked for: its first bytes, which may be
-// fewer than all although the object goes on (RFC 9110 section 15.3.7), or to where it ends.
+// answered says how many bytes of the requested range an answer has, and whether the object ends
+// there. They may be fewer than requested although the object goes on (RFC 9110 section 15.3.7).
 func answered(h http.Header, offset, length int64) (has int64, ends bool, err error) {
 	text := h.Get("Content-Range")
 	if text == "" { // all of the object
@@ -68,7 +69,7 @@ func answered(h http.Header, offset, length int64) (has int64, ends bool, err er
 		switch {
 		case offset > 0:
 			return 0, false, errNoRange
-		case err != nil: // sent in chunks: it is known when it ends
+		case err != nil: // sent in chunks: nobody knows before it ends
 			return length, false, nil
 		}
 		return min(size, length), true, nil
@@ -83,7 +84,7 @@ func answered(h http.Header, offset, length int64) (has int64, ends bool, err er
 	return min(last-first+1, length), size == strconv.FormatInt(last+1, 10), nil
 }
 
-// pour hands length bytes to sink.
+// pour passes length bytes to sink.
 func pour(body io.Reader, length int64, sink func(p []byte, at int64) error) error {
 	buf := make([]byte, min(length, 256<<10))
 	for at := int64(0); at < length; {
@@ -101,10 +102,10 @@ func pour(body io.Reader, length int64, sink func(p []byte, at int64) error) err
 	return nil
 }
 
-// errShort is of an object that ends before the range that is asked for.
+// errShort says that the object ends before the requested range does.
 var errShort = errors.New("the object ends before")
 
-// sinkError is of who gets the bytes: to try again is of no use.
+// sinkError is an error of sink, for which it is useless to try again.
 type sinkError struct{ error }
 
 func (e *sinkError) Unwrap() error { return e.error }

@@ -8,14 +8,14 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// isGone tells that the object store has no such object. What has status 404 and does not say so
-// itself comes from something on the way, and is no answer.
+// isGone reports whether the object store has no such object. A status 404 without such a message
+// is from something on the way, and says nothing.
 func isGone(err error) bool {
 	e := minio.ToErrorResponse(err)
 	return e.Code == minio.NoSuchKey && e.XMLName.Local != ""
 }
 
-// isStale tells that the keys of a request are not, or not any more, good.
+// isStale reports whether the request's keys are invalid, or no longer valid.
 func isStale(err error) bool {
 	switch minio.ToErrorResponse(err).Code {
 	case "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired",
@@ -29,16 +29,16 @@ func isShort(err error) bool {
 	return errors.Is(err, errShort) || minio.ToErrorResponse(err).Code == minio.InvalidRange
 }
 
-// isFull tells that there is no space left: RFC 4918 section 11.5, and what object stores that have
-// quotas say (MinIO, Ceph, versitygw).
+// isFull reports whether there is no space left: RFC 4918 section 11.5, and the codes of object
+// stores with quotas (MinIO, Ceph, versitygw).
 func isFull(err error) bool {
 	e := minio.ToErrorResponse(err)
 	return e.StatusCode == http.StatusInsufficientStorage || e.Code == "QuotaExceeded" ||
 		e.Code == "XMinioStorageFull" || e.Code == "XMinioAdminBucketQuotaExceeded"
 }
 
-// isRefused tells that the object store would refuse the request again. Of a connection that was
-// silent for too long S3 says RequestTimeout with status 400.
+// isRefused reports whether the object store would refuse the request again. S3 answers
+// RequestTimeout, with status 400, about a connection that was silent for too long.
 func isRefused(err error) bool {
 	var e minio.ErrorResponse
 	if !errors.As(err, &e) {
@@ -52,8 +52,8 @@ func isRefused(err error) bool {
 		e.Code != "OperationAborted"
 }
 
-// wantsMD5 tells that a bucket takes no object without that checksum, as one with object lock does
-// (S3 API, PutObject: "required for any request to upload an object with a retention period").
+// wantsMD5 reports whether a bucket demands that checksum of a new object, as one with object lock
+// does (S3 API, PutObject: "required for any request to upload an object with a retention period").
 func wantsMD5(err error) bool {
 	e := minio.ToErrorResponse(err)
 	return e.StatusCode == http.StatusBadRequest && strings.Contains(e.Message, "Content-MD5")

@@ -2,14 +2,14 @@ package objects
 
 import "slices"
 
-// span is a range of bytes of an object, without to.
+// span is a range of bytes of an object: from, and to exclusive.
 type span struct{ from, to int64 }
 
 // spans are ranges in ascending order that do not touch.
 type spans []span
 
-// missing returns the first part of want that is in none of the spans, up to the next of them;
-// false when nothing is missing.
+// missing returns the first part of want that is in none of the spans, up to the next span; false
+// when nothing is missing.
 func (s spans) missing(want span) (span, bool) {
 	for _, h := range s {
 		if h.to <= want.from {
@@ -24,7 +24,7 @@ func (s spans) missing(want span) (span, bool) {
 	return want, want.from < want.to
 }
 
-// add adds a span, and returns how many bytes were not there before.
+// add adds a span, and returns how many of its bytes are new.
 func (s *spans) add(n span) int64 {
 	before := s.size()
 	i := 0

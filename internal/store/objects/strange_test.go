@@ -18,8 +18,8 @@ import (
 	"weir/internal/store/objects"
 )
 
-// strange starts an object store that looks at each request before it answers: before returns true
-// when it has answered itself.
+// strange starts an object store that shows each request to before, and answers it unless before
+// has done so and returned true.
 func strange(t *testing.T, before func(w http.ResponseWriter, r *http.Request) bool) string {
 	t.Helper()
 	m := clustertest.NewMemory(t, time.Now)
@@ -32,7 +32,7 @@ func strange(t *testing.T, before func(w http.ResponseWriter, r *http.Request) b
 	return s.URL
 }
 
-// refuse answers as S3 does.
+// refuse answers with an error like S3.
 func refuse(w http.ResponseWriter, status int, code, message string) bool {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
@@ -40,7 +40,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) bool {
 	return true
 }
 
-// unsized is an answer that does not say how long it is.
+// unsized is an answer without Content-Length.
 type unsized struct{ http.ResponseWriter }
 
 func (w unsized) WriteHeader(status int) {
@@ -48,15 +48,16 @@ func (w unsized) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// What stands between Weir and its object store may answer less than was asked for, all of it, or
-// in chunks: what is read is right, or an error that blames neither the object nor its key.
+// What is between Weir and its object store may answer with less than was requested, with
+// everything, or in chunks. Either the bytes are right, or the error blames neither the object nor
+// its key.
 func TestStrangeRanges(t *testing.T) {
 	t.Parallel()
 	data := payload(1, 10_000)
 	all := [][2]int64{{0, 10_000}, {0, 100}, {2_000, 5_000}, {9_999, 1}}
 	for name, c := range map[string]struct {
 		change  func(w *http.ResponseWriter, r *http.Request)
-		refused bool // what does not begin with the object
+		refused bool // ranges that do not begin at 0
 	}{
 		"as asked for": {func(*http.ResponseWriter, *http.Request) {}, false},
 		"a part": {func(_ *http.ResponseWriter, r *http.Request) {
@@ -99,7 +100,7 @@ func TestStrangeRanges(t *testing.T) {
 	}
 }
 
-// A page of a proxy with status 404 says nothing about an object; the words of S3 do.
+// A proxy's page with status 404 says nothing about an object; S3's own message does.
 func TestNotFoundOfAProxy(t *testing.T) {
 	t.Parallel()
 	b := open(t, strange(t, func(w http.ResponseWriter, r *http.Request) bool {
@@ -117,8 +118,8 @@ func TestNotFoundOfAProxy(t *testing.T) {
 	}
 }
 
-// What passes is tried again, although S3 says it with a status of the client's fault; a bucket
-// that wants a checksum of its own gets it.
+// A passing error is tried again, even if S3 answers it with a status of the client's fault. A
+// bucket that demands a checksum of its own gets it.
 func TestPutIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for name, no := range map[string]func(w http.ResponseWriter, r *http.Request, puts int64) bool{
@@ -149,7 +150,7 @@ func TestPutIsTriedAgain(t *testing.T) {
 	}
 }
 
-// Keys in a file that end, and are written anew by whoever renews them, are read again.
+// Keys in a file that have expired, and have been replaced there, are read again.
 func TestKeysAreRenewed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "credentials")
 	write := func(id string) {
@@ -182,7 +183,8 @@ func TestKeysAreRenewed(t *testing.T) {
 	}
 }
 
-// An object store that lets nobody in says why, which the answer to HEAD has no room for.
+// When the object store lets nobody in, the error says why, although the answer to HEAD has no room
+// for it.
 func TestCheckSaysWhy(t *testing.T) {
 	t.Parallel()
 	b := open(t, strange(t, func(w http.ResponseWriter, r *http.Request) bool {

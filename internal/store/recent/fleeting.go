@@ -7,19 +7,19 @@ import (
 	"weir/internal/store"
 )
 
-// maxFleetingBytes bounds the sessions that are kept in memory only.
+// maxFleetingBytes limits the sessions that are only kept in memory.
 const maxFleetingBytes = 16 << 20
 
-// Fleeting are sessions that are kept in memory only, in the order in which they were opened:
-// maxFleetingBytes of them, the latest. While there is space on the disk there are none. Only this
-// process knows them, so they end with it; Checkpoint and Bind change them, CloseSession,
-// DeleteStream and the sweep of the engine drop them.
+// Fleeting are sessions that are only kept in memory, in the order of their opening: the latest
+// maxFleetingBytes of them. While there is space on the disk there are none. Only this process
+// knows them, so they end with it. Checkpoint and Bind change them; CloseSession, DeleteStream and
+// the sweep of the engine drop them.
 type Fleeting struct {
 	mu       sync.Mutex
 	sessions []store.Session
 }
 
-// Get returns one of these.
+// Get returns one of them.
 func (f *Fleeting) Get(id string) (store.Session, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -33,8 +33,8 @@ func (f *Fleeting) index(id string) int {
 	return slices.IndexFunc(f.sessions, func(s store.Session) bool { return s.ID == id })
 }
 
-// Open adds a session and closes those beyond limit of its stream and kind (0: no limit), and of
-// all streams those beyond the bytes. It tells whether there are no others.
+// Open adds a session. It closes sessions of its stream and kind beyond limit (0: no limit), and
+// sessions of any stream beyond maxFleetingBytes. It reports whether there are no others.
 func (f *Fleeting) Open(
 	session store.Session, limit int, now int64,
 ) (closed []string, first bool) {
@@ -63,7 +63,7 @@ func (f *Fleeting) Open(
 	return closed, len(kept) == 1
 }
 
-// Checkpoint replaces the checkpoint of a session, if it is one of these.
+// Checkpoint replaces the checkpoint of a session, if it is one of them.
 func (f *Fleeting) Checkpoint(id string, data []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,14 +74,14 @@ func (f *Fleeting) Checkpoint(id string, data []byte) bool {
 	return i >= 0
 }
 
-// Drop lets go of the sessions for which over is true.
+// Drop drops the sessions for which over returns true.
 func (f *Fleeting) Drop(over func(*store.Session) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sessions = slices.DeleteFunc(f.sessions, func(s store.Session) bool { return over(&s) })
 }
 
-// Bind binds a session to an address, if it is one of these.
+// Bind binds a session to an address, if it is one of them.
 func (f *Fleeting) Bind(id, address string) (bound string, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,7 +95,7 @@ func (f *Fleeting) Bind(id, address string) (bound string, ok bool) {
 	return f.sessions[i].Address, true
 }
 
-// List returns the open ones of these that a query selects, in no order.
+// List returns those that are open and that a query selects, in no order.
 func (f *Fleeting) List(q *store.SessionQuery, now int64) (list []store.Session) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

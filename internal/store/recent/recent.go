@@ -1,4 +1,4 @@
-// Package recent has what an engine keeps in memory only: caches of the fragments and sessions that
+// Package recent has what an engine keeps only in memory: caches of the fragments and sessions that
 // were asked for, and sessions for which there is no space.
 package recent
 
@@ -28,7 +28,7 @@ type Fragments struct {
 	mu         sync.Mutex
 	young, old map[key]kept
 	bytes      int64 // of young
-	changes    int   // how often something was taken away: see Put
+	changes    int   // how often something was removed: see Put
 }
 
 type key struct {
@@ -38,17 +38,17 @@ type key struct {
 
 type kept struct {
 	info store.FragmentInfo
-	// row tells that info was read from the index since anything was taken away. Otherwise it says
-	// of which record the head is, and no more.
+	// row says that nothing was removed since info was read from the index. Otherwise info only
+	// says which record the head belongs to.
 	row  bool
 	head *media.Fragment // verified; nil when it was not opened
-	// decrypts the payload; nil when that is plain, or the record was not opened
+	// decrypts the payload; nil when that is plain, or when the record was not opened
 	cipher *encryption.Payload
 	// whole tells that the payload was verified since the start.
 	whole bool
 }
 
-// size estimates the memory that it takes.
+// size estimates the memory that a fragment takes.
 func (f *kept) size() int64 {
 	n := 512 + len(f.info.Location.Volume) + 96*len(f.info.Spans)
 	if f.cipher != nil {
@@ -69,7 +69,7 @@ func (f *kept) size() int64 {
 	return int64(n)
 }
 
-// Get returns the row that is kept of a fragment, and what Put must be told.
+// Get returns the row of a fragment, if it is kept, and what to pass to Put.
 func (c *Fragments) Get(
 	id store.StreamID, n store.Number,
 ) (info store.FragmentInfo, changes int, ok bool) {
@@ -79,8 +79,8 @@ func (c *Fragments) Get(
 	return f.info, c.changes, ok && f.row
 }
 
-// Head returns the head that is kept of the record of a fragment, nil when there is none, what
-// decrypts its payload, nil when that is plain, and whether its payload was verified.
+// Head returns the head of a fragment's record, nil when it is not kept; what decrypts its payload,
+// nil when that is plain; and whether the payload was verified.
 func (c *Fragments) Head(
 	id store.StreamID, info *store.FragmentInfo,
 ) (head *media.Fragment, cipher *encryption.Payload, whole bool) {
@@ -92,7 +92,7 @@ func (c *Fragments) Head(
 	return nil, nil, false
 }
 
-// find looks a fragment up and makes it a young one. The caller holds mu.
+// find looks up a fragment and makes it young. The caller holds mu.
 func (c *Fragments) find(k key) (f kept, ok bool) {
 	f, ok = c.young[k]
 	if !ok {
@@ -104,7 +104,7 @@ func (c *Fragments) find(k key) (f kept, ok bool) {
 	return f, ok
 }
 
-// Put keeps a row that was read after Get told changes, unless something was taken away since.
+// Put keeps a row that was read after Get returned changes, unless something was removed since.
 func (c *Fragments) Put(id store.StreamID, info store.FragmentInfo, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,7 +122,7 @@ func (c *Fragments) Put(id store.StreamID, info store.FragmentInfo, changes int)
 	c.add(k, f)
 }
 
-// Opened keeps the head of a fragment, and what decrypts its payload.
+// Opened keeps the head of a fragment and what decrypts its payload.
 func (c *Fragments) Opened(id store.StreamID, info *store.FragmentInfo, head *media.Fragment,
 	cipher *encryption.Payload) {
 	k := key{id, info.Number}
@@ -136,7 +136,7 @@ func (c *Fragments) Opened(id store.StreamID, info *store.FragmentInfo, head *me
 	c.add(k, f)
 }
 
-// Verified remembers that the payload of a fragment whose head is kept is whole.
+// Verified notes that the payload of a fragment, whose head is kept, is intact.
 func (c *Fragments) Verified(id store.StreamID, info *store.FragmentInfo) {
 	k := key{id, info.Number}
 	c.mu.Lock()
@@ -167,7 +167,7 @@ func (c *Fragments) add(k key, f kept) {
 	c.bytes += size
 }
 
-// Forget lets go of one fragment.
+// Forget removes one fragment.
 func (c *Fragments) Forget(id store.StreamID, n store.Number) {
 	k := key{id, n}
 	c.mu.Lock()
@@ -180,7 +180,7 @@ func (c *Fragments) Forget(id store.StreamID, n store.Number) {
 	c.changes++
 }
 
-// ForgetAll lets go of every fragment, after what happens seldom beside requests.
+// ForgetAll removes all fragments. It is for changes that are rare compared with requests.
 func (c *Fragments) ForgetAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"weir/internal/store"
 )
 
-// The cache stays within its bytes, and what is asked for again outlives what is not.
+// The cache stays within its bytes, and what is asked for again stays longer than what is not.
 func TestFragmentCacheIsBounded(t *testing.T) {
 	c := Fragments{Limit: 100_000}
 	info := func(n store.Number) store.FragmentInfo {
@@ -54,8 +54,8 @@ func TestFragmentCacheIsBounded(t *testing.T) {
 	}
 }
 
-// What was read before something was taken away is not kept after it, or it would come back from
-// the dead.
+// What was read before something was removed is not kept afterwards, or it would come back from the
+// dead.
 func TestFragmentCacheForgets(t *testing.T) {
 	for name, forget := range map[string]func(*Fragments){
 		"one": func(c *Fragments) { c.Forget("cam", 1) },
@@ -79,8 +79,8 @@ func TestFragmentCacheForgets(t *testing.T) {
 	}
 }
 
-// A fragment that was listed and opened is not read again for its checksums, and its row is not
-// taken for one that may be answered.
+// A fragment that was listed and opened is not read again for its checksums. Its row does not count
+// as one to answer with.
 func TestFragmentCacheOfListedFragments(t *testing.T) {
 	c := Fragments{Limit: 100_000}
 	f := store.FragmentInfo{Number: 1, Location: store.Location{Volume: "cam/volume"}}

@@ -13,13 +13,13 @@ import (
 // RingAge is how long engines keep a fragment in a Ring.
 const RingAge = 5 * time.Minute
 
-// Ring holds the newest fragments of a stream without retention, in the order in which they came.
+// Ring holds the newest fragments of a stream without retention, in the order of their arrival.
 type Ring struct {
 	fragments []*MemoryFragment
 	bytes     int64
 }
 
-// MemoryFragment is one fragment that is kept in memory only. It never changes.
+// MemoryFragment is a fragment that is only kept in memory. It never changes.
 type MemoryFragment struct {
 	Info     store.FragmentInfo
 	Fragment *media.Fragment
@@ -27,7 +27,7 @@ type MemoryFragment struct {
 	Stored   int64 // milliseconds on the server's clock
 }
 
-// NewMemoryFragment returns a fragment that shares nothing with a record, whose head is that of
+// NewMemoryFragment returns a fragment that shares nothing with its record. head is from
 // record.EncodeFragment.
 func NewMemoryFragment(
 	rec *store.Record, head []byte, info store.FragmentInfo, now int64,
@@ -43,7 +43,7 @@ func NewMemoryFragment(
 	return m, nil
 }
 
-// size estimates the memory that a fragment takes: its bytes, and 16 of each frame in the table.
+// size estimates the memory that a fragment takes: its bytes, and 16 for each frame in its table.
 func (m *MemoryFragment) size() int64 {
 	n := m.Info.Location.Length + 512
 	for i := range m.Fragment.Runs {
@@ -52,15 +52,15 @@ func (m *MemoryFragment) size() int64 {
 	return n
 }
 
-// Push adds a fragment and drops the oldest ones stored before the given time or beyond limit
-// bytes; the new one stays.
+// Push adds a fragment, and drops the oldest ones stored before a given time or beyond limit bytes,
+// but not the new one.
 func (r *Ring) Push(m *MemoryFragment, before, limit int64) {
 	r.fragments = append(r.fragments, m)
 	r.bytes += m.size()
 	r.Trim(before, limit)
 }
 
-// Trim drops those, too.
+// Trim drops those without adding one.
 func (r *Ring) Trim(before, limit int64) {
 	n := 0
 	for n < len(r.fragments) && (r.fragments[n].Stored < before || (r.bytes > limit &&
@@ -85,7 +85,7 @@ func (r *Ring) Find(n store.Number) *MemoryFragment {
 	return nil
 }
 
-// Remove drops the fragment of a number, if it is there.
+// Remove drops the fragment of a number, if it exists.
 func (r *Ring) Remove(n store.Number) {
 	for i, m := range r.fragments {
 		if m.Info.Number == n {
@@ -96,7 +96,8 @@ func (r *Ring) Remove(n store.Number) {
 	}
 }
 
-// List returns what q selects, Limit and order aside, of the fragments stored since the given time.
+// List returns the fragments stored since a given time that q selects, without regard to its Limit
+// and Order.
 func (r *Ring) List(q store.Query, since int64) []store.FragmentInfo {
 	var list []store.FragmentInfo
 	for _, m := range r.fragments {
@@ -107,7 +108,7 @@ func (r *Ring) List(q store.Query, since int64) []store.FragmentInfo {
 	return list
 }
 
-// Open returns the fragment as a Media, whose bytes stay whatever becomes of the ring.
+// Open returns the fragment as a Media, which stays valid whatever happens to the ring.
 func (m *MemoryFragment) Open() store.Media { return memoryMedia{m} }
 
 type memoryMedia struct{ m *MemoryFragment }
@@ -123,5 +124,5 @@ func (m memoryMedia) Payload(run int) (store.Range, error) {
 
 func (m memoryMedia) Close() error { return nil }
 
-// Empty tells that nothing is kept.
+// Empty reports whether the ring has no fragments.
 func (r *Ring) Empty() bool { return len(r.fragments) == 0 }

@@ -6,23 +6,23 @@ import (
 	"weir/internal/store"
 )
 
-// maxSessionBytes bounds the sessions kept in memory; a recording's checkpoint may have 100 kB.
+// maxSessionBytes limits the sessions kept in memory. The checkpoint of a recording may have 100
+// kB.
 const maxSessionBytes = 16 << 20
 
-// Sessions keeps the rows of sessions that are asked for: every playlist and every segment asks for
-// its own. It is true because this process alone writes them: whatever changes a row (OpenSession,
-// Checkpoint, BindSession, CloseSession, DeleteStream, the sweep) lets go of it here, also when the
-// change failed, since it may have been applied. It takes maxSessionBytes at most.
+// Sessions keeps the rows of sessions that are asked for, because every playlist and every segment
+// asks for one. It is right because only this process writes them. Whatever changes a row
+// (OpenSession, Checkpoint, BindSession, CloseSession, DeleteStream, the sweep) removes it here,
+// also when the change failed, since it may have been applied. It takes at most maxSessionBytes.
 type Sessions struct {
 	mu    sync.Mutex
 	rows  map[string]store.Session
 	bytes int
-	// how often rows were let go of: what was read from the index before the last change is not
-	// kept
+	// how often rows were removed: what was read from the index before the last time is not kept
 	changes int
 }
 
-// Get returns a row that is kept, and how often rows were let go of, for Put.
+// Get returns a row, if it is kept, and what to pass to Put.
 func (c *Sessions) Get(id string) (row store.Session, changes int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -30,7 +30,7 @@ func (c *Sessions) Get(id string) (row store.Session, changes int, ok bool) {
 	return row, c.changes, ok
 }
 
-// Put keeps a row that was read after Get told changes.
+// Put keeps a row that was read after Get returned changes, unless one was removed since.
 func (c *Sessions) Put(row store.Session, changes int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,7 +47,7 @@ func (c *Sessions) Put(row store.Session, changes int) {
 	}
 }
 
-// Forget lets go of one session's row.
+// Forget removes the row of one session.
 func (c *Sessions) Forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +58,7 @@ func (c *Sessions) Forget(id string) {
 	c.changes++
 }
 
-// ForgetAll lets go of every row, after what happens seldom beside requests.
+// ForgetAll removes every row. It is for changes that are rare compared with requests.
 func (c *Sessions) ForgetAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

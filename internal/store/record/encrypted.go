@@ -9,10 +9,11 @@ import (
 	"weir/internal/store"
 )
 
-// ErrEncrypted is of a record in its encrypted form, which must be decrypted before it is decoded.
+// ErrEncrypted says that a record is in its encrypted form, and must be decrypted before it is
+// decoded.
 var ErrEncrypted = errors.New("record is encrypted")
 
-// Version is the version of the record: what is in its metadata.
+// Version is the version of the record, which says what its metadata has.
 func (h *Header) Version() byte {
 	switch {
 	case h.Encrypted:
@@ -23,7 +24,7 @@ func (h *Header) Version() byte {
 	return version
 }
 
-// Encrypt returns the header of the encrypted form of a record, whose header and metadata take
+// Encrypt returns the header of a record's encrypted form, in which header and metadata take
 // metaLength bytes.
 func (h Header) Encrypt(metaLength int64) Header {
 	h.Length += metaLength - h.MetaLength
@@ -31,8 +32,8 @@ func (h Header) Encrypt(metaLength int64) Header {
 	return h
 }
 
-// Decrypt returns the header of the plain form of an encrypted record, which has a version. Its
-// PayloadCRC stays that of the encrypted payload. ErrCorrupt.
+// Decrypt returns the header of the plain form, with the given version, of an encrypted record. Its
+// PayloadCRC is still that of the encrypted payload. ErrCorrupt.
 func (h Header) Decrypt(plain byte, metaLength int64) (Header, error) {
 	marked := plain == markedVersion && h.Type == TypeFragment
 	if plain != version && !marked {
@@ -47,7 +48,7 @@ func (h Header) Decrypt(plain byte, metaLength int64) (Header, error) {
 // already.
 func (h *Header) Write(head []byte) error { return h.seal(head) }
 
-// Trailer returns what a footer of so many bytes ends in.
+// Trailer returns the end of a footer of so many bytes.
 func Trailer(length int64) []byte {
 	b := binary.LittleEndian.AppendUint64(make([]byte, 0, FooterTrailer), uint64(length))
 	return append(b, footerMagic...)

@@ -10,30 +10,30 @@ import (
 	"weir/internal/varint"
 )
 
-// FooterTrailer is the size of what a footer ends in: its own length and a magic, so that it is
-// found from the volume's end.
+// FooterTrailer is the size of a footer's end: the footer's length and a magic, by which it is
+// found from the end of the volume.
 const FooterTrailer = 16
 
 const (
 	footerMagic  = "WEIRFOOT"
 	tableVersion = 1
-	tableRow     = 13 // the fewest bytes that a row takes
+	tableRow     = 13 // the least that a row takes
 )
 
-// Table is the packed table of a sealed volume's fragments, in the order of their bytes, which is
-// that of their sequences. It never changes; methods may be called concurrently.
+// Table is the packed table of a sealed volume's fragments, in the order of their bytes and
+// sequences. It never changes; its methods may be called concurrently.
 type Table struct {
-	Sets     [][]byte       // the distinct sets of tracks, as AppendTracks writes them
-	Replaced []store.Number // what the fragments replaced when they came, in any volume, ascending
+	Sets     [][]byte       // the distinct sets of tracks, in the form of AppendTracks
+	Replaced []store.Number // what the fragments replaced on arrival, in any volume, ascending
 	Count    int            // fragments
 	rows     []byte
 
 	Numbers, Sequences, ServerTimes, ProducerTimes Range // of the fragments
 }
 
-// EncodeFooter returns the footer record of a volume: header, packed table, trailer. fragments
-// stand in the order of their bytes; their TrackSet is an index into sets. replaced stands in
-// ascending order. docs/store-format.md has the format.
+// EncodeFooter returns the footer record of a volume: header, packed table, trailer. fragments are
+// in the order of their bytes; their TrackSet is an index into sets. replaced is ascending.
+// docs/store-format.md has the format.
 func EncodeFooter(
 	sets [][]byte, replaced []store.Number, fragments []store.FragmentInfo,
 ) ([]byte, error) {
@@ -89,11 +89,12 @@ func EncodeFooter(
 	return finishFooter(b)
 }
 
-// finishFooter adds the trailer to a header's room and a table, and fills in the header.
+// finishFooter adds the trailer to the table, which follows room for a header, and fills in the
+// header.
 func finishFooter(b []byte) ([]byte, error) { return Header{Type: TypeFooter}.Footer(b) }
 
-// FooterLength reads a footer's trailer, the last FooterTrailer bytes of a volume, and gives the
-// length of the footer; 0 when it is no trailer.
+// FooterLength reads a footer's trailer, the last FooterTrailer bytes of a volume, and returns the
+// length of the footer; 0 when it is not a trailer.
 func FooterLength(trailer []byte) int64 {
 	if len(trailer) != FooterTrailer || string(trailer[8:]) != footerMagic {
 		return 0
@@ -105,8 +106,8 @@ func FooterLength(trailer []byte) int64 {
 	return int64(n)
 }
 
-// DecodeFooter reads a footer record, which b holds whole, and verifies all of it. The table keeps
-// b. Any error is ErrCorrupt, but for ErrEncrypted.
+// DecodeFooter reads and verifies a whole footer record. The table keeps b. Any error is
+// ErrCorrupt, except ErrEncrypted.
 func DecodeFooter(b []byte) (*Table, error) {
 	h, err := DecodeHeader(b)
 	if err != nil {
@@ -145,7 +146,7 @@ func DecodeFooter(b []byte) (*Table, error) {
 	if d.Err != nil {
 		return nil, d.Err
 	}
-	// Once row by row, so that whoever uses the table later need not ask whether it can be read.
+	// Every row is read once here, so that later readers of the table need not expect damage.
 	first := true
 	return t, t.each(func(f *store.FragmentInfo) error {
 		if first {
@@ -163,7 +164,7 @@ func DecodeFooter(b []byte) (*Table, error) {
 	})
 }
 
-// Range is from the least to the greatest of something, both inclusive.
+// Range is from the least to the greatest of some values, both included.
 type Range struct{ Min, Max int64 }
 
 func (r *Range) add(v int64) { r.Min, r.Max = min(r.Min, v), max(r.Max, v) }
@@ -177,8 +178,8 @@ func (t *Table) Bytes() int64 {
 	return n
 }
 
-// each calls fn for every fragment. What it points to is overwritten by the next; its TrackSet is
-// an index into t.Sets.
+// each calls fn for every fragment. The next call overwrites what fn gets a pointer to. Its
+// TrackSet is an index into t.Sets.
 func (t *Table) each(fn func(*store.FragmentInfo) error) error {
 	d := varint.NewDecoder(t.rows, store.ErrCorrupt)
 	var p tablePrevious
@@ -229,8 +230,8 @@ func (t *Table) each(fn func(*store.FragmentInfo) error) error {
 	return d.End()
 }
 
-// Fragments returns all rows, with the track sets' ids from sets and their places in a volume of
-// the given name.
+// Fragments returns all rows. It takes the IDs of the track sets from sets, and places the
+// fragments in a volume of the given name.
 func (t *Table) Fragments(volume string, sets []int64) ([]store.FragmentInfo, error) {
 	return t.Choose(nil, volume, sets, func(*store.FragmentInfo) bool { return true })
 }
@@ -246,7 +247,7 @@ func (t *Table) Choose(
 	if dst == nil {
 		dst = make([]store.FragmentInfo, 0, min(t.Count, 1024))
 	}
-	var room []store.Span // for the spans of many fragments at once
+	var room []store.Span // room for the spans of many fragments at once
 	err := t.each(func(f *store.FragmentInfo) error {
 		if !keep(f) {
 			return nil
@@ -269,10 +270,10 @@ func (t *Table) Choose(
 	return dst, err
 }
 
-// tablePrevious is what a row of a table is told relative to.
+// tablePrevious is the row before, to which a row of a table is relative.
 type tablePrevious struct {
 	tick, sequence, server int64
-	lag                    int64   // producer timestamp less server timestamp
+	lag                    int64   // producer timestamp minus server timestamp
 	end                    int64   // where the record ended
 	bases                  []int64 // where the spans ended, by their place
 }

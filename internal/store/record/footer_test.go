@@ -39,7 +39,7 @@ func randomTable(
 	return sets, replaced, rows
 }
 
-// The footer that docs/store-format.md shows is that of a volume with the document's record twice.
+// The footer in docs/store-format.md is that of a volume with the document's record twice.
 func TestFormatDocumentFooter(t *testing.T) {
 	rec := example()
 	head, crc, err := EncodeFragment(rec, 0x0b2c1765_95800001)
@@ -80,7 +80,7 @@ func TestFormatDocumentFooter(t *testing.T) {
 	}
 }
 
-// Whatever is put into a table comes out of it.
+// Whatever is put into a table comes out of it again.
 func TestFooter(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 2))
 	for n := range 60 {
@@ -121,7 +121,7 @@ func TestFooter(t *testing.T) {
 	}
 }
 
-// Footers that nobody wrote: the checksum is made right so that the table after it is read.
+// Footers that nobody wrote: the checksum is corrected, so that the table is read.
 func FuzzFooter(f *testing.F) {
 	r := rand.New(rand.NewPCG(4, 3))
 	for n := range 5 {

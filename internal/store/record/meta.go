@@ -10,7 +10,7 @@ import (
 	"weir/internal/varint"
 )
 
-// hasMarks says whether some frame has marks: the record is of version 2 then.
+// hasMarks reports whether some frame has marks: then the record is of version 2.
 func hasMarks(f *media.Fragment) bool {
 	return slices.ContainsFunc(f.Runs, func(r media.Run) bool {
 		return slices.ContainsFunc(r.Frames, func(fr media.Frame) bool { return fr.Marks != 0 })
@@ -26,7 +26,7 @@ func appendFragmentMeta(b []byte, f *media.Fragment, marked bool) []byte {
 		b = binary.AppendVarint(b, int64(run.Track))
 		b = binary.AppendVarint(b, run.BaseDecodeTime)
 		b = binary.AppendUvarint(b, uint64(len(run.Frames)))
-		var usual int64 // most frames last as long as the one before: one byte then
+		var usual int64 // most frames last as long as the one before: one byte
 		for _, fr := range run.Frames {
 			b = appendSize(b, fr, marked)
 			b = binary.AppendVarint(b, int64(fr.Duration)-usual)
@@ -42,7 +42,7 @@ func appendFragmentMeta(b []byte, f *media.Fragment, marked bool) []byte {
 	return varint.AppendString(b, f.Header)
 }
 
-// appendSize appends what a row of the frame table begins with: size and key flag, and in version 2
+// appendSize appends the beginning of a row of the frame table: size, key flag, and in version 2
 // whether marks follow.
 func appendSize(b []byte, fr media.Frame, marked bool) []byte {
 	size := uint64(fr.Size)
@@ -67,7 +67,7 @@ func decodeFragmentMeta(b []byte, marked bool) (*media.Fragment, error) {
 	d := varint.NewDecoder(b, store.ErrCorrupt)
 	f := &media.Fragment{Timecode: d.Varint()}
 	f.Tracks = decodeTracks(&d)
-	// Each count is checked against the fewest bytes that so many things take.
+	// Each count is checked against the least number of bytes that so many items take.
 	if n := d.Count(3); n > 0 {
 		f.Runs = make([]media.Run, n)
 	}
@@ -121,7 +121,7 @@ func decodeFragmentMeta(b []byte, marked bool) (*media.Fragment, error) {
 	return f, d.End()
 }
 
-// AppendTracks appends the encoding of a set of tracks, which is the same for equal sets.
+// AppendTracks appends the encoding of a set of tracks. Equal sets have equal encodings.
 func AppendTracks(b []byte, tracks []media.Track) []byte {
 	b = binary.AppendUvarint(b, uint64(len(tracks)))
 	for i := range tracks {

@@ -1,5 +1,5 @@
-// Package record turns what is stored into bytes and back: the record of one fragment or stream,
-// and the packed table of many fragments that a sealed volume ends in. docs/store-format.md has the
+// Package record converts stored data to bytes and back: the record of one fragment or stream, and
+// the packed table of many fragments at the end of a sealed volume. docs/store-format.md has the
 // format.
 package record
 
@@ -16,24 +16,24 @@ import (
 // Sizes and limits of a record (docs/store-format.md).
 const (
 	HeaderSize    = 64        // bytes of the fixed header
-	MaxMetaLength = 32 << 20  // bytes of header and metadata; longer is refused, or damaged
+	MaxMetaLength = 32 << 20  // bytes of header and metadata; more are refused, or damage
 	MaxLength     = 512 << 20 // bytes of a whole record, likewise
 )
 
-// Type tells records apart.
+// Type is the type of a record.
 type Type uint8
 
 // The types of records in a volume.
 const (
 	TypeFragment Type = 1 // one fragment
-	TypeStream   Type = 2 // the stream's row, the first record of a volume
-	TypeFooter   Type = 3 // the packed table of a sealed volume, its last record
+	TypeStream   Type = 2 // the stream's row: the first record of a volume
+	TypeFooter   Type = 3 // the packed table: the last record of a sealed volume
 )
 
 const (
 	magic         = 0x46524557 // "WERF", little-endian
 	version       = 1
-	markedVersion = 2 // a fragment with media.Marks; earlier programs read all else
+	markedVersion = 2 // a fragment with media.Marks; older programs read all others
 	flagPartial   = 1 << 0
 	knownFlags    = flagPartial
 
@@ -58,9 +58,9 @@ type Header struct {
 	Replaces        store.Number
 }
 
-// EncodeFragment returns header and metadata of a fragment's record, and the CRC32C of its payload.
-// replaces is the number of the fragment whose place it takes, or 0. A record that does not agree
-// with itself is an error.
+// EncodeFragment returns the header and metadata of a fragment's record, and the CRC32C of its
+// payload. replaces is the number of the fragment that it replaces, or 0. An inconsistent record is
+// an error.
 func EncodeFragment(
 	rec *store.Record, replaces store.Number,
 ) (head []byte, payloadCRC uint32, err error) {
@@ -102,7 +102,7 @@ func EncodeFragment(
 	return head, payloadCRC, nil
 }
 
-// NewInfo describes a record before it is stored; crc is the checksum of its payload, set the id of
+// NewInfo describes a record before it is stored. crc is the checksum of its payload, set the ID of
 // its track set.
 func NewInfo(rec *store.Record, crc uint32, set int64) store.FragmentInfo {
 	return store.FragmentInfo{
@@ -112,7 +112,7 @@ func NewInfo(rec *store.Record, crc uint32, set int64) store.FragmentInfo {
 	}
 }
 
-// EncodeStream returns the record that describes a stream, which a volume begins with.
+// EncodeStream returns the record that describes a stream, with which a volume begins.
 func EncodeStream(s *store.Stream) ([]byte, error) {
 	meta, err := marshalStream(s)
 	if err != nil {
@@ -155,13 +155,13 @@ func (h *Header) seal(head []byte) error {
 	return nil
 }
 
-// headCRC is the CRC32C of header and metadata without the field that holds it.
+// headCRC is the CRC32C of header and metadata, without its own field.
 func headCRC(head []byte) uint32 {
 	return crc32.Update(crc32.Checksum(head[:60], Castagnoli), Castagnoli, head[HeaderSize:])
 }
 
-// DecodeHeader reads the fixed header. Its checksum covers the metadata too and is not looked
-// at here.
+// DecodeHeader reads the fixed header. It does not check the checksum, which also covers the
+// metadata.
 func DecodeHeader(b []byte) (Header, error) {
 	var h Header
 	if len(b) < HeaderSize {
@@ -198,7 +198,7 @@ func DecodeHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// CheckHead verifies header and metadata, which head holds whole, against their checksum.
+// CheckHead verifies the checksum of head, a whole header and metadata.
 func CheckHead(head []byte) (Header, error) {
 	h, err := DecodeHeader(head)
 	if err != nil {
@@ -214,9 +214,8 @@ func CheckHead(head []byte) (Header, error) {
 	return h, nil
 }
 
-// DecodeFragment reads header and metadata of a fragment's record, which head holds whole. What it
-// allocates is bounded by a small multiple of len(head). Any error is ErrCorrupt, but for
-// ErrEncrypted.
+// DecodeFragment decodes head, a whole header and metadata of a fragment's record. It allocates at
+// most a small multiple of len(head). Any error is ErrCorrupt, except ErrEncrypted.
 func DecodeFragment(head []byte) (Header, *media.Fragment, error) {
 	h, err := CheckHead(head)
 	if err != nil {
@@ -247,7 +246,7 @@ func DecodeFragment(head []byte) (Header, *media.Fragment, error) {
 	return h, f, nil
 }
 
-// DecodeStream reads the record that describes a stream, which b holds whole.
+// DecodeStream reads a whole record that describes a stream.
 func DecodeStream(b []byte) (*store.Stream, error) {
 	h, err := CheckHead(b)
 	if err != nil {

@@ -43,8 +43,8 @@ func example() *store.Record {
 	}
 }
 
-// marked is the fragment of docs/store-format.md as if the second block belonged to the picture of
-// the first one, which begins an open group.
+// marked is that fragment, as if its second block belonged to the picture of the first one, which
+// begins an open group.
 func marked() *store.Record {
 	rec := example()
 	frames := rec.Runs[0].Frames
@@ -53,7 +53,7 @@ func marked() *store.Record {
 	return rec
 }
 
-// documented gives the bytes of one hexdump in docs/store-format.md, counted from 1.
+// documented returns the bytes of a hexdump in docs/store-format.md, counted from 1.
 func documented(t *testing.T, n int) (b []byte) {
 	t.Helper()
 	doc, err := os.ReadFile("../../../docs/store-format.md")
@@ -77,7 +77,7 @@ func documented(t *testing.T, n int) (b []byte) {
 	return b
 }
 
-// TestFormatDocument decodes the record that docs/store-format.md shows, and encodes it again.
+// TestFormatDocument decodes the record in docs/store-format.md and encodes it again.
 func TestFormatDocument(t *testing.T) {
 	b := documented(t, 1)
 	rec := example()
@@ -101,8 +101,8 @@ func TestFormatDocument(t *testing.T) {
 	}
 }
 
-// A record has marks, and version 2, only if its fragment does; what does not know version 2 reads
-// all others.
+// A record has marks and version 2 only if its fragment has marks. Programs that do not know
+// version 2 can read all others.
 func TestMarks(t *testing.T) {
 	for _, c := range []struct {
 		rec     *store.Record
@@ -132,7 +132,7 @@ func TestMarks(t *testing.T) {
 	}
 }
 
-// Every single bit of header and metadata counts.
+// Every single bit of header and metadata matters.
 func TestEveryBitCounts(t *testing.T) {
 	head, _, err := EncodeFragment(example(), 0)
 	if err != nil {
@@ -181,8 +181,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// FuzzDecodeRecord mends the lengths and the checksum of what it is given, so that the metadata is
-// reached, and looks that what decodes encodes to the same again.
+// FuzzDecodeRecord corrects the lengths and the checksum of its input, so that the metadata is
+// reached, and wants whatever it decodes to be encoded the same again.
 func FuzzDecodeRecord(f *testing.F) {
 	head, _, err := EncodeFragment(example(), 3)
 	if err != nil {

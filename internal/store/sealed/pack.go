@@ -9,10 +9,10 @@ import (
 	"weir/internal/store/record"
 )
 
-// Pack makes the footer of a volume whose fragments are rows, in the order of their bytes, and
-// fills in what the volume's row tells of them; Name, Stream and Replaced are set already. trackSet
-// returns the bytes of a set, as record.AppendTracks writes them. ErrUnsealable when the rows do
-// not fit into a table.
+// Pack makes the footer of a volume from the rows of its fragments, in the order of their bytes,
+// and fills in what the volume's row says about them. Name, Stream and Replaced are already set.
+// trackSet returns a set in the form of record.AppendTracks. ErrUnsealable when the rows do not fit
+// into a table.
 func Pack(
 	v Volume, rows []store.FragmentInfo, trackSet func(id int64) ([]byte, error),
 ) ([]byte, Volume, error) {
@@ -35,10 +35,10 @@ func Pack(
 	}
 	footer, err := record.EncodeFooter(sets, v.Replaced, packed)
 	if err != nil {
-		// rows that no table can hold stay rows
+		// rows that no table can hold remain rows
 		return nil, v, fmt.Errorf("%w: %w", ErrUnsealable, err)
 	}
-	// The rows go when this is written, so it is read back before.
+	// The rows go once this is written, so it is read back before.
 	t, err := record.DecodeFooter(footer)
 	if err != nil {
 		return nil, v, err
@@ -52,7 +52,7 @@ func Pack(
 	return footer, v, nil
 }
 
-// Describe fills in what the row of a volume tells of its fragments.
+// Describe fills in what the row of a volume says about its fragments.
 func (v *Volume) Describe(t *record.Table) {
 	v.Count, v.Number, v.Sequence, v.Server, v.Producer = t.Count, t.Numbers, t.Sequences,
 		t.ServerTimes, t.ProducerTimes

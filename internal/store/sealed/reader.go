@@ -12,21 +12,21 @@ import (
 	"weir/internal/store/record"
 )
 
-// Rows are what an engine keeps of fragments beside their bytes.
+// Rows is what an engine keeps about fragments beside their bytes.
 type Rows interface {
-	// Hot is store.Fragments.List over the rows of fragments that have one each; those with a
-	// server timestamp before edge (milliseconds) are left out.
+	// Hot is store.Fragments.List over the fragments that have rows. It leaves out those with a
+	// server timestamp before edge (milliseconds).
 	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (Hot, error)
 	HighWater(ctx context.Context, id store.StreamID) (HighWater, error)
 	// HotFragment returns one fragment that has a row, past retention or not. ErrNotFound.
 	HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
-	// Sealed returns at most limit sealed volumes which may have fragments that q selects, Limit
-	// aside, with a server timestamp of edge or later. They come in q's order: ByNumber by
-	// Number.Min, ByNumberNewest by Number.Max downwards, BySequence by Sequence.Min. With an after
-	// that is not 0 only those after it in that order.
+	// Sealed returns at most limit sealed volumes that may have fragments which q selects, without
+	// regard to its Limit, with a server timestamp of at least edge. They are in q's order:
+	// ByNumber by Number.Min, ByNumberNewest by Number.Max downwards, BySequence by Sequence.Min.
+	// If after is not 0, only those after it in that order.
 	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64,
 		limit int) ([]Volume, error)
-	// Gone tells which fragments of a stream's sealed volumes were replaced since, in ascending
+	// Gone returns which fragments of a stream's sealed volumes were replaced since, in ascending
 	// order.
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
 }
@@ -39,14 +39,14 @@ type Rows interface {
 // committed after it is told by its sequence, what was replaced before it by Hot.Gone.
 type Reader struct {
 	Rows Rows
-	// acknowledged fragments whose rows are not among Rows yet; nil: there are none
+	// acknowledged fragments that have no rows yet; nil: there are none
 	Waiting func(store.StreamID) []store.FragmentInfo
-	// reads and verifies the footer at a place; ErrGone when its volume is deleted,
-	// ErrCorrupt, ErrKey
+	// reads and verifies the footer at a place. ErrGone when its volume is deleted, ErrCorrupt,
+	// ErrKey
 	Footer  func(ctx context.Context, at store.Location) (*record.Table, error)
 	Tables  *Tables
 	Log     *slog.Logger
-	Damaged func() // counts a table that cannot be read
+	Damaged func() // called for a table that cannot be read
 }
 
 func (r *Reader) waiting(id store.StreamID) []store.FragmentInfo {
@@ -56,7 +56,7 @@ func (r *Reader) waiting(id store.StreamID) []store.FragmentInfo {
 	return r.Waiting(id)
 }
 
-// Hot is Rows.Hot with the rows that wait.
+// Hot is Rows.Hot together with the rows that wait.
 func (r *Reader) Hot(
 	ctx context.Context, id store.StreamID, q store.Query, edge int64,
 ) (Hot, error) {
@@ -66,9 +66,9 @@ func (r *Reader) Hot(
 	return hot, err
 }
 
-// addWaiting adds what the table had not got when the rest was read. Whatever else happened to a
-// row that waited, it was in the table first; so those beyond its high-water mark are still as they
-// were.
+// addWaiting adds waiting rows that the index did not have when hot was read. A waiting row enters
+// the index before anything else can happen to it; so those beyond the index's high-water mark are
+// unchanged.
 func addWaiting(hot *Hot, rows []store.FragmentInfo, q *store.Query, edge int64) {
 	table := hot.HighWater.Sequence
 	n := len(hot.Fragments)
@@ -92,8 +92,8 @@ func addWaiting(hot *Hot, rows []store.FragmentInfo, q *store.Query, edge int64)
 	}
 }
 
-// List is store.Fragments.List over what is stored; fragments with a server timestamp before edge
-// are left out.
+// List is store.Fragments.List over everything stored. It leaves out fragments with a server
+// timestamp before edge.
 func (r *Reader) List(
 	ctx context.Context, id store.StreamID, q store.Query, edge int64,
 ) ([]store.FragmentInfo, error) {
@@ -112,7 +112,7 @@ func (r *Reader) List(
 		if _, gone := slices.BinarySearch(hot.Gone, f.Number); gone {
 			return false
 		}
-		// the same fragment is there when its volume was sealed in between
+		// it is already there if its volume was sealed in between
 		at := before(&q, rows, f)
 		return at == len(rows) || rows[at].Number != f.Number
 	}
@@ -144,7 +144,7 @@ func (r *Reader) List(
 	}
 }
 
-// add puts what keep keeps of a sealed volume in its places in found.
+// add inserts the fragments of a sealed volume that keep accepts into found, in order.
 func (r *Reader) add(ctx context.Context, q *store.Query, b *Volume,
 	found []store.FragmentInfo, keep func(*store.FragmentInfo) bool) ([]store.FragmentInfo, error) {
 	t, err := r.table(ctx, b)
@@ -166,7 +166,7 @@ func (r *Reader) add(ctx context.Context, q *store.Query, b *Volume,
 	if !slices.IsSortedFunc(fresh, order) {
 		slices.SortFunc(fresh, order)
 	}
-	// Volumes overlap a little at most, so there is little to sort again.
+	// Volumes overlap a little at most, so there is little to sort.
 	if from := before(q, found[:n], &fresh[0]); from < n {
 		slices.SortFunc(found[from:], order)
 	}
@@ -208,7 +208,7 @@ func (r *Reader) Table(ctx context.Context, b *Volume) (*record.Table, error) {
 	return r.table(ctx, b)
 }
 
-// Fragment returns one fragment, past retention or not. ErrNotFound.
+// Fragment returns a fragment, even if it is past retention. ErrNotFound.
 func (r *Reader) Fragment(
 	ctx context.Context, id store.StreamID, n store.Number,
 ) (store.FragmentInfo, error) {
@@ -216,8 +216,8 @@ func (r *Reader) Fragment(
 	return f, err
 }
 
-// FragmentAndNext returns one fragment, and up to most others with greater numbers where they lie
-// in the same table, of which all is read to find one. ErrNotFound.
+// FragmentAndNext returns a fragment, and up to most others with greater numbers if they are in the
+// same table, all of which is read to find one. ErrNotFound.
 func (r *Reader) FragmentAndNext(
 	ctx context.Context, id store.StreamID, n store.Number, most int,
 ) (store.FragmentInfo, []store.FragmentInfo, error) {
@@ -317,12 +317,12 @@ func first(q *store.Query, b *Volume) store.FragmentInfo {
 	return f
 }
 
-// before counts the fragments of a sorted list that come before f.
+// before returns how many fragments of a sorted list come before f.
 func before(q *store.Query, sorted []store.FragmentInfo, f *store.FragmentInfo) int {
 	return sort.Search(len(sorted), func(i int) bool { return q.Compare(&sorted[i], f) >= 0 })
 }
 
-// beyond tells that no sealed volume can add to these rows.
+// beyond reports whether no sealed volume can add anything to these rows.
 func beyond(q *store.Query, rows []store.FragmentInfo, high HighWater) bool {
 	if q.AfterSequence >= high.SealedSequence {
 		return true
@@ -336,7 +336,7 @@ func beyond(q *store.Query, rows []store.FragmentInfo, high HighWater) bool {
 	return false
 }
 
-// merge puts two sorted lists together and cuts them to the limit.
+// merge merges two sorted lists and cuts the result to the limit.
 func merge(q *store.Query, a, b []store.FragmentInfo) []store.FragmentInfo {
 	n := len(a) + len(b)
 	if q.Limit > 0 {

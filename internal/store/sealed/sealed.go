@@ -1,5 +1,5 @@
-// Package sealed puts together what an engine has of a stream's fragments: rows of those that came
-// last, one each, and the packed tables in the footers of sealed volumes, which have one row each
+// Package sealed combines the two forms in which an engine has a stream's fragments: the newest
+// have a row each; the others are in packed tables in the footers of sealed volumes, with one row
 // for thousands of fragments. It has no storage of its own.
 package sealed
 
@@ -13,8 +13,8 @@ import (
 	"weir/internal/store/record"
 )
 
-// HighWater is where a stream's two orders stand: the greatest number and sequence ever committed,
-// zero at first, and the greatest of its sealed volumes.
+// HighWater is how far a stream's two orders have got: the greatest number and sequence ever
+// committed, zero at first, and the greatest of its sealed volumes.
 type HighWater struct {
 	Number         store.Number
 	Sequence       int64
@@ -22,16 +22,16 @@ type HighWater struct {
 	SealedSequence int64
 }
 
-// Hot is the answer to a query as far as it stands in rows, and what is needed to add the sealed
-// volumes' part: all of one moment.
+// Hot is the part of an answer that comes from rows, and what is needed to add the part from sealed
+// volumes, all as of one moment.
 type Hot struct {
 	Fragments []store.FragmentInfo // in the order of the query, at most its limit
 	HighWater HighWater
-	// fragments of sealed volumes that were replaced since, in ascending order
+	// replaced fragments of sealed volumes, in ascending order
 	Gone []store.Number
 }
 
-// Volume is the one row of a sealed volume: where its packed table is and what is in it.
+// Volume is the row of a sealed volume: where its packed table is, and what is in the volume.
 type Volume struct {
 	Name     string
 	Stream   store.StreamID
@@ -41,17 +41,16 @@ type Volume struct {
 	Sequence record.Range
 	Server   record.Range // of the fragments' server timestamps, milliseconds
 	Producer record.Range // likewise of the producer timestamps
-	Sets     []int64      // ids of the track sets, by their place in the table
-	// what the fragments of the volume replaced when they came; for AddSealed only, Sealed leaves
-	// it out
+	Sets     []int64      // IDs of the track sets, by their place in the table
+	// what the volume's fragments replaced on arrival; for AddSealed only, Sealed leaves it out
 	Replaced []store.Number
 }
 
-// ErrUnsealable is of a volume that cannot have one row in the place of those of its fragments, or
-// not as things are: what is stored of it stays as it is.
+// ErrUnsealable says that the rows of a volume's fragments cannot be replaced by one row, ever or
+// as things are. Nothing was changed.
 var ErrUnsealable = errors.New("volume cannot be sealed")
 
-// Sort puts volumes in the order in which Rows.Sealed returns them.
+// Sort sorts volumes into the order of Rows.Sealed.
 func Sort(volumes []Volume, order store.Order) {
 	slices.SortFunc(volumes, func(a, b Volume) int {
 		switch order {
@@ -64,15 +63,16 @@ func Sort(volumes []Volume, order store.Order) {
 	})
 }
 
-// A volume covers an hour at most as long as nobody's clock jumps. So those that overlap an
-// interval begin at most WideMillis before it, and an index on where they begin finds them. The few
-// wide ones are looked at one by one.
+// A volume covers an hour at most, unless a clock jumps. So the volumes that overlap an interval
+// begin at most WideMillis before it, and an index on their beginnings finds them. The few wide
+// ones are looked at one by one.
 const (
 	WideMillis = int64(4 * time.Hour / time.Millisecond)
 	WideNumber = WideMillis * 1000 << store.NumberSlotBits // a number counts microseconds
 )
 
-// Wide tells whether a volume covers more than WideMillis on one of its clocks, or WideNumber.
+// Wide reports whether a volume covers more than WideMillis on one of its clocks, or more than
+// WideNumber.
 func (v *Volume) Wide() bool {
 	span := func(r record.Range) uint64 { return uint64(r.Max) - uint64(r.Min) }
 	return span(v.Number) > uint64(WideNumber) || span(v.Server) > uint64(WideMillis) ||

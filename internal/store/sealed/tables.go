@@ -8,19 +8,19 @@ import (
 	"weir/internal/store/record"
 )
 
-// TableBytes is the memory that an engine keeps Tables in.
+// TableBytes is how much memory an engine gives its Tables.
 const TableBytes = 32_000_000
 
-// Tables holds the tables used last, packed as they are, up to a number of bytes. A table never
-// changes, and one that was written anew lies elsewhere: nobody needs to tell of anything, and a
-// table whose volume is gone is not asked for.
+// Tables holds the last used tables, still packed, up to a number of bytes. Nothing needs to be
+// invalidated: a table never changes, one that is written again is in another place, and nobody
+// asks for the table of a volume that is gone.
 type Tables struct {
 	limit int64
 
 	mu     sync.Mutex
 	bytes  int64                    // guarded by mu
 	tables map[string]*list.Element // of *cachedTable; guarded by mu
-	order  list.List                // the one used last in front; guarded by mu
+	order  list.List                // the last used one in front; guarded by mu
 }
 
 type cachedTable struct {
@@ -56,7 +56,7 @@ func (c *Tables) put(volume string, at store.Location, t *record.Table) {
 	}
 }
 
-// drop forgets a volume's table. The caller holds mu.
+// drop drops a volume's table. The caller holds mu.
 func (c *Tables) drop(volume string) {
 	if e := c.tables[volume]; e != nil {
 		c.bytes -= e.Value.(*cachedTable).table.Bytes()

@@ -11,7 +11,7 @@ import (
 	"weir/internal/store"
 )
 
-// put writes a document and holds its revision to be greater than the one before.
+// put writes a document and wants its revision to be greater than the last one.
 func (h *harness) put(kind, name, data string, revision int64) store.Document {
 	h.Helper()
 	before, err := h.store.WaitDocuments(h.ctx, -1)
@@ -78,7 +78,7 @@ func testDocuments(h *harness) {
 	h.must(h.store.DeleteDocument(h.ctx, "policy", "a", a.Revision))
 	h.kill()
 	h.wantDocuments("policy", upper, b)
-	// What is made anew has never had its revision before.
+	// A document that is created again has a revision that it never had.
 	gone := a.Revision
 	if a = h.put("policy", "a", "", store.NewDocument); a.Revision <= gone {
 		h.Fatalf("revision %d again", a.Revision)
@@ -87,7 +87,7 @@ func testDocuments(h *harness) {
 	h.always(func() { h.wantDocuments("", upper, a, b) })
 }
 
-// Of many who change a document that they read, one at a time wins, and no change is lost.
+// When many change a document that they have read, one at a time succeeds and no change is lost.
 func testDocumentsByMany(h *harness) {
 	const writers, changes = 4, 5
 	h.put("counter", "n", "0", store.NewDocument)
@@ -126,7 +126,7 @@ func testDocumentsByMany(h *harness) {
 	}
 }
 
-// Who waits is woken by every change of any document.
+// Every change of any document wakes those who wait.
 func testWaitDocuments(h *harness) {
 	revision, err := h.store.WaitDocuments(h.ctx, -1)
 	if revision != 0 || err != nil {

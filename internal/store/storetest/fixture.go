@@ -18,7 +18,7 @@ type Clock struct {
 	now time.Time // guarded by mu
 }
 
-// NewClock returns a clock that stands at half past an hour in 2026.
+// NewClock returns a clock that is set to half past an hour in 2026.
 func NewClock() *Clock { return &Clock{now: time.Date(2026, 3, 14, 9, 30, 0, 0, time.UTC)} }
 
 // Now is the time of the clock.
@@ -28,16 +28,16 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
-// Add moves the clock, back when d is negative.
+// Add moves the clock; back, if d is negative.
 func (c *Clock) Add(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// Record makes a fragment of one video and one audio track with about size bytes of payload, random
-// but the same for the same seed. It starts at the clock's time on the server and half a second
-// before that at the producer.
+// Record makes a fragment of one video and one audio track with about size bytes of payload, which
+// are random but the same for the same seed. On the server it starts at the clock's time, at the
+// producer half a second earlier.
 func Record(clock *Clock, seed uint64, size int) *store.Record {
 	r := rand.New(rand.NewPCG(seed, 1))
 	at := clock.Now().UnixMilli()
@@ -81,7 +81,7 @@ type Appender interface {
 	Append(ctx context.Context, id store.StreamID, rec *store.Record) (store.FragmentInfo, error)
 }
 
-// Append gives a record the next number of a stream and appends it.
+// Append gives a record the stream's next number and appends it.
 func Append(
 	ctx context.Context, s Appender, id store.StreamID, rec *store.Record,
 ) (store.FragmentInfo, error) {
@@ -97,7 +97,7 @@ type Opener interface {
 	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
 }
 
-// ReadPayload opens a fragment and gives the bytes of each run.
+// ReadPayload opens a fragment and returns the bytes of each run.
 func ReadPayload(
 	ctx context.Context, s Opener, id store.StreamID, f store.FragmentInfo,
 ) (payload [][]byte, err error) {
@@ -124,7 +124,7 @@ func ReadPayload(
 	return payload, nil
 }
 
-// ReadRange returns the bytes of a range as a connection would get them.
+// ReadRange returns the bytes of a range as a connection would receive them.
 func ReadRange(r store.Range) ([]byte, error) {
 	var b bytes.Buffer
 	_, err := r.WriteTo(&b)

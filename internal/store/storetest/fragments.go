@@ -67,7 +67,7 @@ func testAppend(h *harness) {
 	h.wantErr(err, store.ErrNotFound)
 }
 
-// wantRange holds a range to its bytes, whichever way they are read.
+// wantRange compares a range with its bytes, read in every way.
 func (h *harness) wantRange(r store.Range, want []byte) {
 	h.Helper()
 	for range 2 {
@@ -85,7 +85,7 @@ func (h *harness) wantRange(r store.Range, want []byte) {
 	}
 }
 
-// Equal tracks have one set, of fragments that are kept in memory only too.
+// Equal tracks have one set, also those of fragments that are only in memory.
 func testTrackSets(h *harness) {
 	h.trackSets(h.create("cam", 24))
 	h.trackSets(h.create("fleeting", 0))
@@ -150,7 +150,7 @@ func testCancelled(h *harness) {
 	h.wantList(st.ID, store.Query{}, a, b)
 }
 
-// testList holds List to a slow model of it, on fragments whose orders all differ.
+// testList compares List with a slow model of it, on fragments whose orders all differ.
 func testList(h *harness) {
 	st, other := h.create("cam", 24), h.create("other", 24)
 	r := rand.New(rand.NewPCG(1, 1))
@@ -191,7 +191,7 @@ func testList(h *harness) {
 			add(h.store.Replace(h.ctx, st.ID, old, record()))
 		}
 	}
-	// Every combination of what a query may have, twice with other values.
+	// Every combination of a query's fields, twice with different values.
 	const bounds = 5 // each is set or not
 	for i := range 2 * 2 * 3 << bounds {
 		has := func(bit int) bool { return i>>bit&1 == 1 }
@@ -326,7 +326,8 @@ func testReplace(h *harness) {
 	}
 }
 
-// testProducers appends from many at once. Each sees its own at once; each stream has one order.
+// testProducers appends from many goroutines. Each sees its own fragments at once; each stream has
+// one order.
 func testProducers(h *harness) {
 	const streams, producers, each = 3, 2, 15
 	ids := make([]store.StreamID, streams)

@@ -7,9 +7,9 @@ import (
 	"weir/internal/store"
 )
 
-// testRaces holds an engine to what keeps a fragment from being stored twice that its producer
-// sends again to another process: nothing comes to a place that whoever appends has not seen, and
-// nothing else is refused.
+// testRaces wants an engine not to store a fragment twice that its producer sends again to another
+// process: it refuses what comes to a place with a fragment that the appender has not seen, and
+// nothing else.
 func testRaces(h *harness) {
 	st := h.create("cam", 24)
 	again := h.record() // the same fragment, whichever number it gets
@@ -28,7 +28,7 @@ func testRaces(h *harness) {
 		h.must(err)
 		h.must(h.replaceRaced(st.ID, other, first.Sequence-1, again))
 	})
-	second, err := place(first.Sequence, *again) // it was compared, and differs
+	second, err := place(first.Sequence, *again) // it was compared, and is different
 	h.must(err)
 	_, err = place(first.Sequence, *again)
 	h.wantErr(err, store.ErrRaced)
@@ -37,7 +37,7 @@ func testRaces(h *harness) {
 	_, err = Append(h.ctx, h.store, st.ID, again) // whatever there is
 	h.must(err)
 
-	// Of many that see the same, one is stored.
+	// Of many that have seen the same, one is stored.
 	contested := h.record()
 	seen, err := h.store.Wait(h.ctx, st.ID, -1)
 	h.must(err)
@@ -60,7 +60,7 @@ func testRaces(h *harness) {
 	}
 }
 
-// replaceRaced has a fragment replaced by one whose place is taken: both stay as they are.
+// replaceRaced replaces a fragment by one whose place is taken: both stay as they are.
 func (h *harness) replaceRaced(
 	id store.StreamID, old store.FragmentInfo, seen int64, by *store.Record,
 ) (err error) {

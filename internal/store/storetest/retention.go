@@ -32,7 +32,7 @@ func testRetention(h *harness) {
 		h.wantList(long.ID, store.Query{}, kept...)
 	})
 
-	// To the millisecond, and what is being read is read to its end.
+	// Retention is exact to the millisecond, and what is being read is read to its end.
 	newest := all[9]
 	m, err := h.store.Open(h.ctx, st.ID, newest)
 	h.must(err)
@@ -57,7 +57,8 @@ func testRetention(h *harness) {
 	}
 }
 
-// testRetentionChanges makes retention shorter and longer: what was past one does not come back.
+// testRetentionChanges shortens and lengthens the retention: what was past the shorter one does not
+// come back.
 func testRetentionChanges(h *harness) {
 	st := h.create("cam", 24)
 	a := h.append(st.ID)
@@ -88,8 +89,8 @@ func testRetentionChanges(h *harness) {
 	})
 }
 
-// testNoRetention: what comes without retention is kept for a while, which ends with the process at
-// the latest, and is otherwise like the rest.
+// testNoRetention wants fragments without retention to be kept for a while, which ends with the
+// process at the latest, and otherwise to be like all others.
 func testNoRetention(h *harness) {
 	st := h.create("cam", 0)
 	rec := h.numbered(st.ID)
@@ -110,7 +111,7 @@ func testNoRetention(h *harness) {
 	h.wantList(st.ID, store.Query{}, a, b)
 	h.wantList(st.ID, store.Query{Order: store.ByNumberNewest, Limit: 1}, b)
 
-	// Retention from here on: sequences go on, those before stay for their while.
+	// With retention from here on, sequences go on, and earlier fragments stay for their while.
 	h.retain(st.ID, 1)
 	c := h.append(st.ID)
 	if c.Sequence != 3 || c.Location.Volume == "" {

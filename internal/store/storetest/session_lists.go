@@ -9,7 +9,7 @@ import (
 	"weir/internal/store"
 )
 
-// sessionIDs are those of the sessions that a query selects, page by page.
+// sessionIDs returns the IDs of the sessions that a query selects, page by page.
 func (h *harness) sessionIDs(q store.SessionQuery) (ids string) {
 	h.Helper()
 	for {
@@ -111,5 +111,5 @@ func testBoundSessions(h *harness) {
 	h.must(h.store.CloseSession(h.ctx, "a"))
 	_, err = h.store.BindSession(h.ctx, "a", "192.0.2.1")
 	h.wantErr(err, store.ErrNotFound)
-	h.openSession(h.session("b", st.ID, 1), 0) // what was counted of it has gone with it
+	h.openSession(h.session("b", st.ID, 1), 0) // what was counted for it has gone with it
 }

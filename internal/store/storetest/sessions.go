@@ -9,7 +9,8 @@ import (
 	"weir/internal/store"
 )
 
-// session is one that lives for a minute from the clock's time on, and was created a little later.
+// session is a session that lives for a minute from the clock's time, and was created a little
+// later.
 func (h *harness) session(id string, stream store.StreamID, created int64) store.Session {
 	now := h.clock.Now().UnixMilli()
 	return store.Session{
@@ -18,7 +19,7 @@ func (h *harness) session(id string, stream store.StreamID, created int64) store
 	}
 }
 
-// openSession opens a session and holds those that it closed to the ones wanted.
+// openSession opens a session and wants it to close these sessions.
 func (h *harness) openSession(s store.Session, limit int, want ...string) {
 	h.Helper()
 	closed, err := h.store.OpenSession(h.ctx, s, limit)
@@ -71,7 +72,7 @@ func testSessionLimit(h *harness) {
 	h.openSession(h.session("d", st.ID, 0), 2, "b") // never the new one
 	h.wantErr(h.store.Checkpoint(h.ctx, "a", nil), store.ErrNotFound)
 
-	// Of those of one millisecond the first opened is the earliest, whatever the IDs.
+	// Of those created in the same millisecond, the first opened is the earliest, whatever the IDs.
 	for i, id := range []string{"m9", "m1", "m7", "m3", "m5"} {
 		var want []string
 		if i > 2 {
@@ -104,5 +105,5 @@ func testSessionLimit(h *harness) {
 	})
 	h.openSession(h.session("n", many.ID, 5), 1, "m7", "m3", "m5") // the limit is lower now
 	h.clock.Add(time.Minute)
-	h.openSession(h.session("e", st.ID, 0), 1) // those whose time is over do not count
+	h.openSession(h.session("e", st.ID, 0), 1) // those that have expired do not count
 }

@@ -1,5 +1,5 @@
-// Package storetest is the contract of package store as a suite of tests: Run holds an engine to
-// it. What only one engine has (files that are torn, calls that fail) belongs to its own tests.
+// Package storetest is the contract of package store as a test suite, which Run runs over an
+// engine. What only one engine has (torn files, calls that fail) is tested there.
 package storetest
 
 import (
@@ -16,16 +16,16 @@ import (
 // Engine is one store under test, empty at first.
 type Engine struct {
 	Store store.Store
-	// Restart returns the store with what it made durable, after it was closed or, with kill, as a
+	// Restart returns the store with what it made durable, after it was closed, or, with kill, as a
 	// killed process leaves it. Nothing is being written. Nil: nothing outlives the process.
 	Restart func(kill bool) store.Store
-	// Settle does what the engine does in the background, such as moving what is older to another
-	// place, and returns the store. None of it may be noticed. Nil: it does nothing.
+	// Settle does what the engine does in the background, such as moving old data to another place,
+	// and returns the store. Nobody may notice. Nil: there is nothing to do.
 	Settle func() store.Store
 }
 
-// Run runs the suite. open makes an engine for one test, whose time is the clock's, and ends it in
-// the test's cleanup.
+// Run runs the suite. open makes an engine for one test, with the given clock, and closes it in the
+// test's cleanup.
 func Run(t *testing.T, open func(t *testing.T, clock *Clock) Engine) {
 	for _, test := range []struct {
 		name string
@@ -89,14 +89,14 @@ func (h *harness) wantErr(err, want error) {
 	}
 }
 
-// restart closes the store and opens it again, if it keeps anything.
+// restart closes the store and opens it again, if it outlives the process.
 func (h *harness) restart() {
 	if h.engine.Restart != nil {
 		h.store = h.engine.Restart(false)
 	}
 }
 
-// kill ends the store as a killed process would, and opens it again.
+// kill ends the store like a killed process, and opens it again.
 func (h *harness) kill() {
 	if h.engine.Restart != nil {
 		h.store = h.engine.Restart(true)
@@ -109,7 +109,7 @@ func (h *harness) settle() {
 	}
 }
 
-// always runs a check of what is stored now, after background work, and after a restart.
+// always runs a check on what is stored: now, after background work, and after a restart.
 func (h *harness) always(check func()) {
 	h.Helper()
 	check()
@@ -135,7 +135,7 @@ func (h *harness) retain(id store.StreamID, hours int) {
 	h.must(err)
 }
 
-// record makes another fragment that starts now, and moves the clock by two seconds.
+// record makes another fragment that starts now, and moves the clock on by two seconds.
 func (h *harness) record() *store.Record {
 	h.seed++
 	r := Record(h.clock, h.seed, 3000)
@@ -174,7 +174,7 @@ func (h *harness) list(id store.StreamID, q store.Query) []store.FragmentInfo {
 	return l
 }
 
-// wantList holds a list, and what is found of each fragment, to those wanted, in order.
+// wantList wants a list to have these fragments, in order, and each to be found.
 func (h *harness) wantList(id store.StreamID, q store.Query, want ...store.FragmentInfo) {
 	h.Helper()
 	got := h.list(id, q)
@@ -188,13 +188,14 @@ func (h *harness) wantList(id store.StreamID, q store.Query, want ...store.Fragm
 	}
 }
 
-// same leaves out where a fragment lies: that is the engine's.
+// same compares without the location of a fragment, which is the engine's business.
 func same(a, b store.FragmentInfo) bool {
 	a.Location, b.Location = store.Location{}, store.Location{}
 	return reflect.DeepEqual(a, b)
 }
 
-// wantHidden holds fragments to be found no more. Who found them before may still open them.
+// wantHidden wants fragments not to be found any more. Those who found them before may still open
+// them.
 func (h *harness) wantHidden(id store.StreamID, hidden ...store.FragmentInfo) {
 	h.Helper()
 	for _, f := range hidden {
@@ -203,7 +204,7 @@ func (h *harness) wantHidden(id store.StreamID, hidden ...store.FragmentInfo) {
 	}
 }
 
-// wantGone holds fragments to be neither found nor opened.
+// wantGone wants fragments to be neither found nor opened.
 func (h *harness) wantGone(id store.StreamID, gone ...store.FragmentInfo) {
 	h.Helper()
 	h.wantHidden(id, gone...)

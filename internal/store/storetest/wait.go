@@ -7,7 +7,8 @@ import (
 	"weir/internal/store"
 )
 
-// Who waits is woken by every commit, with or without retention, and by the stream's end.
+// Every commit wakes those who wait, with or without retention, and so does the deletion of the
+// stream.
 func testWait(h *harness) {
 	type result struct {
 		sequence int64
