@@ -34,8 +34,8 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// frameLength is how long a frame of audio of so many bytes lasts in milliseconds, 0 for video and
-// where the codec does not tell.
+// frameLength returns how long a frame of audio of so many bytes lasts, in milliseconds. It returns
+// 0 for video, and if the codec does not say.
 func frameLength(t *media.Track, size int) int64 {
 	if aac, err := media.AACOf(t); err == nil {
 		return int64(aac.FrameLength) * 1000 / int64(aac.SampleRate)
@@ -53,12 +53,12 @@ const (
 	videoBack = maxRelated
 )
 
-// steady returns the time of a frame on a clock that does not step back. The source's may: a
-// camera's clock is set or wraps, or another file follows. What comes after a step goes on where
-// the track was. cut says that the frame, of the cutting track, would begin a fragment.
+// steady returns the time of a frame on a clock that does not step back. The source's clock may: a
+// camera's clock is set or wraps, or another file follows. Frames after a step continue where the
+// track was. cut says that the frame, of the cutting track, would begin a fragment.
 //
-// Tracks meet a step one after the other, so both clocks hold for a while: a frame is on the one
-// that puts it nearer to the frame before it.
+// Tracks reach a step one after the other, so for a while both clocks are in use: a frame is on the
+// one that puts it nearer to the frame before it.
 func (c *Recutter) steady(t *media.Track, at int64, cut bool) int64 {
 	now := at + c.shift
 	s := c.stats[t.Number]
@@ -77,7 +77,7 @@ func (c *Recutter) steady(t *media.Track, at int64, cut bool) int64 {
 	}
 	next := s.previous + max(frameLength(t, s.size), 1)
 	if t.Number == c.cutTrack && t.Kind == media.Video {
-		// with B-frames the last one shown is not the last one decoded; and a time may be wrong
+		// with B-frames the last frame shown is not the last one decoded; and a time may be wrong
 		next = min(s.last, s.previous+maxBehind) + usual(s)
 	}
 	c.notice(fmt.Sprintf("track %d: the time steps back from %d ms to %d ms; what follows goes on "+
@@ -88,7 +88,7 @@ func (c *Recutter) steady(t *media.Track, at int64, cut bool) int64 {
 
 func distance(a, b int64) int64 { return max(a-b, b-a) }
 
-// lastStart is the time of the newest key frame that opened a fragment or will open one.
+// lastStart returns the time of the newest key frame that opened a fragment or will open one.
 func (c *Recutter) lastStart() int64 {
 	if len(c.pending) > 0 {
 		return c.pending[0].Time
@@ -96,7 +96,8 @@ func (c *Recutter) lastStart() int64 {
 	return c.start
 }
 
-// usual is about how long a picture lasts, in milliseconds: a second at most, as there may be gaps.
+// usual returns about how long a picture lasts, in milliseconds: a second at most, because there
+// may be gaps.
 func usual(s *trackStats) int64 {
 	if s.frames < 2 {
 		return 40

@@ -10,9 +10,9 @@ import (
 	"weir/internal/mkv"
 )
 
-// scannerOf makes the scanner of a track, the zero one for codecs without NAL units. A track whose
-// codec private data is missing or wrong is an error: the server would keep its frames, and no
-// player could ever start with them.
+// scannerOf makes the scanner of a track, the zero one for codecs without NAL units. Missing or
+// wrong codec private data is an error: the server would store the frames, but no player could ever
+// start with them.
 func scannerOf(t *media.Track) (media.NALScanner, error) {
 	annexB := len(t.CodecPrivate) == 0 || bytes.HasPrefix(t.CodecPrivate, []byte{0, 0})
 	switch {
@@ -38,7 +38,7 @@ func annexBError(t *media.Track, codec string) error {
 		"player can start with; remux it, such as with ffmpeg -c copy", t.Number, codec)
 }
 
-// sameTracks compares what a receiver was told at the start of its connection.
+// sameTracks compares what a receiver learns of tracks at the start of a connection.
 func sameTracks(a, b []media.Track) bool {
 	return slices.EqualFunc(a, b, func(a, b media.Track) bool {
 		return a.Number == b.Number && a.Kind == b.Kind && a.CodecID == b.CodecID &&

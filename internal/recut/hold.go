@@ -13,8 +13,8 @@ func (c *Recutter) hold(f Frame) {
 	c.held += len(f.Data)
 }
 
-// flushEarly releases the frames held back whose time is not after until. Each track's frames keep
-// their order: one that may not go holds back those of its track after it.
+// flushEarly releases the held-back frames up to the time until. Each track's frames keep their
+// order: a frame that must wait holds back those of its track after it.
 func (c *Recutter) flushEarly(until int64) error {
 	var kept []Frame
 	stopped := map[int]bool{}
@@ -71,8 +71,7 @@ func (c *Recutter) release() error {
 	return nil
 }
 
-// place puts a frame into the open fragment, or holds it back when it is ahead of the cutting
-// track.
+// place puts a frame into the open fragment, or holds it back if it is ahead of the cutting track.
 func (c *Recutter) place(f Frame) error {
 	if f.Track == c.cutTrack {
 		c.newest = max(c.newest, f.Time)
@@ -93,7 +92,7 @@ func (c *Recutter) place(f Frame) error {
 	return nil
 }
 
-// emit adds a frame to the open fragment, within what a fragment may hold.
+// emit adds a frame to the open fragment. It returns an error if the fragment would exceed a limit.
 func (c *Recutter) emit(f Frame) error {
 	related := f.Time - c.start
 	if related < -preroll && c.first && f.Track != c.cutTrack {
@@ -101,7 +100,7 @@ func (c *Recutter) emit(f Frame) error {
 		return nil
 	}
 	if f.Track != c.cutTrack && related < -maxLate {
-		// ffmpeg sends the last sound that its encoder held when the pictures are long past it
+		// ffmpeg sends the last sound in its encoder long after the pictures of that time
 		if s := c.stats[f.Track]; !s.late {
 			s.late = true
 			c.notice(fmt.Sprintf("track %d: frames that come more than %d s after the pictures "+
@@ -128,7 +127,7 @@ func (c *Recutter) emit(f Frame) error {
 	return nil
 }
 
-// late is how far, in milliseconds, pictures may be ahead of another track that is waited for.
+// late returns how far pictures may get ahead while waiting for another track, in milliseconds.
 func (c *Recutter) late() int64 {
 	return max(maxAhead, minBehind*usual(c.stats[c.cutTrack]))
 }

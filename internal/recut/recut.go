@@ -1,6 +1,6 @@
 // Package recut turns the Matroska of files and muxers into the fragments that Kinesis Video
-// Streams wants: each begins with a key frame. A source of such fragments can be repeated, paced,
-// and given the times of a clock.
+// Streams wants: each begins with a key frame. It can repeat such fragments, pace them, and give
+// them the times of a clock.
 package recut
 
 import (
@@ -27,8 +27,8 @@ type Frame struct {
 
 // Source supplies frames, fragment by fragment, in the order in which they are to be written.
 type Source interface {
-	// Next returns the next frame; io.EOF after the last one. The first frame of all has Start set.
-	// A source that waits (a pipe, a pacer) gives up waiting when ctx ends, where the operating
+	// Next returns the next frame, and io.EOF after the last one. The very first frame has Start
+	// set. A source that waits (a pipe, a pacer) stops waiting when ctx ends, if the operating
 	// system lets it.
 	Next(ctx context.Context) (Frame, error)
 	// Tracks describes the tracks of the frames. It is valid once Next has returned the first
@@ -40,15 +40,15 @@ type Source interface {
 // stops waiting.
 const (
 	audioCut = 2_000 // ms: length of the fragments of a source without video
-	// ms that another track may run ahead of the video before its frames are no longer held back
+	// ms that another track may be ahead of the video before its frames are no longer held back
 	maxAhead = 2_000
-	// ms that the video may run ahead while a new fragment waits for the last frames of the old one
+	// ms that the video may get ahead while a new fragment waits for the last frames of the old one
 	maxBehind = 1_000
-	// pictures that may be ahead at least: at one a second, B-frames are far ahead of the sound
-	// that is written beside them
+	// pictures that may always be ahead: at one a second, B-frames are far ahead of the sound that
+	// is written beside them
 	minBehind = 4
 	maxLate   = 8_000    // ms that another track's frame may be before the fragment it would be in
-	maxHeld   = 16 << 20 // bytes held back for either reason
+	maxHeld   = 16 << 20 // bytes that may be held back
 	// ms of audio before the first key frame that are kept: an encoder's start-up delay, which
 	// decoders need
 	preroll    = 100
@@ -57,22 +57,22 @@ const (
 
 // Recutter turns any Matroska of H.264 or H.265, with or without audio, into fragments as Kinesis
 // Video Streams wants them: each starts with a key frame of the first video track, and its timecode
-// is that frame's time. Clusters of files and of live pipes do not look like that: ffmpeg cuts them
-// by size and time, wherever a key frame may be (docs/reference/producers.md, "Other muxers").
+// is that frame's time. Clusters of files and of live pipes are not like that: ffmpeg cuts them by
+// size and time, wherever key frames are (docs/reference/producers.md, "Other muxers").
 //
-// The frames of each track keep their order and their times, to the millisecond, but where the
-// source's clock steps back: from there on all times are later by as much. Audio goes into
-// the fragment in which its time lies, even when the muxer wrote it a little before or after the
-// key frame. A source without video is cut about every 2 s. Frames before the first key frame are
-// dropped, but for the last 100 ms of audio. A Recutter is not for concurrent use.
+// The frames of each track keep their order and, to the millisecond, their times. If the source's
+// clock steps back, all times from there on are later by as much. Audio goes into the fragment of
+// its time, even if the muxer wrote it a little before or after the key frame. A source without
+// video is cut about every 2 s. Frames before the first key frame are dropped, except for the last
+// 100 ms of audio. A Recutter is not safe for concurrent use.
 type Recutter struct {
 	r      *mkv.Reader
 	notice func(string)
 
-	tracks   []media.Track            // the tracks that are sent; nil until the Matroska tells
+	tracks   []media.Track            // the tracks that are sent; nil until they are known
 	cutTrack int                      // number of the track that cuts fragments
 	scanners map[int]media.NALScanner // of tracks, for finding key frames in the bitstream
-	// tracks that are left out, and frames of which are passed over
+	// tracks that are left out, and for which a notice was given
 	passed map[int]bool
 	stats  map[int]*trackStats
 
@@ -82,17 +82,16 @@ type Recutter struct {
 	size    int64 // bytes of its frames
 	newest  int64 // greatest time of the cutting track
 	dropped int   // frames before the first fragment
-	headed  bool  // what the cutting track has of the fragment so far are blocks without a picture
-	warned  bool  // of open groups
-	mended  bool  // told of frames that are not as their codec private data says
+	headed  bool  // the cutting track has no picture in the fragment yet
+	warned  bool  // a notice was given of open groups
+	mended  bool  // a notice was given of frames that do not fit their codec private data
 
-	// added to the source's times now, and until its clock stepped back last; both hold for a while
+	// what is added to the source's times now, and what was until its clock last stepped back
 	shift, before int64
 
 	ready []Frame // to be returned by Next
 	early []Frame // frames of other tracks ahead of the cutting track
-	// the key frame that will open the next fragment and what goes with it, while other tracks
-	// catch up
+	// the key frame that will open the next fragment, and frames of it, while other tracks catch up
 	pending []Frame
 	lagging map[int]bool // other tracks that have not reached the pending key frame
 	behind  int          // frames of the cutting track after the pending key frame
@@ -100,18 +99,18 @@ type Recutter struct {
 	err     error        // what Next returns once ready is empty
 }
 
-// trackStats is what Length and the order of frames need to know of a track.
+// trackStats is what is known of the frames of a track so far.
 type trackStats struct {
 	frames      int
-	first, last int64 // least and greatest time, ms
+	first, last int64 // lowest and greatest time, ms
 	previous    int64 // time of the frame before, ms
 	raw         int64 // the same on the source's clock
 	size        int   // bytes of that frame
-	late        bool  // told of frames that came too late
+	late        bool  // a notice was given of frames that came too late
 }
 
-// New reads Matroska from r. notice, which may be nil, is called with a sentence about what is left
-// out, put right, or cannot be played.
+// New reads Matroska from r. notice, which may be nil, is called with a sentence about anything
+// that is left out, corrected, or cannot be played.
 func New(r io.Reader, notice func(string)) *Recutter {
 	if notice == nil {
 		notice = func(string) {}
@@ -127,8 +126,8 @@ func New(r io.Reader, notice func(string)) *Recutter {
 // Tracks describes the tracks that are sent, nil before the first frame.
 func (c *Recutter) Tracks() []media.Track { return c.tracks }
 
-// Next returns the next frame, or io.EOF. An input that stops inside of an element returns every
-// whole frame first, and then an error that wraps io.ErrUnexpectedEOF.
+// Next returns the next frame, or io.EOF. If the input stops inside an element, it returns every
+// whole frame first, then an error that wraps io.ErrUnexpectedEOF.
 func (c *Recutter) Next(context.Context) (Frame, error) {
 	for len(c.ready) == 0 {
 		if c.err != nil {
@@ -276,7 +275,7 @@ func (c *Recutter) frame(ev mkv.Event) error {
 	return c.cutting(f, cut)
 }
 
-// warn tells once of open groups of pictures.
+// warn gives a notice, once, of open groups of pictures.
 func (c *Recutter) warn(open bool) {
 	if open && !c.warned {
 		c.warned = true
@@ -297,10 +296,10 @@ func (c *Recutter) count(f Frame) *trackStats {
 	return s
 }
 
-// cutting takes a frame of the cutting track; cut says that a fragment starts with it.
+// cutting handles a frame of the cutting track; cut says that a fragment starts with it.
 func (c *Recutter) cutting(f Frame, cut bool) error {
 	if cut {
-		// the fragment before is still waiting for its audio: it has waited long enough
+		// if the fragment before still waits for its audio, it has waited long enough
 		if err := c.release(); err != nil {
 			return err
 		}
@@ -338,7 +337,7 @@ func (c *Recutter) cutting(f Frame, cut bool) error {
 	return c.place(f)
 }
 
-// other takes a frame of a track that cuts nothing.
+// other handles a frame of any other track.
 func (c *Recutter) other(f Frame) error {
 	switch {
 	case len(c.pending) > 0:
@@ -361,9 +360,9 @@ func (c *Recutter) other(f Frame) error {
 	return c.place(f)
 }
 
-// Length is the play time of what was read so far, in milliseconds: how much later a repetition
-// must start to follow without a gap. It is exact for video of a constant frame rate that the file
-// declares, and for AAC without video.
+// Length returns the play time of what was read so far, in milliseconds: how much later a
+// repetition must start to follow without a gap. It is exact for video of a constant frame rate
+// that the file declares, and for AAC without video.
 func (c *Recutter) Length() int64 {
 	s := c.stats[c.cutTrack]
 	if s == nil {

@@ -10,7 +10,7 @@ import (
 	"weir/internal/media"
 )
 
-// sourceFunc is a Source made of a function over another's tracks.
+// sourceFunc is a Source made of two functions.
 type sourceFunc struct {
 	next   func(ctx context.Context) (Frame, error)
 	tracks func() []media.Track
@@ -19,9 +19,8 @@ type sourceFunc struct {
 func (s sourceFunc) Next(ctx context.Context) (Frame, error) { return s.next(ctx) }
 func (s sourceFunc) Tracks() []media.Track                   { return s.tracks() }
 
-// Loop plays a file again and again: each repetition starts exactly the file's length
-// (Recutter.Length) after the one before, so that the timeline has no gap. open opens the file
-// anew; Loop closes it.
+// Loop repeats a file for ever. Each repetition starts exactly the file's length (Recutter.Length)
+// after the one before, so that the timeline has no gap. open opens the file again; Loop closes it.
 func Loop(open func() (io.ReadCloser, error), notice func(string)) Source {
 	var (
 		file   io.ReadCloser
@@ -71,7 +70,7 @@ func Loop(open func() (io.ReadCloser, error), notice func(string)) Source {
 }
 
 // Pace holds frames back until their time has come, as ffmpeg -re does: a frame whose time is t ms
-// after the first one's is given out t ms after it.
+// after the first one's is returned t ms after it.
 func Pace(src Source, clock Clock) Source {
 	var began time.Time
 	var first int64
@@ -94,14 +93,13 @@ func Pace(src Source, clock Clock) Source {
 	return sourceFunc{next, src.Tracks}
 }
 
-// epochTimes is the least time in milliseconds that is taken for a time since the Unix epoch and
-// not since some start: 2000-01-01. A recording whose own clock starts at 0 would have to be 30
-// years long.
+// epochTimes is the least time, in milliseconds, that counts as one since the Unix epoch:
+// 2000-01-01. A recording whose clock starts at 0 would have to be 30 years long to reach it.
 const epochTimes = 946_684_800_000
 
 // OnClock moves a source's times to the Unix epoch. The first frame, a key frame, gets the time
-// start; a zero start means the moment at which that frame arrives, or, when the source's own times
-// are since the epoch already, those.
+// start. If start is zero, it gets the time of its arrival, or keeps its own if the source's times
+// are since the epoch already.
 func OnClock(src Source, start time.Time, clock Clock) Source {
 	begun := false
 	var offset int64
@@ -125,7 +123,7 @@ func OnClock(src Source, start time.Time, clock Clock) Source {
 	return sourceFunc{next, src.Tracks}
 }
 
-// Clock is time as sources and producers see it; tests have their own.
+// Clock is the time for sources and producers; tests have their own.
 type Clock interface {
 	Now() time.Time
 	// Sleep returns after d, or earlier with the error of ctx.
@@ -138,7 +136,7 @@ type SystemClock struct{}
 // Now is time.Now.
 func (SystemClock) Now() time.Time { return time.Now() }
 
-// Sleep waits.
+// Sleep waits for d, or until ctx ends.
 func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
