@@ -25,21 +25,21 @@ import (
 //
 //	"WIMG"  version 1 (1 byte)  CRC32C of the image (4)  length of the image (4)  the image
 //
-// with numbers in big-endian order. It is written beside its place and renamed into it, without
-// waiting for the disk: what a power cut tears fails its checksum and counts as absent.
+// with numbers in big-endian order. It is written under another name and renamed, without waiting
+// for the disk: a file that a power cut has torn fails its checksum and counts as absent.
 const (
 	cacheMagic  = "WIMG\x01"
 	cacheHead   = len(cacheMagic) + 8
 	cacheSuffix = ".image"
-	cacheBlock  = 4096 // what a small file costs
+	cacheBlock  = 4096 // what a small file takes on disk
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Key names an image by everything that it is made of.
+// Key names an image. It is a hash of everything that the image is made from.
 type Key [sha256.Size]byte
 
-// MakeKey hashes the parts, whose borders count.
+// MakeKey hashes the parts and their lengths.
 func MakeKey(parts ...[]byte) Key {
 	h := sha256.New()
 	for _, p := range parts {
@@ -54,8 +54,8 @@ func MakeKey(parts ...[]byte) Key {
 // ErrForgotten says that the images of a stream were deleted for good.
 var ErrForgotten = errors.New("the stream of the image was deleted")
 
-// Cache keeps images in a directory, up to a number of bytes and for a time; the least recently
-// used go first. An image that somebody holds stays. It is safe for concurrent use.
+// Cache keeps images in a directory, for a limited time and up to a number of bytes; the least
+// recently used go first. An image that somebody holds stays. It is safe for concurrent use.
 type Cache struct {
 	dir   string
 	most  int64
@@ -63,13 +63,13 @@ type Cache struct {
 	clock func() time.Time
 
 	mu     sync.Mutex
-	albums map[string]*Album // by stream: those that have images, or that somebody has open
-	idle   *list.List        // of *entry: those that nobody holds, the least recently used first
+	albums map[string]*Album // by stream: those that have images or are open
+	idle   *list.List        // of *entry: those not held, the least recently used first
 	bytes  int64
 }
 
-// Album is the images of a stream that somebody has open. After Forget it stays empty for good: who
-// opens it before looking at what the stream has can leave no image of a stream that was deleted.
+// Album has the images of a stream. After Forget it stays empty. So whoever opens it before reading
+// the stream cannot leave an image of a deleted stream behind.
 type Album struct {
 	cache  *Cache
 	stream string
@@ -86,7 +86,7 @@ type entry struct {
 	size  int64 // of the image
 	made  time.Time
 	held  int           // by Images
-	place *list.Element // in idle, nil while it is held or when it is gone
+	place *list.Element // in idle; nil if held or gone
 }
 
 func (e *entry) cost() int64 { return e.size + cacheBlock }
@@ -96,8 +96,8 @@ func (e *entry) path() string {
 		hex.EncodeToString(e.key[:])+cacheSuffix)
 }
 
-// OpenCache opens or makes the cache in dir, which nobody else may use, of at most so many bytes on
-// disk. Images are kept for life after they were made. clock may be nil.
+// OpenCache opens or makes a cache of at most most bytes in dir, which nobody else may use. It
+// keeps images for life after they were made. A nil clock is time.Now.
 func OpenCache(dir string, most int64, life time.Duration, clock func() time.Time) (*Cache, error) {
 	c := &Cache{dir: dir, most: most, life: life, clock: clock, albums: map[string]*Album{},
 		idle: list.New()}
@@ -137,7 +137,7 @@ func OpenCache(dir string, most int64, life time.Duration, clock func() time.Tim
 	return c, nil
 }
 
-// entryOf returns the image in a file, or nil when it can be none.
+// entryOf returns the image in a file, or nil if the file cannot be one.
 func (c *Cache) entryOf(path string, info fs.FileInfo) *entry {
 	stream := filepath.Base(filepath.Dir(path))
 	name, ok := strings.CutSuffix(filepath.Base(path), cacheSuffix)
@@ -169,7 +169,7 @@ func (c *Cache) Album(stream string) *Album {
 	return a
 }
 
-// Close must be called once. Images that are held stay so.
+// Close must be called once. Held images stay held.
 func (a *Album) Close() {
 	a.cache.mu.Lock()
 	defer a.cache.mu.Unlock()
@@ -177,7 +177,8 @@ func (a *Album) Close() {
 	a.tidy()
 }
 
-// tidy lets go of an album that has nothing and that nobody has open. The caller holds mu.
+// tidy removes an empty album's directory, and the album if nobody has it open. The caller holds
+// mu.
 func (a *Album) tidy() {
 	if len(a.images) > 0 {
 		return
@@ -185,16 +186,16 @@ func (a *Album) tidy() {
 	if a.users == 0 && !a.forgotten {
 		delete(a.cache.albums, a.stream)
 	}
-	_ = os.Remove(filepath.Join(a.cache.dir, a.stream)) // it may not be there, and harms nobody
+	_ = os.Remove(filepath.Join(a.cache.dir, a.stream)) // a directory that stays does no harm
 }
 
-// Image is an image that is held: it stays readable until Release.
+// Image is a held image: it stays readable until Release.
 type Image struct{ entry *entry }
 
-// Size is the number of its bytes.
+// Size returns the size of the image in bytes.
 func (i *Image) Size() int64 { return i.entry.size }
 
-// Open opens the image. fs.ErrNotExist when its stream was forgotten.
+// Open opens the image. The error is fs.ErrNotExist if its stream was forgotten.
 func (i *Image) Open() (io.ReadCloser, error) {
 	f, err := os.Open(i.entry.path())
 	if err != nil {
@@ -218,7 +219,7 @@ func (i *Image) Release() {
 	}
 }
 
-// Get finds an image, nil when it is not there, too old or damaged. The caller releases it.
+// Get finds an image, nil if it is not there, too old or damaged. The caller releases it.
 func (a *Album) Get(k Key) *Image {
 	c := a.cache
 	c.mu.Lock()
@@ -240,7 +241,7 @@ func (a *Album) Get(k Key) *Image {
 	return nil
 }
 
-// hold takes an entry out of those that may go. The caller holds mu.
+// hold takes an entry out of idle. The caller holds mu.
 func (c *Cache) hold(e *entry) {
 	if e.place != nil {
 		c.idle.Remove(e.place)
@@ -249,7 +250,7 @@ func (c *Cache) hold(e *entry) {
 	e.held++
 }
 
-// check reads a file as a whole.
+// check reads the whole file and checks it.
 func (e *entry) check() error {
 	f, err := os.Open(e.path())
 	if err != nil {
@@ -277,8 +278,8 @@ func appendHead(dst []byte, sum uint32, size int64) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(size))
 }
 
-// Put keeps an image, which the caller releases. The first one of a key stays, since somebody may
-// hold it. Errors are ErrForgotten and those of the file system.
+// Put keeps an image, which the caller releases. If there is one with that key already, it stays,
+// because somebody may hold it. Errors are ErrForgotten and those of the file system.
 func (a *Album) Put(k Key, image []byte) (*Image, error) {
 	c := a.cache
 	e := &entry{album: a, key: k, size: int64(len(image)), made: c.clock(), held: 1}
@@ -289,7 +290,7 @@ func (a *Album) Put(k Key, image []byte) (*Image, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if first := a.images[k]; first != nil {
-		_ = os.Remove(temporary) // what stays is found at the next start
+		_ = os.Remove(temporary) // the next start removes what is left
 		c.hold(first)
 		return &Image{first}, nil
 	}
@@ -322,7 +323,7 @@ func (c *Cache) write(image []byte) (path string, err error) {
 	return f.Name(), err
 }
 
-// Bytes is what the images take on disk.
+// Bytes returns how many bytes the images take on disk.
 func (c *Cache) Bytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -336,8 +337,8 @@ func (c *Cache) Streams() []string {
 	return slices.Collect(maps.Keys(c.albums))
 }
 
-// Forget deletes all images of a stream, also those that are held, and those that are being made
-// for an open album once they come.
+// Forget deletes all images of a stream, also those that are held. Images that come later for an
+// album that is open now are not kept.
 func (c *Cache) Forget(stream string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -357,17 +358,17 @@ func (c *Cache) add(e *entry) {
 	c.bytes += e.cost()
 }
 
-// makeRoom deletes the least recently used until the rest fits in. The caller holds mu.
+// makeRoom deletes the least recently used images until the rest fits. The caller holds mu.
 func (c *Cache) makeRoom() {
 	for c.bytes > c.most && c.idle.Len() > 0 {
 		c.drop(c.idle.Front().Value.(*entry))
 	}
 }
 
-// old reports whether an image was kept long enough.
+// old reports whether an image is older than life.
 func (c *Cache) old(e *entry) bool { return e.made.Before(c.clock().Add(-c.life)) }
 
-// sweep deletes what is too old and what is too much. The caller holds mu, or is alone.
+// sweep deletes images that are too old, or too many. The caller holds mu, or is alone.
 func (c *Cache) sweep() {
 	for place := c.idle.Front(); place != nil; {
 		e := place.Value.(*entry)
@@ -379,24 +380,24 @@ func (c *Cache) sweep() {
 	c.makeRoom()
 }
 
-// Sweep deletes what is too old. It looks at every image.
+// Sweep deletes images that are too old. It looks at every image that is not held.
 func (c *Cache) Sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sweep()
 }
 
-// drop deletes a file, unless that was done. The caller holds mu.
+// drop deletes an image, unless that was done before. The caller holds mu.
 func (c *Cache) drop(e *entry) {
 	if e.album.images[e.key] != e {
 		return
 	}
 	c.forget(e)
-	_ = os.Remove(e.path()) // what stays is found at the next start
+	_ = os.Remove(e.path()) // the next start finds what is left
 	e.album.tidy()
 }
 
-// forget takes an entry off the books. The caller holds mu.
+// forget removes an entry from memory. The caller holds mu.
 func (c *Cache) forget(e *entry) {
 	if e.place != nil {
 		c.idle.Remove(e.place)

@@ -17,24 +17,24 @@ import (
 const (
 	// folderTemporary begins the names of files that are not whole yet.
 	folderTemporary = ".new-"
-	// folderAbandoned is how old such a file is when nobody writes it any more. Until then it may
-	// be that of the server whose place this one takes.
+	// folderAbandoned is the age from which such a file counts as abandoned. A younger one may
+	// belong to the server that this one is taking over from.
 	folderAbandoned = time.Hour
 )
 
-// Folder is a directory that images are left in for others to take. It holds up to a number of
-// bytes; the oldest files make room for new ones. Others may read and delete there at any time. It
-// is safe for concurrent use.
+// Folder is a directory of images for others to take. It holds up to a number of bytes; the oldest
+// files make room for new ones. Others may read and delete files at any time. It is safe for
+// concurrent use.
 type Folder struct {
 	dir  string
 	most int64
 
 	mu    sync.Mutex
-	bytes int64 // on disk, when last counted and since; deletions by others are not known
+	bytes int64 // on disk, except that deletions by others since the last count are not known
 }
 
-// OpenFolder opens a folder of at most so many bytes on disk, and deletes what was never finished.
-// The directory need not be there.
+// OpenFolder opens a folder of at most most bytes on disk, and deletes abandoned temporary files.
+// The directory need not exist.
 func OpenFolder(dir string, most int64) (*Folder, error) {
 	f := &Folder{dir: dir, most: most}
 	if err := f.makeRoom(0); err != nil {
@@ -43,8 +43,7 @@ func OpenFolder(dir string, most int64) (*Folder, error) {
 	return f, nil
 }
 
-// Put writes a file at once or not at all. name is a path of clean elements below the folder;
-// anything else is an error, as is what is longer than the whole folder may be.
+// Put writes a file atomically. name must be a path below the folder, and the file must fit in it.
 func (f *Folder) Put(name string, size int64, content io.Reader) (err error) {
 	if !filepath.IsLocal(name) {
 		return fmt.Errorf("put image: %q is not below its folder", name)
@@ -83,15 +82,16 @@ func (f *Folder) Put(name string, size int64, content io.Reader) (err error) {
 	return nil
 }
 
-// Bytes is what the files take on disk, as far as is known: others may have deleted some.
+// Bytes returns how many bytes the files take on disk, except that others may have deleted some.
 func (f *Folder) Bytes() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.bytes
 }
 
-// makeRoom counts what is there and deletes the oldest files, until so many bytes fit in and a
-// tenth of the folder is free: then it is not done for each file. The caller holds mu, or is alone.
+// makeRoom counts the files. If cost more bytes do not fit, it deletes the oldest files until they
+// do and a tenth of the folder is free, so that not every Put has to do so. The caller holds mu, or
+// is alone.
 func (f *Folder) makeRoom(cost int64) error {
 	type old struct {
 		path string

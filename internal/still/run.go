@@ -17,19 +17,19 @@ import (
 	"weir/internal/mkv"
 )
 
-// maxSide bounds the side of an image that follows from the other one, in pixels.
+// maxSide bounds the side of an image, in pixels, that is computed from the other one.
 const maxSide = 3840
 
-// arguments is the command line: fragmented MP4 in, images in Matroska out. Matroska tells the
-// images apart, and which frame each is of. Any error in the media ends the process, because ffmpeg
-// would otherwise show something made up.
+// arguments returns the command line: fragmented MP4 in, images in Matroska out. Matroska separates
+// the images and says which frame each is of. Any error in the media ends the process, because
+// ffmpeg would otherwise make up a picture.
 func (j *Job) arguments() []string {
 	args := []string{"-hide_banner", "-nostdin", "-v", "error", "-xerror", "-copyts",
-		// Nothing is opened that the input names, and nothing is guessed from it.
+		// Open nothing that the input names, and guess nothing from it.
 		"-protocol_whitelist", "pipe", "-codec_whitelist", string(j.Codec), "-probesize", "32",
 		"-analyzeduration", "0",
-		// Without "strict" it drops frames of streams with B-frames that do not say how they are
-		// reordered.
+		// Without "strict", ffmpeg drops frames of streams with B-frames that do not say how they
+		// are reordered.
 		"-threads", "1", "-err_detect", j.detect(), "-strict", "strict", "-c:v", string(j.Codec),
 		"-f", "mp4", "-i", "pipe:0",
 		"-map", "0:v:0", "-filter_threads", "1", "-vf", j.filter(), "-threads", "1",
@@ -40,16 +40,16 @@ func (j *Job) arguments() []string {
 		args = append(args, "-c:v", "mjpeg", "-qmin", "1", "-qmax", "69",
 			"-q:v", jpegScale(j.Quality))
 	}
-	// A cluster for each image, so that none waits for another.
+	// Each image has a cluster of its own, so that none waits for another.
 	return append(args, "-cluster_time_limit", "1", "-flush_packets", "1",
 		"-f", "matroska", "pipe:1")
 }
 
-// detect says what is an error: what the bitstream forbids, and pictures that differ from the
-// checksums that H.265 may carry. Without these ffmpeg does not notice most damage in a slice of
-// H.265. In an open group pictures give up references to pictures of the group before, which the
-// decoder has not got; that is an error to "explode" only. What was concealed in a frame ends the
-// process anyway (-xerror).
+// detect returns what counts as an error: a bitstream that is not allowed, and pictures that differ
+// from the checksums that H.265 may carry. Without the latter ffmpeg does not notice most damage in
+// a slice of H.265. In an open group, pictures drop references to pictures of the group before,
+// which the decoder does not have. Only "explode" takes that for an error, so open groups do
+// without it. Concealed damage ends the process anyway (-xerror).
 func (j *Job) detect() string {
 	if j.Open {
 		return "crccheck"
@@ -57,8 +57,8 @@ func (j *Job) detect() string {
 	return "crccheck+explode"
 }
 
-// filter chooses the frames, and brings them into shape. What is scaled gets square pixels, because
-// viewers of images ignore any other shape, as analogue cameras have.
+// filter chooses the frames and scales them. Scaled images get square pixels, because image viewers
+// ignore other pixel shapes, which analogue cameras have.
 func (j *Job) filter() string {
 	var f strings.Builder
 	f.WriteString("select='")
@@ -85,8 +85,8 @@ func (j *Job) filter() string {
 	return f.String()
 }
 
-// jpegScale turns a quality of 1 to 100, as libjpeg counts, into ffmpeg's scale, on which 1 is best
-// and 8 about libjpeg's 75.
+// jpegScale turns libjpeg's quality of 1 to 100 into ffmpeg's scale, on which 1 is best and 8 is
+// about libjpeg's 75.
 func jpegScale(quality int) string {
 	percent := 200 - 2*quality // of libjpeg's tables
 	if quality < 50 {
@@ -95,10 +95,10 @@ func jpegScale(quality int) string {
 	return strconv.Itoa(max(1, min((percent*27+100)/200, 69)))
 }
 
-// maxComplaint bounds what is kept of what ffmpeg says, in bytes.
+// maxComplaint bounds how much of ffmpeg's messages is kept, in bytes.
 const maxComplaint = 2 << 10
 
-// complaint keeps the beginning of what ffmpeg says.
+// complaint keeps the beginning of ffmpeg's messages.
 type complaint struct{ text []byte }
 
 func (c *complaint) Write(p []byte) (int, error) {
@@ -106,9 +106,9 @@ func (c *complaint) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Run runs one process, in a turn that the caller has (Enter). Images come in the order of the
-// frames; those that came before an error are good. Errors are ErrMissing, ErrMedia, those of the
-// job's functions, that of ctx, and that the process could not be started.
+// Run runs one process. The caller must have a turn (Enter). Images come in the order of the
+// frames; those before an error are good. Errors are ErrMissing, ErrMedia, those of the job's
+// functions, that of ctx, and a process that could not be started.
 func (d *Decoder) Run(ctx context.Context, j *Job) error {
 	path, err := d.path()
 	if err != nil {
@@ -140,7 +140,7 @@ func (d *Decoder) Run(ctx context.Context, j *Job) error {
 	written := make(chan error, 1)
 	go func() {
 		err := j.Write(in)
-		in.Close() // tells ffmpeg that this was all; it may be gone
+		in.Close() // the end of ffmpeg's input; ffmpeg may be gone
 		if errors.Is(err, syscall.EPIPE) {
 			err = nil // ffmpeg says why itself
 		}
@@ -150,7 +150,7 @@ func (d *Decoder) Run(ctx context.Context, j *Job) error {
 		written <- err
 	}()
 	readErr := d.read(out, j)
-	cancel() // what comes now is not wanted
+	cancel() // nothing more is wanted
 	fed, waited := <-written, wait()
 	switch {
 	case err != nil:
@@ -170,7 +170,8 @@ func (d *Decoder) Run(ctx context.Context, j *Job) error {
 	return fmt.Errorf("%w (%v): %s", readErr, waited, bytes.TrimSpace(said.text))
 }
 
-// command makes the process: without environment, from the root, alone in its namespaces.
+// command prepares a process: without environment, in the root directory, with own in its own
+// namespaces.
 func (d *Decoder) command(ctx context.Context, path string, own bool, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env, cmd.Dir = []string{}, "/"
@@ -179,7 +180,7 @@ func (d *Decoder) command(ctx context.Context, path string, own bool, args ...st
 	return cmd
 }
 
-// start starts a process on a thread that is its own: the process is confined as its thread is, and
+// start starts a process on a thread of its own. The process is confined as its thread is, and
 // killed when its thread ends (sandbox_linux.go). wait must be called once.
 func start(cmd *exec.Cmd, confined bool) (wait func() error, err error) {
 	started, wanted, ended := make(chan error), make(chan struct{}), make(chan error, 1)
@@ -201,7 +202,7 @@ func start(cmd *exec.Cmd, confined bool) (wait func() error, err error) {
 	return func() error { close(wanted); return <-ended }, nil
 }
 
-// read takes the images off the output, until all have come.
+// read reads images from the output until all have come.
 func (d *Decoder) read(out io.Reader, j *Job) error {
 	limits := mkv.DefaultLimits()
 	limits.Fragment = int64(d.limits.Image)

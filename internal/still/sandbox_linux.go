@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes let a process die with the thread that started it, and with own be alone: without
-// network and devices of its own, and without other processes. In its namespaces it is nobody,
-// since no user is mapped into them.
+// attributes let a process die with the thread that started it. With own it gets namespaces of its
+// own: without a network, and without other processes. In them it is nobody, because no user is
+// mapped into them.
 func attributes(own bool) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if own {
@@ -25,9 +25,9 @@ func attributes(own bool) *syscall.SysProcAttr {
 	return a
 }
 
-// trySandbox finds out what the kernel can keep processes from. Containers and some distributions
-// have no namespaces, kernels before 5.13 have no Landlock, and an ffmpeg may lie where confine
-// does not let it find its libraries.
+// trySandbox finds out how far the kernel can isolate processes. Containers and some distributions
+// have no namespaces, kernels before 5.13 have no Landlock, and an ffmpeg may be where confine
+// keeps it from its libraries.
 func (d *Decoder) trySandbox() (found isolation) {
 	path, err := d.path()
 	if err != nil {
@@ -67,9 +67,9 @@ const (
 	landlockWrite = landlockRead | unix.LANDLOCK_ACCESS_FS_WRITE_FILE
 )
 
-// confine takes from the calling thread, and from the processes that it starts, all files but those
-// that a program and its libraries are in, and TCP (Landlock; kernel documentation,
-// userspace-api/landlock). There is no way back: the thread must end.
+// confine takes TCP and all files but those of a program and its libraries from the calling thread,
+// and from the processes that it starts (Landlock; kernel documentation, userspace-api/landlock).
+// There is no way back: the thread must end.
 func confine(program string) error {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0,
 		unix.LANDLOCK_CREATE_RULESET_VERSION)
@@ -112,7 +112,7 @@ func confine(program string) error {
 	return nil
 }
 
-// createRuleset makes a ruleset that forbids all that a version of Landlock knows.
+// createRuleset makes a ruleset that forbids everything that a version of Landlock can forbid.
 func createRuleset(version int) (int, error) {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: 1<<13 - 1} // up to MAKE_SYM
 	for _, more := range []struct {
@@ -142,7 +142,8 @@ func createRuleset(version int) (int, error) {
 	return int(fd), nil
 }
 
-// allow lets a file, or what is below a directory, be used. What is not there needs no rule.
+// allow permits access to a file, or to everything below a directory. A path that does not exist
+// needs no rule.
 func allow(rules int, path string, access uint64) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
@@ -160,10 +161,10 @@ func allow(rules int, path string, access uint64) error {
 	return nil
 }
 
-// niceness of the processes: what comes in and goes out is more urgent.
+// niceness of the processes: ingest and playback are more urgent.
 const niceness = 10
 
-// restrict limits a process that has not been told anything yet.
+// restrict limits a process that has not read any input yet.
 func restrict(pid int, l Limits) error {
 	seconds := uint64(l.Time/time.Second) + 1
 	for _, limit := range []struct {
@@ -172,7 +173,7 @@ func restrict(pid int, l Limits) error {
 	}{
 		{unix.RLIMIT_DATA, l.Memory},
 		{unix.RLIMIT_CPU, seconds},
-		{unix.RLIMIT_FSIZE, 0}, // pipes are not meant
+		{unix.RLIMIT_FSIZE, 0}, // pipes are not affected
 		{unix.RLIMIT_CORE, 0},
 		{unix.RLIMIT_NOFILE, 64},
 	} {

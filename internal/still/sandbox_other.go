@@ -4,8 +4,8 @@ package still
 
 import "syscall"
 
-// attributes has nothing to offer outside of Linux: the time limit of runs holds, and the list of
-// protocols.
+// attributes returns nothing outside of Linux. There, only the time limit of runs and the list of
+// protocols protect the server.
 func attributes(bool) *syscall.SysProcAttr { return nil }
 
 func (d *Decoder) trySandbox() isolation { return isolation{} }

@@ -1,6 +1,6 @@
 // Package still makes still pictures of video, and keeps them. An installed ffmpeg decodes the
 // video, one process for many pictures. It reads a stranger's media, so it runs without network,
-// files, environment or much memory, for a limited time, and only a few run at once (run.go,
+// files or environment, with little memory, for a limited time, and only a few at once (run.go,
 // sandbox_linux.go). A bounded directory keeps the pictures (cache.go). The caller decides which
 // frame it wants and what must be decoded for it.
 package still
@@ -27,13 +27,13 @@ var (
 	ErrTime    = errors.New("decoding took longer than it may do") // an ErrMedia
 )
 
-// Limits of the processes. The zero value of a field has the default that it tells.
+// Limits of the processes. A zero field means the default after its last semicolon.
 type Limits struct {
-	Processes int           // at once; one for each processor
+	Processes int           // at once; as many as processors
 	Waiting   int           // runs that wait for others to end; 256
 	Patience  time.Duration // of a run that waits; 20 s
 	Memory    uint64        // bytes of private memory of a process; 512 MiB
-	Time      time.Duration // of a process, on the clock and of a processor; 20 s
+	Time      time.Duration // of a process, both elapsed and of a processor; 20 s
 	Image     int           // bytes of one image; maxImage
 }
 
@@ -63,17 +63,17 @@ type Decoder struct {
 	limits  Limits
 	log     *slog.Logger
 	turns   *fair.Turns
-	sandbox func() isolation // of processes, as far as the kernel can
+	sandbox func() isolation // what the kernel can do; found out once
 }
 
-// isolation is what keeps a process from the rest of the machine, beside its limits.
+// isolation is what separates a process from the rest of the machine, besides its limits.
 type isolation struct {
 	alone    bool // in namespaces of its own
 	confined bool // to the files of its program
 }
 
-// NewDecoder makes a Decoder of a program, a path or a name that is looked for in PATH. It need not
-// be there yet: it is looked for each time. logger may be nil.
+// NewDecoder makes a Decoder that runs program: a path, or a name in PATH. It need not be installed
+// yet: each run looks for it. logger may be nil.
 func NewDecoder(program string, limits Limits, logger *slog.Logger) *Decoder {
 	limits.defaults()
 	if logger == nil {
@@ -85,7 +85,7 @@ func NewDecoder(program string, limits Limits, logger *slog.Logger) *Decoder {
 	return d
 }
 
-// Available is ErrMissing when there is no ffmpeg to run.
+// Available returns ErrMissing if there is no ffmpeg.
 func (d *Decoder) Available() error {
 	_, err := d.path()
 	return err
@@ -100,8 +100,8 @@ func (d *Decoder) path() (string, error) {
 }
 
 // Enter waits for a turn, and holds it until leave is called. There are as many turns as processes
-// may run at once, and they go round among those who ask (fair.As). It returns ErrBusy when it
-// waits too long or too many wait, and the error of ctx when ctx ends.
+// may run at once, and they go round among those who ask (fair.As). It returns ErrBusy if it waits
+// too long or too many wait, and the error of ctx if ctx ends.
 func (d *Decoder) Enter(ctx context.Context) (leave func(), err error) {
 	leave, err = d.turns.Enter(ctx)
 	if errors.Is(err, fair.ErrBusy) {
@@ -110,11 +110,11 @@ func (d *Decoder) Enter(ctx context.Context) (leave func(), err error) {
 	return leave, err
 }
 
-// lastPause is how often EnterLast looks whether nobody else waits.
+// lastPause is how long EnterLast waits before it tries again.
 const lastPause = 50 * time.Millisecond
 
-// EnterLast is Enter for what is less urgent than all that waits in Enter: it waits until there is
-// a turn that nobody else wants, for as long as ctx lasts.
+// EnterLast is Enter for less urgent work: it waits for a turn that nobody in Enter wants, for as
+// long as ctx lasts.
 func (d *Decoder) EnterLast(ctx context.Context) (leave func(), err error) {
 	again := time.NewTicker(lastPause)
 	defer again.Stop()
@@ -143,8 +143,8 @@ const (
 type Spec struct {
 	PNG     bool // otherwise JPEG
 	Quality int  // of JPEG, 1 to 100
-	// Width and Height in pixels. Both 0: as the video is. One of them: in the video's shape. Both:
-	// stretched.
+	// Width and Height in pixels. Both 0: as the video. One 0: in the video's aspect ratio.
+	// Neither: stretched.
 	Width, Height int
 }
 
@@ -152,14 +152,15 @@ type Spec struct {
 type Job struct {
 	Spec
 	Codec Codec
-	// Open tells that frames refer to what came before the input, as those of an open group may:
-	// what ffmpeg misses is no damage then, unless it shows.
+	// Open says that frames may refer to pictures before the input, as in an open group. A missing
+	// reference is then no damage unless a picture needs it.
 	Open bool
 	// Write writes fragmented MP4 of one track, in which frame n is presented n seconds after zero.
-	// The run returns its error, unless that says that ffmpeg reads no more.
+	// Run returns its error, unless the error is that ffmpeg has stopped reading.
 	Write func(w io.Writer) error
-	// Frames are the frames to make images of, by their seconds, ascending.
+	// Frames are the frames to make images of, as their seconds, ascending.
 	Frames []int
-	// Made gets each image as it comes; it must not keep the bytes. Its error ends the run.
+	// Made is called with each image as it comes. It must not keep the bytes. Its error ends the
+	// run.
 	Made func(frame int, image []byte) error
 }
