@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// imageLookBack is how long before a moment the fragment that holds its frame may have begun.
+	// imageLookBack is how long before a moment the fragment with its frame may begin.
 	imageLookBack = api.MaxFragmentDuration + 10*time.Second
-	// imageLinger is how long a frame is taken for the newest after its end: fragments of one
-	// camera meet within it even by the times at which they arrived.
+	// imageLinger is how long after its end a frame is still the newest. Fragments of one camera
+	// follow one another within that time, even by the times of their arrival.
 	imageLinger = time.Second
-	// maxChain bounds the fragments before a frame that are looked at for a key frame: muxers of
-	// live streams may begin one for each frame (docs/reference/producers.md, "Other muxers").
+	// maxChain bounds how many fragments before a frame are searched for a key frame: muxers of
+	// live streams may begin a fragment for each frame (docs/reference/producers.md, "Other
+	// muxers").
 	maxChain = 512
-	// maxOpened is how many fragments are opened for the moments of a page, before those of the
-	// last of them: what is left is for the next page. A stream of such muxers can otherwise have
-	// each moment of a page open as many as maxChain.
+	// maxOpened is how many fragments are opened for a page before the rest of its moments is left
+	// to the next page. With such muxers each moment could otherwise open maxChain fragments.
 	maxOpened = 2 * maxChain
 	// listPage is how many fragments are listed at once.
 	listPage = 1000
@@ -35,16 +35,16 @@ const (
 type pictures struct {
 	info    store.FragmentInfo
 	track   *media.Track
-	run     int           // index of its run
+	run     int           // index of the track's run
 	frames  []media.Frame // access units, in decode order
 	times   []int64       // when they are shown: milliseconds on the producer's clock
-	offsets []int64       // where they lie in the run's payload; one more than frames
-	end     int64         // when the last one shown ends
+	offsets []int64       // where they begin in the run's payload, and where the last one ends
+	end     int64         // when the last one ends
 }
 
 // shot is the image of one moment.
 type shot struct {
-	chain  []piece // what must be decoded, the frame itself last; empty: it has failed already
+	chain  []piece // what must be decoded, the frame itself last; empty if failed
 	key    still.Key
 	failed api.ImageError
 	image  *still.Image
@@ -67,7 +67,7 @@ type piece struct {
 	from, to int
 }
 
-// footage is what the images of a page are chosen from.
+// footage is what the images of a call are chosen from.
 type footage struct {
 	s      *Service
 	stream *store.Stream
@@ -85,8 +85,8 @@ func (f *footage) start(i *store.FragmentInfo) int64 {
 	return i.ServerTimestamp
 }
 
-// shots chooses the frames of the moments, which ascend; of the first moments only, when that takes
-// long.
+// shots chooses the frames of the moments, which ascend. If that takes long, it does so only for
+// the first ones.
 func (s *Service) shots(ctx context.Context, stream *store.Stream, clock store.TimestampKind,
 	moments []int64) ([]shot, error) {
 	if len(moments) == 0 {
@@ -104,7 +104,8 @@ func (s *Service) footage(stream *store.Stream, clock store.TimestampKind) *foot
 		opened: map[store.Number]*pictures{}}
 }
 
-// shots chooses the frames of the moments from what was found; of the first ones, at least one.
+// shots chooses the frames of the moments from what was found: of all, or of the first ones
+// (maxOpened).
 func (f *footage) shots(ctx context.Context, moments []int64) ([]shot, error) {
 	shots := make([]shot, len(moments))
 	f.opens = 0
@@ -128,7 +129,7 @@ func (f *footage) shots(ctx context.Context, moments []int64) ([]shot, error) {
 	return shots, nil
 }
 
-// list finds the fragments with video that may hold frames of the moments.
+// list finds the fragments that may have frames of the moments.
 func (f *footage) list(ctx context.Context, first, last int64) error {
 	r := store.TimeRange{Clock: f.clock, End: last,
 		Start: max(first-imageLookBack.Milliseconds(), 0)}
@@ -174,9 +175,9 @@ func (f *footage) video(ctx context.Context, set int64) (*media.Track, error) {
 	return &tracks[i], nil
 }
 
-// choose finds the newest frame that is not after a moment: in the fragment that began last before
-// it, or in one of up to maxChain before. At the very beginning it is the first frame of the
-// fragment. nil when there is none.
+// choose finds the newest frame that is not after a moment: in the last fragment that began before
+// it, or in one of up to maxChain fragments before that. If only a fragment without such a frame
+// has begun, it is the first frame of that. It returns nil if there is none.
 func (f *footage) choose(ctx context.Context, at int64) (*pictures, int, error) {
 	n, _ := slices.BinarySearchFunc(f.found, at+1, func(i store.FragmentInfo, t int64) int {
 		return cmp.Compare(f.start(&i), t)
@@ -203,7 +204,7 @@ func (f *footage) choose(ctx context.Context, at int64) (*pictures, int, error) 
 		case frame >= 0 && local < p.end+imageLinger.Milliseconds():
 			return p, frame, nil
 		case frame >= 0:
-			i = 0 // those before ended before
+			i = 0 // earlier fragments ended even earlier
 		}
 	}
 	if begun == nil {
@@ -218,8 +219,8 @@ func (f *footage) choose(ctx context.Context, at int64) (*pictures, int, error) 
 	return begun, first, nil
 }
 
-// open reads the frame table of a fragment. store.ErrGone when it is gone or has no video,
-// store.ErrCorrupt, still.ErrMedia when its codec is not decoded.
+// open reads the frame table of a fragment. Errors are store.ErrGone if it is gone or has no video,
+// store.ErrCorrupt, and still.ErrMedia if its codec cannot be decoded.
 func (f *footage) open(ctx context.Context, info *store.FragmentInfo) (*pictures, error) {
 	if p := f.opened[info.Number]; p != nil {
 		return p, nil
@@ -265,7 +266,7 @@ func (f *footage) open(ctx context.Context, info *store.FragmentInfo) (*pictures
 	return p, nil
 }
 
-// codecOf names the decoder of a track.
+// codecOf returns the codec of a track.
 func codecOf(t *media.Track) (still.Codec, error) {
 	if _, err := media.SPSOf(t); err != nil {
 		return "", fmt.Errorf("%w: %w", still.ErrMedia, err)
@@ -276,11 +277,11 @@ func codecOf(t *media.Track) (still.Codec, error) {
 	return still.H264, nil
 }
 
-// chain lists what must be decoded for a frame: all from the frame at which decoding may begin, in
-// this fragment or in those that it continues, to the frame itself.
+// chain lists what must be decoded for a frame: everything from the last frame at which decoding
+// may begin, in this fragment or in those that it continues, to the frame itself.
 func (f *footage) chain(ctx context.Context, p *pictures, frame int) ([]piece, error) {
 	var chain []piece
-	var before []store.FragmentInfo // of the page of fragments before
+	var before []store.FragmentInfo // fragments before p, newest first
 	leading := p.frames[frame].Marks&media.Leading != 0
 	size := int64(0)
 	for range maxChain {
@@ -321,7 +322,8 @@ func (f *footage) chain(ctx context.Context, p *pictures, frame int) ([]piece, e
 }
 
 // entry returns the last frame up to the given one, in decode order, at which decoding may begin,
-// or -1. A leading picture needs the one before that.
+// or -1. For a leading picture it returns the one before that, and clears leading once the first is
+// passed.
 func (p *pictures) entry(frame int, leading *bool) int {
 	for i := frame; i >= 0; i-- {
 		if f := &p.frames[i]; f.Key || f.Marks&media.Open != 0 {
@@ -335,7 +337,8 @@ func (p *pictures) entry(frame int, leading *bool) int {
 }
 
 // afterLeading returns the first frame after an entry that is not a leading picture of it. A
-// decoder that begins there has not got what those refer to, and ffmpeg ends at the first of them.
+// decoder that begins at the entry lacks what those refer to, and ffmpeg stops at the first of
+// them.
 func (p *pictures) afterLeading(entry int) int {
 	if entry < 0 || p.frames[entry].Marks&media.Open == 0 {
 		return entry + 1
@@ -345,7 +348,7 @@ func (p *pictures) afterLeading(entry int) int {
 	return entry
 }
 
-// continues reports whether a fragment goes on with the pictures of the one before it.
+// continues reports whether a fragment continues the pictures of the one before.
 func continues(p *pictures, before *store.FragmentInfo) bool {
 	span, own := before.Span(p.track.Number), p.info.Span(p.track.Number)
 	if span == nil || own == nil || before.TrackSet != p.info.TrackSet || before.Partial {

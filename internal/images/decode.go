@@ -17,7 +17,7 @@ import (
 	"weir/internal/store"
 )
 
-// imageVersion is part of what images are known by: another one makes all of them anew.
+// imageVersion is part of the keys of images: a new version makes all images again.
 const imageVersion = 2
 
 // request is what all images of a call have in common.
@@ -28,14 +28,14 @@ type request struct {
 	album  *still.Album
 }
 
-// request opens the stream's album, which the caller closes. It comes before all that asks the
-// store: a stream that is deleted then leaves no images (still.Album).
+// request opens the stream's album, which the caller closes. It must come before any call to the
+// store, so that a stream that is deleted meanwhile leaves no images (still.Album).
 func (s *Service) request(stream *store.Stream, spec still.Spec) *request {
 	return &request{s, stream, spec, s.cache.Album(string(stream.ID))}
 }
 
-// develop makes the images of the shots, or finds them in the cache. What has no image then has
-// failed, unless there is an error: that of ctx, of the decoder, or of the cache.
+// develop makes the images of the shots, or finds them in the cache. Afterwards each shot has an
+// image or has failed, unless there is an error: that of ctx, of the decoder, or of the cache.
 func (r *request) develop(ctx context.Context, shots []shot,
 	enter func(context.Context) (func(), error)) error {
 	for i := range shots {
@@ -63,7 +63,7 @@ func (r *request) develop(ctx context.Context, shots []shot,
 	return nil
 }
 
-// key is what an image is made of.
+// key returns the key of the image of a chain: everything that it is made from.
 func (r *request) key(chain []piece) still.Key {
 	b := []byte{imageVersion}
 	for _, p := range chain {
@@ -77,13 +77,13 @@ func (r *request) key(chain []piece) still.Key {
 		fmt.Appendf(nil, "%t %d %d %d", r.spec.PNG, r.spec.Quality, r.spec.Width, r.spec.Height))
 }
 
-// scene is frames that are decoded together, for one or more shots.
+// scene is a series of frames that are decoded together, for one or more shots.
 type scene struct {
-	chain []piece // the longest of the shots'
+	chain []piece // the longest of the shots' chains
 	shots []*shot
 }
 
-// roll is scenes of one codec configuration: what a process can decode.
+// roll is the scenes of one codec configuration, which one process can decode.
 type roll []scene
 
 // undeveloped finds images in the cache, and returns what must be decoded for the rest.
@@ -129,8 +129,8 @@ func countFrames(chain []piece) (n int) {
 	return n
 }
 
-// expose makes the images of a roll, in one process. When that stops at something bad, each that is
-// missing then gets a process of its own, so that it fails alone.
+// expose makes the images of a roll in one process. If that stops at bad media, each missing image
+// gets a process of its own, so that only bad ones fail.
 func (r *request) expose(ctx context.Context, film roll) error {
 	if err := r.process(ctx, film); err == nil || !mediaFault(err) {
 		return err
@@ -158,13 +158,13 @@ func (r *request) expose(ctx context.Context, film roll) error {
 	return nil
 }
 
-// mediaFault tells errors that are about the media.
+// mediaFault reports whether an error is about the media.
 func mediaFault(err error) bool {
 	return errors.Is(err, still.ErrMedia) || errors.Is(err, store.ErrCorrupt) ||
 		errors.Is(err, store.ErrGone)
 }
 
-// process runs one process.
+// process makes the images of a roll in one process.
 func (r *request) process(ctx context.Context, film roll) error {
 	track := *film[0].chain[0].track
 	codec, err := codecOf(&track)
@@ -222,11 +222,11 @@ func (r *request) process(ctx context.Context, film roll) error {
 
 // script says when the frames of a scene are decoded and shown, in whole seconds.
 type script struct {
-	start, end int   // seconds that the scene has for itself
+	start, end int   // the scene's own seconds
 	shown      []int // by frame in decode order
 }
 
-// arrange shows frames in their order, none before it is decoded.
+// arrange shows the frames of a chain in order of their times, none before it is decoded.
 func (s *script) arrange(chain []piece) {
 	type timed struct {
 		at    int64

@@ -10,7 +10,7 @@ import (
 	"weir/internal/store"
 )
 
-// Check is the answer of calls that need images where none can be made, otherwise nil.
+// Check returns the error for calls that need images if none can be made, otherwise nil.
 func (s *Service) Check() error {
 	if s.decoder == nil || s.decoder.Available() != nil {
 		return api.NewError(api.InvalidArgumentException, messageNoDecoder)
@@ -18,13 +18,13 @@ func (s *Service) Check() error {
 	return nil
 }
 
-// OfFragment makes the images of a fragment that its stream's configuration, which is valid,
-// asks for: one every sampling interval from the given moment on, or from the fragment's start when
-// that is later, in milliseconds on the configured clock. Each is handed to take, which must not
-// keep it, and which is not called for those that cannot be made. GetImages goes before it.
+// OfFragment makes the images of a fragment that its stream's valid configuration asks for: one
+// every sampling interval, from the moment from on, or from the fragment's start if that is later.
+// Moments are milliseconds on the configured clock. It calls take for each image that can be made;
+// take must not keep it. GetImages goes first (still.Decoder.EnterLast).
 //
-// Errors are *api.Error when there is no ffmpeg, those of take, that of ctx, and faults of store
-// and disk.
+// Errors are *api.Error if there is no ffmpeg, those of take, that of ctx, and faults of store and
+// disk.
 func (s *Service) OfFragment(ctx context.Context, stream *store.Stream,
 	info *store.FragmentInfo, c *api.ImageGenerationConfiguration, from int64,
 	take func(at int64, image *still.Image) error) error {
@@ -48,7 +48,7 @@ func (s *Service) OfFragment(ctx context.Context, stream *store.Stream,
 	switch {
 	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrCorrupt),
 		errors.Is(err, still.ErrMedia):
-		return nil // nothing that can be shown
+		return nil // there is nothing to show
 	case err != nil:
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Service) OfFragment(ctx context.Context, stream *store.Stream,
 	return nil
 }
 
-// take makes the images of the first of some moments, and returns of how many.
+// take makes the images of the first ones of the moments, and returns how many those are.
 func (r *request) take(ctx context.Context, f *footage, moments []int64,
 	take func(at int64, image *still.Image) error) (done int, err error) {
 	shots, err := f.shots(ctx, moments)
@@ -78,7 +78,7 @@ func (r *request) take(ctx context.Context, f *footage, moments []int64,
 	defer func() { release(shots) }()
 	limited, cancel := context.WithCancel(ctx)
 	defer cancel()
-	enter := func(ctx context.Context) (func(), error) { // the time runs from here
+	enter := func(ctx context.Context) (func(), error) { // pageTime begins with the turn
 		leave, err := r.decoder.EnterLast(ctx)
 		if err == nil {
 			time.AfterFunc(r.pageTime, cancel)

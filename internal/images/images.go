@@ -1,6 +1,6 @@
 // Package images decides which pictures GetImages and image generation return: which frame each
-// moment has, what must be decoded for it, and which of them are made together. It feeds a decoder
-// with exactly these frames and keeps what that returns; package still runs the decoder.
+// moment has, what must be decoded for it, and which of them are made together. It feeds exactly
+// these frames to a decoder and keeps the images; package still runs the decoder.
 package images
 
 import (
@@ -24,12 +24,11 @@ import (
 type Decoder interface {
 	Available() error
 	Enter(ctx context.Context) (leave func(), err error)
-	EnterLast(ctx context.Context) (leave func(), err error) // after all others
+	EnterLast(ctx context.Context) (leave func(), err error) // less urgent than Enter
 	Run(ctx context.Context, j *still.Job) error
 }
 
-// pageTime is how long the images of a page may take. What is not made by then is for the next
-// page.
+// pageTime is how long the images of a page may take. The next page has what is not made by then.
 const pageTime = 25 * time.Second
 
 // messageNoDecoder tells what GetImages lacks.
@@ -44,11 +43,11 @@ type Store interface {
 	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
 }
 
-// Options say what a Service works with. Store is required.
+// Options configure a Service. Store is required.
 type Options struct {
 	Store   Store
 	Decoder Decoder      // nil: every request is told that there is no ffmpeg
-	Cache   *still.Cache // keeps what was made; required with a Decoder
+	Cache   *still.Cache // keeps images; required with a Decoder
 	Metrics *Metrics     // nil: none
 	Logger  *slog.Logger // nil: none
 }
@@ -61,7 +60,7 @@ type Service struct {
 	metrics *Metrics
 	log     *slog.Logger
 
-	pageTime time.Duration // pageTime, but for tests
+	pageTime time.Duration // the constant pageTime, except in tests
 }
 
 // New makes a Service.
@@ -83,14 +82,14 @@ type Page struct {
 	NextToken string // "" for the last page
 }
 
-// Image is what a page has of one moment.
+// Image is the result for one moment of a page.
 type Image struct {
 	Time  api.Timestamp  // the moment that was asked for
 	Error api.ImageError // "" when there is an image
 	Still *still.Image   // nil when there is none
 }
 
-// Close lets go of the images. It must be called once.
+// Close releases the images. It must be called once.
 func (p *Page) Close() {
 	for i := range p.Images {
 		if image := p.Images[i].Still; image != nil {
@@ -99,12 +98,12 @@ func (p *Page) Close() {
 	}
 }
 
-// Get does GetImages: of each moment of a page, the newest frame that is not after it. The
-// caller closes the page.
+// Get makes a page of GetImages: for each moment, the newest frame that is not after it. The caller
+// closes the page.
 //
-// Errors are *api.Error: InvalidArgument (which also tells that there is no ffmpeg),
-// NoDataRetention, ResourceNotFound (no such stream), ClientLimitExceeded (too many images are
-// being made); store.ErrFull when images cannot be kept; anything else is a fault.
+// Errors are *api.Error: InvalidArgument (also if there is no ffmpeg), NoDataRetention,
+// ResourceNotFound (no such stream), ClientLimitExceeded (too many images are being made);
+// store.ErrFull if images cannot be kept; anything else is a fault.
 func (s *Service) Get(ctx context.Context, stream store.Stream, given *api.GetImagesInput,
 ) (*Page, error) {
 	if err := api.Validate(given); err != nil {
@@ -153,7 +152,7 @@ func (s *Service) Get(ctx context.Context, stream store.Stream, given *api.GetIm
 				more = true
 				break
 			}
-			shots[i].failed = api.ImageMediaError // it had all the time of the page
+			shots[i].failed = api.ImageMediaError // it had the whole pageTime
 		}
 		s.metrics.count(&shots[i])
 		page.Images = append(page.Images, Image{api.Timestamp(moments[i]), shots[i].failed,
@@ -166,7 +165,7 @@ func (s *Service) Get(ctx context.Context, stream store.Stream, given *api.GetIm
 	return page, nil
 }
 
-// Forget deletes the images that were kept of a stream.
+// Forget deletes the kept images of a stream.
 func (s *Service) Forget(id store.StreamID) error {
 	if s.cache == nil {
 		return nil
@@ -174,8 +173,8 @@ func (s *Service) Forget(id store.StreamID) error {
 	return s.cache.Forget(string(id))
 }
 
-// Sweep deletes images that were kept long enough, and those of streams that were deleted when the
-// server could not see to it. Errors are faults of the store and the disk.
+// Sweep deletes images that are too old, and those of deleted streams for which Forget was not
+// called. Errors are faults of the store and the disk.
 func (s *Service) Sweep(ctx context.Context) error {
 	if s.cache == nil {
 		return nil
@@ -206,8 +205,8 @@ func momentsOf(in *api.GetImagesInput, first int64) (moments []int64, more bool)
 	return moments, false
 }
 
-// storeError turns what the store says of a missing stream into the service's answer; what else
-// went wrong stays a fault.
+// storeError turns the store's error about a missing stream into the service's answer. Any other
+// error stays a fault.
 func storeError(doing string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
@@ -230,8 +229,8 @@ func imageError(err error) error {
 	return err
 }
 
-// pageToken makes the tokens of a request: base64 of a mark, the range and the interval that they
-// belong to, and the index of the moment that a page begins with.
+// pageToken makes the tokens of a request: base64 of a mark, the range and interval of the request,
+// and the index of the moment that a page begins with.
 type pageToken [3]int64
 
 const pageTokenMark = "images\x01"
@@ -271,5 +270,5 @@ func (t pageToken) parse(token string) (first int64, err error) {
 	return first, nil
 }
 
-// errNoPicture says that a frame cannot be decoded: what it needs is not there.
+// errNoPicture says that a frame cannot be decoded, because what it needs is missing.
 var errNoPicture = fmt.Errorf("%w: no key frame before it", still.ErrMedia)

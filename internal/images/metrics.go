@@ -21,7 +21,7 @@ const (
 	resultMediaError = "media_error" // the frame cannot be decoded
 )
 
-// NewMetrics registers the metrics of images, and what the cache takes on disk. The error is the
+// NewMetrics registers the metrics of images, and of the cache's size on disk. The error is the
 // registerer's.
 func NewMetrics(reg prometheus.Registerer, cache *still.Cache) (*Metrics, error) {
 	m := newMetrics()
@@ -52,7 +52,7 @@ func newMetrics() *Metrics {
 	}
 }
 
-// count counts an image that somebody gets, or what there is instead.
+// count counts an image that was returned, or the failure in its place.
 func (m *Metrics) count(s *shot) {
 	result := resultMade
 	switch {
