@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// maxAnswers bounds the requests of which it is known what they came to.
+	// maxAnswers bounds the requests whose answers are remembered.
 	maxAnswers = 1000
 	// maxLater is how many later fragments are looked at before all are listed again.
 	maxLater = 1000
 	// replaceable is how long after its arrival a fragment may be replaced by one with another
-	// producer timestamp; ingest remembers what may be sent again for ten minutes.
+	// producer timestamp. Ingest remembers what may be sent again for only ten minutes.
 	replaceable = time.Hour
 )
 
@@ -25,20 +25,20 @@ type question struct {
 	stream store.StreamID
 }
 
-// answer is the clip that a request came to, and what tells whether it still would.
+// answer is the clip that a request got, and what shows whether it would get it again.
 type answer struct {
 	key      clipKey
 	sequence int64 // the greatest of the clip's fragments
-	seen     int64 // commits up to this one are taken account of
+	seen     int64 // commits up to this one have been considered
 
 	span        store.TimeRange // in which its fragments begin
-	oldest      store.Number    // the first one to go, by age or for want of space
+	oldest      store.Number    // the first fragment that will be deleted, for its age or for space
 	first, last int64           // producer timestamps
 	arrived     int64           // the latest server timestamp
 }
 
-// answers are those of long clips, whose fragments take long to list. It is safe for concurrent
-// use.
+// answers remembers the answers of long clips, whose fragments take long to list. It is safe for
+// concurrent use.
 type answers struct {
 	mu    sync.Mutex
 	known map[question]answer
@@ -55,12 +55,12 @@ func (a *answers) put(q question, w answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.known == nil || len(a.known) >= maxAnswers {
-		a.known = map[question]answer{} // each is found anew once
+		a.known = map[question]answer{} // start again
 	}
 	a.known[q] = w
 }
 
-// remember keeps the answer to a request whose fragments were listed after the commit seen.
+// remember keeps the answer to a request. Its fragments were listed after the commit seen.
 func (s *Service) remember(c *choice, seen int64) {
 	if len(c.fragments) <= listPage {
 		return
@@ -80,8 +80,8 @@ func (s *Service) remember(c *choice, seen int64) {
 	s.known.put(question{*c.Request, c.stream}, w)
 }
 
-// again finds the clip that a request came to before, nil when it might come to another one now or
-// when its header is gone: then all is to be done again.
+// again finds the clip that a request got before. It returns nil if the request might get another
+// one now, or if the header is gone: then the clip must be made again.
 func (s *Service) again(ctx context.Context, stream *store.Stream, r *Request) (*made, error) {
 	q := question{*r, stream.ID}
 	w, ok := s.known.get(q)
@@ -117,7 +117,7 @@ func (s *Service) again(ctx context.Context, stream *store.Stream, r *Request) (
 }
 
 // concerns reports whether a fragment that was stored later may belong to the clip, or may have
-// replaced one of it: its place is then that of the same producer timestamp, or it came soon after.
+// replaced one in it: it then has the same producer timestamp, or came soon after.
 func (w *answer) concerns(f *store.FragmentInfo) bool {
 	return w.span.Contains(f) ||
 		w.first <= f.ProducerTimestamp && f.ProducerTimestamp <= w.last ||

@@ -14,10 +14,10 @@ import (
 )
 
 // rowSize is the size of a fragment's row after a header: its number, and where its media begins,
-// counted from the end of the header.
+// counted from the start of the media.
 const rowSize = 16
 
-// build makes the header of a clip. ErrGone when a fragment is not there any more.
+// build makes the header of a clip. The error is store.ErrGone if a fragment has been deleted.
 func (s *Service) build(ctx context.Context, c *choice) (*header, *os.File, error) {
 	movie, rows := (*fmp4.Movie)(nil), make([]byte, 0, rowSize*len(c.fragments))
 	tables := scratch{dir: s.cache.dir}
@@ -102,15 +102,15 @@ func (c *choice) append(movie *fmp4.Movie, f *fragment, described *media.Fragmen
 	return nil
 }
 
-// part is what a clip has of one of a fragment's runs.
+// part is a run of a fragment, as a clip has it.
 type part struct {
 	track int // of the clip
 	run   int // of the fragment
 	units *media.Run
 }
 
-// parts are those of a clip whose tracks have these numbers in the fragment, in the order of their
-// bytes.
+// parts returns the parts of a fragment that a clip has, in the order of their bytes. numbers has
+// the track numbers of the clip's tracks in the fragment, 0 for none.
 func parts(f *media.Fragment, numbers []int) []part {
 	var out []part
 	for i := range f.Runs {
@@ -126,7 +126,7 @@ func parts(f *media.Fragment, numbers []int) []part {
 	return out
 }
 
-// numbersOf are the numbers that a clip's tracks have in a fragment: the first of each kind.
+// numbersOf returns the numbers that a clip's tracks have in a fragment: the first of each kind.
 func numbersOf(f *media.Fragment, kinds []media.Kind) []int {
 	numbers := make([]int, len(kinds))
 	for k, kind := range kinds {

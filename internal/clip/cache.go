@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// memoryHeader is the most bytes of a header that is kept in memory: about ten minutes of
-	// video.
+	// memoryHeader is the size of the largest header that is kept in memory, in bytes: about ten
+	// minutes of video.
 	memoryHeader = 256 << 10
-	// memoryBytes is how much those take together.
+	// memoryBytes is how many bytes those may take together.
 	memoryBytes = 8 << 20
 )
 
-// What the names of files in the directory begin with.
+// Prefixes of file names in the directory.
 const (
 	headerFile = "header-"
 	tableFile  = "table-"
 )
 
-// cache keeps headers that were made: small ones in memory, others in files. A header is a function
-// of its key, so it is never wrong; one that cannot be read is made again. The files are of this
-// process, and a start removes what others left.
+// cache keeps headers: small ones in memory, others in files. A header is a function of its key, so
+// it is never out of date; one that cannot be read is made again. The files belong to this process:
+// a start removes those of others.
 type cache struct {
 	dir           string // "": everything in memory
 	memory, files headers
@@ -58,7 +58,7 @@ func newCache(dir string, limit int64) (*cache, error) {
 	return c, nil
 }
 
-// get finds a header, and opens its file when it is in one; nil when there is none.
+// get finds a header, and opens its file if it has one. It returns nil if there is no such header.
 func (c *cache) get(key clipKey) (*header, *os.File) {
 	if h := c.memory.get(key); h != nil {
 		return h, nil
@@ -79,7 +79,7 @@ func (c *cache) get(key clipKey) (*header, *os.File) {
 	return nil, nil
 }
 
-// keep takes what was written over as a header, and opens its file when it is in one.
+// keep takes what was written to out as the content of h, and opens its file if it has one.
 func (c *cache) keep(h *header, out *output) (*os.File, error) {
 	if out.f == nil {
 		h.memory = out.b
@@ -104,14 +104,14 @@ func (c *cache) keep(h *header, out *output) (*os.File, error) {
 	return f, nil
 }
 
-// headers are those used last, up to a number of bytes.
+// headers keeps the most recently used headers, up to a number of bytes.
 type headers struct {
 	limit int64
 
 	mu    sync.Mutex
 	bytes int64
 	known map[clipKey]*list.Element // of *kept
-	order list.List                 // the one used last in front
+	order list.List                 // the most recently used first
 }
 
 type kept struct {
@@ -150,7 +150,7 @@ func (c *headers) drop(key clipKey) {
 	c.remove(c.known[key])
 }
 
-// remove forgets a header; who has its file open reads on. The caller holds mu.
+// remove forgets a header. Its file stays readable for whoever has it open. The caller holds mu.
 func (c *headers) remove(e *list.Element) {
 	if e == nil {
 		return
@@ -203,7 +203,7 @@ func (o *output) discard() error {
 	return errors.Join(o.f.Close(), os.Remove(o.f.Name()))
 }
 
-// full says what a full disk is to callers.
+// full makes the error of a failed write, store.ErrFull if the disk is full.
 func full(err error) error {
 	switch {
 	case err == nil:
@@ -220,7 +220,7 @@ type scratch struct {
 	files []*os.File
 }
 
-// file makes a file without a name: it goes when it is closed.
+// file makes a file without a name, which is gone when it is closed.
 func (s *scratch) file() (fmp4.Scratch, error) {
 	if s.dir == "" {
 		return fmp4.MemoryScratch(), nil
@@ -235,6 +235,6 @@ func (s *scratch) file() (fmp4.Scratch, error) {
 
 func (s *scratch) close() {
 	for _, f := range s.files {
-		f.Close() // nothing of it is needed any more
+		f.Close() // it is not needed any more
 	}
 }

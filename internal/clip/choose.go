@@ -19,16 +19,16 @@ import (
 // listPage is how many fragments one call of List returns at most.
 const listPage = 1000
 
-// layoutVersion is part of a clip's key: a program that lays clips out in another way must have
-// another one, since what a link names never changes.
+// layoutVersion is part of a clip's key. A program that lays clips out differently must have
+// another version, because the clip of a link never changes.
 const layoutVersion = 1
 
-// keySize is the size of a clip's key in bytes: of SHA-256, cut short.
+// keySize is the size of a clip's key in bytes: a truncated SHA-256.
 const keySize = 16
 
 type clipKey [keySize]byte
 
-// choice is what a clip is made of.
+// choice is what a clip is made from.
 type choice struct {
 	*Request
 	stream    store.StreamID
@@ -39,7 +39,7 @@ type choice struct {
 	sequence  int64 // the greatest of the fragments
 }
 
-// fragment is one of a clip's.
+// fragment is a fragment of a clip.
 type fragment struct {
 	store.FragmentInfo       // without its spans, which take as much again
 	size               int64 // bytes of the clip's tracks
@@ -50,9 +50,9 @@ func errNoFragments() error {
 		"No fragments found in the stream for the clip request.")
 }
 
-// choose lists the fragments of a clip, and settles which tracks it has: the first video and the
-// first audio track that is declared, as far as there are frames of it. Fragments with the same
-// producer timestamp, of ranges by that, are one: that with the greater number, which came again.
+// choose lists the fragments of a clip and decides which tracks it has: the first video and the
+// first audio track that is declared. In a range of producer timestamps, of several fragments with
+// the same one it takes that with the greatest number, which came last.
 func (s *Service) choose(ctx context.Context, stream *store.Stream, r *Request,
 	last int64) (*choice, error) {
 	c := &choice{Request: r, stream: stream.ID, numbers: map[int64][]int{}}
@@ -77,8 +77,8 @@ func (s *Service) choose(ctx context.Context, stream *store.Stream, r *Request,
 					"fragments, which is the most that a clip can have.", api.MaxClipFragments)
 			}
 		}
-		// By server timestamps fragments come in their order, give or take what connections side by
-		// side do, so those beyond the limit need not be looked at.
+		// Fragments are listed in order of their server timestamps, except for small differences
+		// between parallel connections, so those beyond the limit need not be looked at.
 		if len(page) < q.Limit || r.Selector == store.ServerTimestamp && !r.Exact &&
 			len(c.fragments) >= s.limits.Fragments {
 			break
@@ -96,11 +96,11 @@ func (s *Service) choose(ctx context.Context, stream *store.Stream, r *Request,
 	return c, nil
 }
 
-// exactMargin is how much longer than MaxFragmentDuration a fragment may be: from its last frame to
-// its end.
+// exactMargin is how much longer than MaxFragmentDuration a fragment may be: the duration of its
+// last frame.
 const exactMargin = 10 * time.Second
 
-// span is the range in which the fragments of a clip begin.
+// span returns the range in which the fragments of a clip begin.
 func (r *Request) span() store.TimeRange {
 	span := store.TimeRange{Clock: r.Selector, Start: r.Start, End: r.End}
 	if r.Exact {
@@ -109,7 +109,7 @@ func (r *Request) span() store.TimeRange {
 	return span
 }
 
-// add takes a fragment, unless it has nothing of a clip's tracks.
+// add adds a fragment, unless it has no frames of the clip's tracks or ends before an exact clip.
 func (c *choice) add(ctx context.Context, s *Service, f *store.FragmentInfo) error {
 	numbers, ok := c.numbers[f.TrackSet]
 	if !ok {
@@ -144,7 +144,7 @@ func (c *choice) add(ctx context.Context, s *Service, f *store.FragmentInfo) err
 	return nil
 }
 
-// timestamp is the one that the range is about.
+// timestamp returns a fragment's timestamp on the clock of the range.
 func (r *Request) timestamp(f *store.FragmentInfo) int64 {
 	if r.Selector == store.ProducerTimestamp {
 		return f.ProducerTimestamp
@@ -152,7 +152,8 @@ func (r *Request) timestamp(f *store.FragmentInfo) int64 {
 	return f.ServerTimestamp
 }
 
-// match finds the clip's tracks in a set, and adds those that it has none of yet.
+// match finds the clip's tracks in a set, and adds a track of a kind that the clip does not have
+// yet.
 func (c *choice) match(set []media.Track, f *store.FragmentInfo) ([]int, error) {
 	numbers := make([]int, len(c.tracks), 2)
 	for _, kind := range []media.Kind{media.Video, media.Audio} {
@@ -186,13 +187,14 @@ func (c *choice) match(set []media.Track, f *store.FragmentInfo) ([]int, error) 
 	return numbers, nil
 }
 
-// moment is the start of a fragment for people.
+// moment returns the start of a fragment as text.
 func (c *choice) moment(f *store.FragmentInfo) string {
 	return time.UnixMilli(c.timestamp(f)).UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 // order puts fragments in the order of the clip: that of ingest, or of the producer's timestamps.
-// Of those before an exact clip's start it keeps the last, in which the start lies.
+// Of those that begin before an exact clip's start it keeps only the last, which contains the
+// start.
 func (c *choice) order() {
 	if c.Selector == store.ProducerTimestamp {
 		slices.SortFunc(c.fragments, func(a, b fragment) int {
@@ -212,7 +214,7 @@ func (c *choice) order() {
 	}
 }
 
-// limit leaves out what is beyond the limits; the first fragment stays.
+// limit removes fragments beyond the limits, but not the first.
 func (c *choice) limit(l Limits) {
 	c.fragments = c.fragments[:min(len(c.fragments), l.Fragments)]
 	var size int64
@@ -246,8 +248,8 @@ func (c *choice) settle() error {
 	return nil
 }
 
-// seal computes the key, which tells everything that the bytes of the clip depend on: a fragment of
-// a number never changes.
+// seal computes the key from everything that the bytes of the clip depend on. The numbers of its
+// fragments suffice, because a fragment never changes.
 func (c *choice) seal() {
 	b := []byte{layoutVersion, 0}
 	if c.KeepGaps {

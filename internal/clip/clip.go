@@ -1,12 +1,12 @@
-// Package clip makes clips: one MP4 file of what a stream holds of a range of time. The file never
-// exists as a whole. Its header is made from the frame tables of the fragments. The media after the
-// header is sent from where it is stored, whole or in ranges.
+// Package clip makes clips: one MP4 file of a range of a stream. The file never exists as a whole.
+// Its header is made from the frame tables of the fragments. The media after it is sent from where
+// it is stored, whole or in ranges.
 //
-//	clip.go     Service: what is asked for, and how much is done at a time
+//	clip.go Service: requests, and how many are served at a time
 //	choose.go   which fragments and tracks a clip has
-//	again.go    whether that is still so when it is asked for again
-//	build.go    its header
-//	file.go     Clip: the file, in pieces to be sent
+//	again.go whether a repeated request gets the same clip
+//	build.go the header of a clip
+//	file.go Clip: the file, sent piece by piece
 //	cache.go    headers on disk
 //	link.go     sealed links
 package clip
@@ -43,22 +43,22 @@ type Tokens interface {
 	OpenLink(token string) ([]byte, error)
 }
 
-// Limits bound a clip. What is beyond is left out, as at the service: a clip has the first
-// fragments of its range.
+// Limits bound a clip. As at the service, a clip has only the first fragments of its range, up to
+// the limits.
 type Limits struct {
 	Fragments int   // 0: api.MaxClipFragments
 	Bytes     int64 // of media; 0: no limit
 }
 
-// Options say what a Service works with. Store and Tokens are required.
+// Options configure a Service. Store and Tokens are required.
 type Options struct {
 	Store  Store
 	Tokens Tokens
 	Limits Limits
-	// Dir is a directory of the service's own, for the headers of long clips; what is in it goes.
-	// Without one all headers are made in memory, every time.
+	// Dir is a directory for the headers of long clips, which only this service may use; files that
+	// are left in it are removed. Without one, all headers are made in memory.
 	Dir        string
-	CacheBytes int64            // that the headers kept in Dir may take together
+	CacheBytes int64            // most bytes of headers that are kept in Dir
 	Clock      func() time.Time // nil: time.Now
 	Logger     *slog.Logger     // for headers that could not be kept; nil: none
 }
@@ -72,18 +72,18 @@ type Service struct {
 	log    *slog.Logger
 	cache  *cache
 	known  answers
-	// short and long bound how many clips are being made at a time, by their ranges: each takes
-	// memory for as long as that lasts. Turns go round among those who ask (fair.As).
+	// short and long bound how many clips of short and of long ranges are made at a time, because
+	// each takes memory. Turns go round among those who ask (fair.As).
 	short, long *fair.Turns
 }
 
 // maxSequence is beyond every commit.
 const maxSequence = math.MaxInt64
 
-// longRange is the range from which on a clip is a long one.
+// longRange is the longest range of a short clip.
 const longRange = time.Hour
 
-// maxWaiting bounds the requests that wait for others to be made: of long clips, and of short ones.
+// maxWaiting bounds the requests that wait for others: of long clips, and of short ones.
 const maxWaiting = 256
 
 // New makes a Service. It fails when Dir cannot be used.
@@ -108,18 +108,18 @@ func New(o Options) (*Service, error) {
 	return s, err
 }
 
-// Request says which clip.
+// Request says which clip is wanted.
 type Request struct {
-	Selector   store.TimestampKind // whose clock the range is about
+	Selector   store.TimestampKind // the clock of the range
 	Start, End int64               // of the fragments' starts, milliseconds, both included
-	// Exact cuts to the frames that are shown at some moment of the range, those of the fragment
-	// that Start lies in too; without it a clip has whole fragments.
+	// Exact cuts the clip to the frames that are shown in the range, including those of the
+	// fragment that contains Start. Otherwise a clip has whole fragments that start in the range.
 	Exact bool
-	// KeepGaps leaves pauses of the recording as long as they were; without it they are closed.
+	// KeepGaps leaves gaps in the recording as long as they were. Otherwise they are closed.
 	KeepGaps bool
 }
 
-// RequestOf is the clip that a valid input asks for.
+// RequestOf returns the request of a valid input.
 func RequestOf(in *api.GetClipInput) Request {
 	sel := in.ClipFragmentSelector
 	r := Request{Start: int64(*sel.TimestampRange.StartTimestamp),
@@ -134,10 +134,9 @@ func RequestOf(in *api.GetClipInput) Request {
 //
 // Errors are *api.Error: InvalidArgument (a range of server timestamps that has not come or is past
 // retention), NoDataRetention, ResourceNotFound (no fragments), UnsupportedStreamMediaType,
-// MissingCodecPrivateData, InvalidCodecPrivateData (of a track, or it changes within the range),
-// ClientLimitExceeded (too many clips are being made) and
-// InvalidMediaFrame (the store cannot read a fragment of the range any more); anything else is a
-// fault.
+// MissingCodecPrivateData, InvalidCodecPrivateData (also if it changes within the range),
+// ClientLimitExceeded (too many clips are being made) and InvalidMediaFrame (a fragment of the
+// range is damaged); anything else is a fault.
 func (s *Service) Open(ctx context.Context, stream store.Stream, r Request) (*Clip, error) {
 	if err := r.check(&stream, s.clock()); err != nil {
 		return nil, err
@@ -149,7 +148,7 @@ func (s *Service) Open(ctx context.Context, stream store.Stream, r Request) (*Cl
 	return s.newClip(stream.ID, c.header, c.file), nil
 }
 
-// check checks a request against the stream, as far as it can without looking at fragments.
+// check checks a request against the stream, but not its fragments.
 func (r *Request) check(stream *store.Stream, now time.Time) error {
 	if stream.RetentionHours == 0 {
 		return api.NewError(api.NoDataRetentionException, api.MessageNoDataRetention)
@@ -170,15 +169,15 @@ func (r *Request) check(stream *store.Stream, now time.Time) error {
 	return nil
 }
 
-// made is a clip that was made.
+// made is a clip that was made or found.
 type made struct {
 	header   *header
 	file     *os.File
 	sequence int64 // the greatest of its fragments
 }
 
-// make makes a clip of the fragments that were committed up to last. With a key it is the one with
-// that key or none: errChanged.
+// make makes a clip of the fragments that were committed up to last. If key is given and the clip
+// would have another one, it returns errChanged.
 func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, last int64,
 	key *clipKey) (*made, error) {
 	if key == nil {
@@ -203,8 +202,7 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 		return nil, err
 	}
 	defer leave()
-	// Retention may take a fragment away between its listing and its opening; the next listing does
-	// not have it.
+	// Retention may delete a fragment after it was listed. The next listing does not have it.
 	for tries := 3; ; tries-- {
 		c, err := s.choose(ctx, stream, r, last)
 		if err != nil {
@@ -227,8 +225,8 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 	}
 }
 
-// storeError turns what the store says of a missing stream into the service's answer; what else
-// went wrong stays a fault.
+// storeError turns the store's error about a missing stream into the service's answer. Any other
+// error stays a fault.
 func storeError(doing string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)

@@ -15,7 +15,8 @@ import (
 	"weir/internal/store"
 )
 
-// header is what goes before the media of a clip, and where that is. It never changes.
+// header is what precedes the media of a clip, with a row for each fragment that says where its
+// media is. It never changes.
 type header struct {
 	key     clipKey
 	kinds   []media.Kind // of the tracks
@@ -28,10 +29,10 @@ type header struct {
 	path   string
 }
 
-// length is the size of the header and its rows.
+// length returns the size of the header and its rows.
 func (h *header) length() int64 { return h.size + int64(h.rows)*rowSize }
 
-// Clip is a file that is open to be sent, by one goroutine at a time.
+// Clip is a clip that is open to be sent. It is not safe for concurrent use.
 type Clip struct {
 	*header
 	service *Service
@@ -40,7 +41,7 @@ type Clip struct {
 	file    *os.File    // what data is, unless it is in memory
 }
 
-// newClip opens a header to be sent; file is its file, nil when it is in memory.
+// newClip makes a Clip of a header; file is the header's file, nil if it is in memory.
 func (s *Service) newClip(stream store.StreamID, h *header, file *os.File) *Clip {
 	c := &Clip{header: h, service: s, stream: stream, file: file}
 	if c.data = file; file == nil {
@@ -49,22 +50,22 @@ func (s *Service) newClip(stream store.StreamID, h *header, file *os.File) *Clip
 	return c
 }
 
-// Size is the length of the file in bytes.
+// Size returns the size of the clip in bytes.
 func (c *Clip) Size() int64 { return c.size + c.payload }
 
-// ETag is a strong validator (RFC 9110 section 8.8.3): other bytes have another one.
+// ETag returns a strong validator (RFC 9110 section 8.8.3).
 func (c *Clip) ETag() string { return `"` + hex.EncodeToString(c.key[:]) + `"` }
 
-// Close frees what the clip holds. It must be called once, after the last Send.
+// Close frees what the clip holds. It must be called once, after the last WriteRange.
 func (c *Clip) Close() {
 	if c.file != nil {
 		c.file.Close() // it was only read from: nothing can be lost
 	}
 }
 
-// WriteRange writes n bytes of the file, from an offset on, with a write for each piece of it:
-// where a piece is in a file and w leads to a connection, the kernel sends it (store.Range). What
-// is not there any more, or damaged, ends it with an error.
+// WriteRange writes n bytes of the clip, from an offset on, piece by piece. If a piece is in a file
+// and w leads to a connection, the kernel sends it (store.Range). It returns an error if a fragment
+// is gone or damaged.
 func (c *Clip) WriteRange(ctx context.Context, w io.Writer, from, n int64) error {
 	if from < c.size {
 		k := min(n, c.size-from)
@@ -106,7 +107,7 @@ func (c *Clip) writeHeader(w io.Writer, from, n int64) error {
 	return err
 }
 
-// row returns a fragment's number, and where it begins after the header.
+// row returns a fragment's number, and where its media begins after the header.
 func (c *Clip) row(i int) (store.Number, int64, error) {
 	var b [rowSize]byte
 	if n, err := c.data.ReadAt(b[:], c.size+int64(i)*rowSize); n < rowSize {
@@ -115,7 +116,8 @@ func (c *Clip) row(i int) (store.Number, int64, error) {
 	return store.Number(binary.BigEndian.Uint64(b[:])), int64(binary.BigEndian.Uint64(b[8:])), nil
 }
 
-// writeFragment writes what a range has of the fragment of a row, which begins in it or before it.
+// writeFragment writes the part of a range that is in the fragment of a row. The range begins in
+// that fragment.
 func (c *Clip) writeFragment(ctx context.Context, w io.Writer, row int, from, n int64) (int64,
 	error) {
 	number, begin, err := c.row(row)
@@ -153,7 +155,8 @@ func (c *Clip) writeFragment(ctx context.Context, w io.Writer, row int, from, n 
 	return all.Slice(from-begin, min(n, end-from)).WriteTo(w)
 }
 
-// damaged logs a damaged fragment: for the server an answer that breaks off is a client that left.
+// damaged logs a damaged fragment, because the server takes an answer that breaks off for a client
+// that left.
 func (c *Clip) damaged(number store.Number, err error) error {
 	if errors.Is(err, store.ErrCorrupt) {
 		c.service.log.Error("clip ends short, a fragment is damaged", "stream", string(c.stream),

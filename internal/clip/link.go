@@ -12,12 +12,12 @@ import (
 	"weir/internal/store"
 )
 
-// errChanged says that a link's clip cannot be made any more: the stream has other fragments in its
-// range than when it was linked.
+// errChanged says that a link's clip cannot be made any more: its range has other fragments than
+// when the link was made.
 var errChanged = errors.New("clip has changed")
 
-// A link is sealed (auth.TokenKeys.SealLink) and says all that there is to know, so that it needs
-// no place on the server:
+// A link is sealed (auth.TokenKeys.SealLink) and holds everything, so that the server need not
+// store it:
 //
 //	1 | stream 16 | flags 1 | start 8 | end 8 | last sequence 8 | key 16
 //
@@ -34,7 +34,7 @@ const (
 )
 
 // Link returns a token that opens the clip of a request, and nothing else, until it expires. The
-// clip is that of now, whatever comes later: its bytes never change. Errors are those of Open.
+// clip is that of now: its bytes never change, whatever is stored later. Errors are those of Open.
 func (s *Service) Link(ctx context.Context, stream store.Stream, r Request,
 	expires time.Duration) (string, error) {
 	now := s.clock()
@@ -55,9 +55,9 @@ func (s *Service) Link(ctx context.Context, stream store.Stream, r Request,
 	return s.tokens.SealLink(data, now.Add(expires))
 }
 
-// OpenLink makes the clip that a token opens. The caller closes it. Errors are *api.Error:
-// NotAuthorized (forged, expired, or the stream was deleted), ResourceNotFound (a part of it is
-// past retention), and those of Open that have to do with the media.
+// OpenLink makes the clip of a token. The caller closes it. Errors are *api.Error: NotAuthorized
+// (forged, expired, or the stream was deleted), ResourceNotFound (a part of it is past retention),
+// and those of Open about the media.
 func (s *Service) OpenLink(ctx context.Context, token string) (*Clip, error) {
 	data, err := s.tokens.OpenLink(token)
 	if errors.Is(err, auth.ErrTokenExpired) {
@@ -74,7 +74,8 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Clip, error) {
 	} else if err != nil {
 		return nil, storeError("read stream", err)
 	}
-	// What is past retention is not sent, but what is left of a clip whose header is there is.
+	// If there still is a header, the clip can be sent up to the first fragment that is past
+	// retention.
 	if h, file := s.cache.get(l.key); h != nil {
 		return s.newClip(stream.ID, h, file), nil
 	}
@@ -89,7 +90,7 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Clip, error) {
 	return s.newClip(stream.ID, c.header, c.file), nil
 }
 
-// link is what a token says.
+// link is the content of a token.
 type link struct {
 	Request
 	stream   store.StreamID

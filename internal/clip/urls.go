@@ -11,27 +11,26 @@ import (
 // LinkPath is the path of linked clips.
 const LinkPath = "/clip/v1/getClip.mp4"
 
-// Parameters of URLs. The service's GetClip has none: its body is as the model has it, and what
-// Weir adds stands here.
+// Parameters of URLs. The service's GetClip has none. Its body is as in the service model; these
+// are Weir's additions.
 const (
 	tokenParameter    = "Token"    // of a link
 	exactParameter    = "Exact"    // of GetClip: true or false
 	keepGapsParameter = "KeepGaps" // likewise
-	// linkParameter asks GetClip for a link instead of the clip, good for so many seconds:
-	// api.MinExpires to api.MaxExpires.
+	// linkParameter asks GetClip for a link instead of the clip. The value is how many seconds the
+	// link is valid, api.MinExpires to api.MaxExpires.
 	linkParameter = "LinkExpires"
 )
 
-// LinkOutput answers GetClip when a link is asked for.
+// LinkOutput is the answer of GetClip when a link is asked for.
 type LinkOutput struct {
 	ClipURL string `json:"ClipURL"`
 }
 
-// URL is the URL of a link. base is scheme and host. A token needs no escaping.
+// URL returns the URL of a link. base is scheme and host. A token needs no escaping.
 func URL(base, token string) string { return base + LinkPath + "?" + tokenParameter + "=" + token }
 
-// Options are the query of a GetClip with these of Weir's own; with life, of one that asks for a
-// link.
+// Options returns the query of a GetClip with Weir's own parameters. With life it asks for a link.
 func (r *Request) Options(life time.Duration) string {
 	q := url.Values{}
 	if r.Exact {
@@ -46,8 +45,8 @@ func (r *Request) Options(life time.Duration) string {
 	return q.Encode()
 }
 
-// ParseOptions reads them into r, and returns the life of the link that is asked for, or 0. Errors
-// are InvalidArgument.
+// ParseOptions reads what Options returns into r. It returns how long the link is valid that is
+// asked for, 0 for none. Errors are InvalidArgument.
 func ParseOptions(query string, r *Request) (life time.Duration, err error) {
 	q, err := url.ParseQuery(query)
 	if err != nil {
@@ -76,7 +75,7 @@ func ParseOptions(query string, r *Request) (life time.Duration, err error) {
 	return life, nil
 }
 
-// ParseToken reads the token from the query of a link: NotAuthorized when there is none.
+// ParseToken reads the token from the query of a link. The error is NotAuthorized if there is none.
 func ParseToken(query string) (string, error) {
 	q, err := url.ParseQuery(query)
 	if err != nil || q.Get(tokenParameter) == "" {
