@@ -29,7 +29,8 @@ func (s *Service) build(ctx context.Context, c *choice) (*header, *os.File, erro
 		f := &c.fragments[i]
 		m, err := s.store.Open(ctx, c.stream, f.FragmentInfo)
 		if errors.Is(err, store.ErrCorrupt) {
-			s.log.Error("fragment of a clip cannot be read", "number", int64(f.Number), "err", err)
+			s.log.Error("fragment of a clip cannot be read", "number", int64(f.Number),
+				"error", err)
 			return nil, nil, api.Errorf(api.InvalidMediaFrameException,
 				"The fragment at %s is damaged and cannot be read.", c.moment(&f.FragmentInfo))
 		} else if err != nil {

@@ -160,7 +160,7 @@ func (c *Clip) writeFragment(ctx context.Context, w io.Writer, row int, from, n 
 func (c *Clip) damaged(number store.Number, err error) error {
 	if errors.Is(err, store.ErrCorrupt) {
 		c.service.log.Error("clip ends short, a fragment is damaged", "stream", string(c.stream),
-			"number", int64(number), "err", err)
+			"number", int64(number), "error", err)
 	}
 	return err
 }
