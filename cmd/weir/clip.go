@@ -60,7 +60,7 @@ func (c *clipCmd) Run(ctx context.Context, std stdio) error {
 		return err
 	}
 	r := clip.Request{Exact: c.Exact, KeepGaps: c.KeepGaps}
-	data.Query = r.Options(life)
+	data.Query = r.Query(life)
 	if c.URL {
 		var out clip.LinkOutput
 		if err := data.Call(ctx, "GetClip", in, &out); err != nil {

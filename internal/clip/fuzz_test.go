@@ -31,20 +31,20 @@ func FuzzDecodeLink(f *testing.F) {
 }
 
 // Whatever the query of GetClip says, it is refused or means what Options writes of it.
-func FuzzParseOptions(f *testing.F) {
+func FuzzParseQuery(f *testing.F) {
 	f.Add("Exact=true&KeepGaps=false&LinkExpires=300")
 	f.Add("LinkExpires=-1&Exact=%zz")
 	f.Fuzz(func(t *testing.T, query string) {
 		var r, again Request
-		life, err := ParseOptions(query, &r)
+		life, err := ParseQuery(query, &r)
 		if err != nil {
 			return
 		}
 		if life < 0 || life > 12*time.Hour {
 			t.Errorf("a life of %v", life)
 		}
-		if l, err := ParseOptions(r.Options(life), &again); err != nil || l != life || again != r {
-			t.Errorf("%q comes back as %q: %v", query, again.Options(l), err)
+		if l, err := ParseQuery(r.Query(life), &again); err != nil || l != life || again != r {
+			t.Errorf("%q comes back as %q: %v", query, again.Query(l), err)
 		}
 	})
 }

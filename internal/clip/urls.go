@@ -30,8 +30,8 @@ type LinkOutput struct {
 // URL returns the URL of a link. base is scheme and host. A token needs no escaping.
 func URL(base, token string) string { return base + LinkPath + "?" + tokenParameter + "=" + token }
 
-// Options returns the query of a GetClip with Weir's own parameters. With life it asks for a link.
-func (r *Request) Options(life time.Duration) string {
+// Query returns the query of a GetClip with Weir's own parameters. With life it asks for a link.
+func (r *Request) Query(life time.Duration) string {
 	q := url.Values{}
 	if r.Exact {
 		q.Set(exactParameter, "true")
@@ -45,9 +45,9 @@ func (r *Request) Options(life time.Duration) string {
 	return q.Encode()
 }
 
-// ParseOptions reads what Options returns into r. It returns how long the link is valid that is
+// ParseQuery reads what Query returns into r. It returns how long the link is valid that is
 // asked for, 0 for none. Errors are InvalidArgument.
-func ParseOptions(query string, r *Request) (life time.Duration, err error) {
+func ParseQuery(query string, r *Request) (life time.Duration, err error) {
 	q, err := url.ParseQuery(query)
 	if err != nil {
 		return 0, api.Errorf(api.InvalidArgumentException, "The query cannot be read: %v.", err)

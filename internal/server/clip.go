@@ -20,7 +20,7 @@ func (s *Server) getClip(ctx context.Context, req *request) (response, error) {
 		return nil, err
 	}
 	r := clip.RequestOf(in)
-	life, err := clip.ParseOptions(req.URL.RawQuery, &r)
+	life, err := clip.ParseQuery(req.URL.RawQuery, &r)
 	if err != nil {
 		return nil, err
 	}
