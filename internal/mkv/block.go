@@ -151,22 +151,28 @@ func (r *Reader) skipFrame() error {
 
 // encoding returns how the frames of a track are stored.
 func (r *Reader) encoding(track int) encoding {
-	for i := range r.tracks {
-		if r.tracks[i].Number == track {
-			return r.encodings[i]
-		}
+	if i := r.indexOf(track); i >= 0 {
+		return r.encodings[i]
 	}
 	return encoding{}
 }
 
 // defaultDuration returns the DefaultDuration of a track in nanoseconds, 0 when it has none.
 func (r *Reader) defaultDuration(track int) int64 {
-	for i := range r.tracks {
-		if r.tracks[i].Number == track {
-			return r.tracks[i].DefaultDuration
-		}
+	if i := r.indexOf(track); i >= 0 {
+		return r.tracks[i].DefaultDuration
 	}
 	return 0
+}
+
+// indexOf returns the index of the track with this number, or -1.
+func (r *Reader) indexOf(track int) int {
+	for i := range r.tracks {
+		if r.tracks[i].Number == track {
+			return i
+		}
+	}
+	return -1
 }
 
 // blockHeader reads the start of a block byte by byte, never past its end. After an error it

@@ -227,10 +227,8 @@ func (r *Reader) readTracks(h *header) error {
 		if err != nil {
 			return err
 		}
-		for i := range r.tracks {
-			if r.tracks[i].Number == t.Number {
-				return c.fail("a second track with the number %d", t.Number)
-			}
+		if r.indexOf(t.Number) >= 0 {
+			return c.fail("a second track with the number %d", t.Number)
 		}
 		r.tracks = append(r.tracks, t)
 		r.encodings = append(r.encodings, enc)
