@@ -88,7 +88,7 @@ type SPS struct {
 	// the most pictures that are decoded before a picture and output after it; -1 when the stream
 	// does not say (H.264 clause E.2.1, max_num_reorder_frames; H.265 clause 7.4.3.2.1,
 	// sps_max_num_reorder_pics)
-	Reorder                int
+	ReorderFrames          int
 	UnitsInTick, TimeUnits uint32 // VUI timing: num_units_in_tick and time_scale; 0 when absent
 	ticksPerFrame          uint32
 }
@@ -124,7 +124,7 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 	}
 	r := &bitReader{data: rbsp(nal[1:])}
 	// time_scale counts fields
-	s := &SPS{ChromaFormat: 1, BitDepth: 8, Reorder: -1, ticksPerFrame: 2}
+	s := &SPS{ChromaFormat: 1, BitDepth: 8, ReorderFrames: -1, ticksPerFrame: 2}
 	s.Profile = int(r.u(8))
 	r.skip(8) // constraint flags
 	s.Level = int(r.u(8))
@@ -186,7 +186,7 @@ func parseAVCSPS(nal []byte) (*SPS, error) {
 		s.readAVCRestriction(r)
 	}
 	if s.InOrder {
-		s.Reorder = 0
+		s.ReorderFrames = 0
 	}
 	return s, nil
 }
@@ -252,7 +252,7 @@ func (s *SPS) readAVCRestriction(r *bitReader) {
 		r.ue() // greatest sizes and vectors
 	}
 	if n := r.atMost(deepestReorder, "max_num_reorder_frames"); r.err == nil {
-		s.Reorder = int(n)
+		s.ReorderFrames = int(n)
 	}
 }
 

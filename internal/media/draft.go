@@ -64,7 +64,7 @@ func (d *frameDraft) Final(samples []Sample) Run {
 	for ; d.taken < len(samples) && !d.stopped; d.taken++ {
 		d.add(&samples[d.taken])
 		n := len(d.units)
-		if d.open || d.units[n-1].Time == NoTime {
+		if d.bare || d.units[n-1].Time == NoTime {
 			n-- // not before it is complete
 		}
 		for u := len(d.shown); u < n && !d.stopped; u++ {

@@ -42,7 +42,7 @@ type frameClock struct {
 	tolerance int64 // ticks by which rounding to milliseconds may change a duration
 	// the parameter sets say that pictures are shown in the order in which they are decoded
 	inOrder bool
-	reorder int // SPS.Reorder, -1 when it is not known
+	reorder int // SPS.ReorderFrames, -1 when it is not known
 	frameState
 
 	// Scratch.

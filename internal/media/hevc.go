@@ -128,7 +128,7 @@ func readHEVCSPS(nal []byte) (*SPS, error) {
 		return nil, fmt.Errorf("NAL unit type %d, want %d", typ, hevcSPS)
 	}
 	r := &bitReader{data: rbsp(nal[2:])}
-	s := &SPS{Reorder: -1, ticksPerFrame: 1}
+	s := &SPS{ReorderFrames: -1, ticksPerFrame: 1}
 	r.skip(4) // sps_video_parameter_set_id
 	subLayers := int(r.u(3))
 	r.skip(1) // sps_temporal_id_nesting_flag
@@ -152,7 +152,7 @@ func readHEVCSPS(nal []byte) (*SPS, error) {
 	}
 	if reorder := skipHEVCToVUI(r, subLayers); r.err == nil {
 		s.InOrder = reorder == 0
-		s.Reorder = int(min(reorder, deepestReorder))
+		s.ReorderFrames = int(min(reorder, deepestReorder))
 	}
 	if r.flag() { // vui_parameters_present_flag
 		s.readVUI(r, func(r *bitReader) {

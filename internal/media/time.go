@@ -64,7 +64,7 @@ func NewClock(t *Track) Clock {
 		reorder:   -1,
 	}
 	if sps, err := SPSOf(t); err == nil {
-		c.inOrder, c.reorder = sps.InOrder, sps.Reorder
+		c.inOrder, c.reorder = sps.InOrder, sps.ReorderFrames
 	}
 	return c
 }

@@ -66,7 +66,7 @@ func group(samples []Sample, units []Sample, marks []Marks) ([]Sample, []Marks) 
 	for i := range samples {
 		g.add(&samples[i])
 	}
-	if g.open {
+	if g.bare {
 		at := len(g.marks) - 1
 		for g.marks[at] == Joined {
 			at--
@@ -88,7 +88,7 @@ func group(samples []Sample, units []Sample, marks []Marks) ([]Sample, []Marks) 
 type grouper struct {
 	units []Sample // each with the time of its picture; only the last one may still change
 	marks []Marks  // of the samples
-	open  bool     // the last unit has no picture yet
+	bare  bool     // the last unit has no picture yet
 }
 
 func (g *grouper) add(s *Sample) {
@@ -96,11 +96,11 @@ func (g *grouper) add(s *Sample) {
 	joined := len(g.units) > 0
 	switch {
 	case !c.Known():
-		joined = joined && g.open
+		joined = joined && g.bare
 	case c&slice != 0:
-		joined = joined && (g.open || c&starts == 0)
+		joined = joined && (g.bare || c&starts == 0)
 	case c&prefix != 0:
-		joined = joined && g.open
+		joined = joined && g.bare
 	}
 	if joined {
 		g.units[len(g.units)-1].join(s)
@@ -108,9 +108,9 @@ func (g *grouper) add(s *Sample) {
 	} else {
 		g.units = append(g.units, *s)
 		g.marks = append(g.marks, 0)
-		g.open = true
+		g.bare = true
 	}
-	g.open = g.open && c.Known() && c&slice == 0
+	g.bare = g.bare && c.Known() && c&slice == 0
 }
 
 // join adds a block to the unit. The unit's time is that of its first slice.

@@ -40,7 +40,8 @@ func TestVideoConfigs(t *testing.T) {
 		w, h, derr := Dimensions(tr)
 		got := fmt.Sprintf("%s %dx%d sar %d:%d %.2f fps %s %d bit, reorder %d", name, w, h,
 			s.SARWidth, s.SARHeight, s.FrameRate(),
-			[]string{"4:0:0", "4:2:0", "4:2:2", "4:4:4"}[s.ChromaFormat], s.BitDepth, s.Reorder)
+			[]string{"4:0:0", "4:2:0", "4:2:2", "4:4:4"}[s.ChromaFormat], s.BitDepth,
+			s.ReorderFrames)
 		if err != nil || derr != nil || got != c.want {
 			t.Errorf("%s: got  %s (%v, %v)\nwant %s", c.name, got, err, derr, c.want)
 		}
