@@ -7,8 +7,8 @@ import (
 	"weir/internal/store"
 )
 
-// A long clip that is asked for again is the same without listing its fragments, as long as it
-// would be the same when they were listed.
+// A long clip that is asked for again is the same without a new listing of its fragments, as long
+// as a listing would return the same ones.
 func TestLongClipAgain(t *testing.T) {
 	f := newFake(t)
 	f.fill(t, 1200)

@@ -13,8 +13,8 @@ import (
 	"weir/internal/store"
 )
 
-// day is a store that has a day of one camera: fragments of two seconds, 30 pictures a second of
-// which some are reordered, and AAC of 48 kHz. Their bytes are all the same few.
+// day is a store with a day of one camera: fragments of two seconds, 30 pictures a second, some of
+// them reordered, and AAC at 48 kHz. All fragments have the same bytes.
 type day struct {
 	stream store.Stream
 	tracks []media.Track
@@ -119,7 +119,7 @@ func (m dayMedia) Payload(run int) (store.Range, error) {
 
 var dayBytes = make([]byte, 1<<20)
 
-// peak is the greatest that the heap was when look was called.
+// peak is the greatest heap size that look saw.
 type peak struct{ most atomic.Uint64 }
 
 func (p *peak) look() {
@@ -133,9 +133,9 @@ func (p *peak) look() {
 	}
 }
 
-// BenchmarkDay makes a clip of 24 hours, and has it again when its header is there: how long that
-// takes, how large the heap gets (before/after what a collection leaves), and how large the header
-// is.
+// BenchmarkDay makes a clip of 24 hours, and gets it again when its header is there. It measures
+// how long that takes, how large the heap gets (before and after a collection), and how large the
+// header is.
 func BenchmarkDay(b *testing.B) {
 	d := newDay()
 	var p peak
@@ -180,8 +180,8 @@ func BenchmarkDay(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkHundred has a hundred callers ask for clips at a time, of ten seconds and of six hours,
-// each of another range, and read some of each: how large the heap gets.
+// BenchmarkHundred has a hundred callers at a time ask for clips of ten seconds and of six hours,
+// each of another range, and read some of each. It measures how large the heap gets.
 func BenchmarkHundred(b *testing.B) {
 	for name, length := range map[string]int64{"10s": 10_000, "6h": 6 * 3600_000} {
 		b.Run(name, func(b *testing.B) {

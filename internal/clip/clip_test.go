@@ -18,7 +18,7 @@ import (
 	"weir/internal/store"
 )
 
-// fails holds an error to a name and a part of its text.
+// fails checks the code of an error, and that its message has the text.
 func fails(t *testing.T, err error, code api.ErrorCode, text string) {
 	t.Helper()
 	var e *api.Error
@@ -180,8 +180,8 @@ func TestSelection(t *testing.T) {
 	fakeFails(t, f, all, api.NoDataRetentionException, "")
 }
 
-// What goes or is found damaged while it is sent ends the answer short; what goes before it begins
-// is not in it.
+// If a fragment is deleted or found damaged while a clip is sent, the answer ends early. A fragment
+// that is deleted before is not in the clip.
 func TestWhatGoesOnTheWay(t *testing.T) {
 	f := newFake(t)
 	f.fill(t, 5)
@@ -237,7 +237,7 @@ func TestLinks(t *testing.T) {
 		t.Fatalf("%v, fragments were opened: %v", err, f.opens != opens)
 	}
 	c.Close()
-	// A server that has started anew makes it again.
+	// After a restart the clip is made again.
 	fresh := newService(t, f, func(o *Options) { o.Tokens = s.tokens })
 	if c, err = fresh.OpenLink(t.Context(), token); err != nil || c.ETag() != want {
 		t.Fatal(err)

@@ -42,8 +42,8 @@ func audioTrack() media.Track {
 		CodecPrivate: unhex(asc), Timescale: 44100}
 }
 
-// fakeStore is the reference store with one stream, of which fragments can go or be damaged one by
-// one, and which counts what is opened.
+// fakeStore is the reference store with one stream. Single fragments can be removed or damaged, and
+// it counts what is opened.
 type fakeStore struct {
 	*memory.Store
 	stream   store.Stream
@@ -51,7 +51,7 @@ type fakeStore struct {
 	hours    atomic.Int64              // since the first fragment
 
 	mu      sync.Mutex
-	faults  map[store.Number]error // ErrCorrupt: of its payload; ErrGone: it is not there any more
+	faults  map[store.Number]error // ErrCorrupt: of its payload; ErrGone: deleted
 	opens   int
 	listed  int                // fragments
 	opening func(store.Number) // called by Open; may be nil
@@ -86,7 +86,7 @@ func (f *fakeStore) setFault(n store.Number, err error) {
 	f.faults[n] = err
 }
 
-// gone takes a fragment away, as retention does.
+// gone removes a fragment, as retention does.
 func (f *fakeStore) gone(n store.Number) { f.setFault(n, store.ErrGone) }
 
 func (f *fakeStore) List(ctx context.Context, id store.StreamID, q store.Query) (
@@ -142,8 +142,8 @@ func (m fakeMedia) Payload(run int) (store.Range, error) {
 	return m.Media.Payload(run)
 }
 
-// record is a fragment that begins at a time in milliseconds by both clocks. The bytes of its
-// frames tell number, run and place.
+// record makes a fragment that begins at a time in milliseconds on both clocks. The bytes of its
+// frames show number, run and place.
 func (f *fakeStore) record(at int64, runs []media.Run, tracks ...media.Track) *store.Record {
 	n := store.Number(len(f.payloads)+1) << 16
 	rec := &store.Record{Number: n, Fragment: media.Fragment{ProducerTimestamp: at,
@@ -170,7 +170,7 @@ func (f *fakeStore) add(t testing.TB, at int64, runs []media.Run,
 	return rec.Number
 }
 
-// second is a run of 25 pictures that begins at a time in milliseconds.
+// second makes a run of 25 pictures that begins at a time in milliseconds.
 func second(at int64) media.Run {
 	r := media.Run{Track: 1, BaseDecodeTime: at * 90}
 	for i := range 25 {
@@ -217,7 +217,7 @@ func newService(t testing.TB, f Store, change ...func(*Options)) *Service {
 	return s
 }
 
-// all is the request of everything.
+// all is the request for everything.
 var all = Request{Selector: store.ProducerTimestamp, Start: base - 1000, End: base + 20*3600_000}
 
 func open(t testing.TB, s *Service, r Request) *Clip {

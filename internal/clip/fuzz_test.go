@@ -8,7 +8,7 @@ import (
 	"weir/internal/store"
 )
 
-// What a link's bytes say is all that they say.
+// A link that decodes encodes to the same bytes.
 func FuzzDecodeLink(f *testing.F) {
 	r := Request{Selector: store.ProducerTimestamp, Start: base, End: base + 1000, Exact: true}
 	stream := &store.Stream{ID: "00112233445566778899aabbccddeeff"}
@@ -30,7 +30,7 @@ func FuzzDecodeLink(f *testing.F) {
 	})
 }
 
-// Whatever the query of GetClip says, it is refused or means what Options writes of it.
+// A query of GetClip is refused, or means the same as what Query writes.
 func FuzzParseQuery(f *testing.F) {
 	f.Add("Exact=true&KeepGaps=false&LinkExpires=300")
 	f.Add("LinkExpires=-1&Exact=%zz")

@@ -86,7 +86,7 @@ func TestInitSegment(t *testing.T) {
 		if !bytes.Contains(data, track.CodecPrivate) {
 			t.Errorf("%s: the codec private data is not there verbatim", name)
 		}
-		track.Timescale = 0 // the default is what the test tracks say
+		track.Timescale = 0 // the default is that of the test tracks
 		if again, err := InitSegment(track); err != nil || !bytes.Equal(again, data) {
 			t.Errorf("%s: without a timescale: %v", name, err)
 		}
@@ -115,7 +115,7 @@ func TestInitSegmentErrors(t *testing.T) {
 	}
 }
 
-// runs of every layout: what is shared by all frames goes to tfhd, what is not to trun.
+// runs returns runs of every layout: values that all frames share go to tfhd, others to trun.
 func runs() map[string]*media.Run {
 	frame := func(duration, size uint32, offset int32, key bool) media.Frame {
 		return media.Frame{Duration: duration, Size: size, CompositionOffset: offset, Key: key}
@@ -158,8 +158,7 @@ func TestAppendMediaHeader(t *testing.T) {
 	checkHeader(t, "media_audio", data, audio)
 }
 
-// checkHeader holds the header against the one thing that a text dump does not show: where the
-// payload is.
+// checkHeader checks the one thing that a text dump does not show: where the payload is.
 func checkHeader(t *testing.T, name string, data []byte, run *media.Run) {
 	t.Helper()
 	at := bytes.Index(data, []byte("trun"))
@@ -278,7 +277,7 @@ func FuzzDump(f *testing.F) {
 	})
 }
 
-// Any run that is accepted makes a header that reads back whole.
+// The header of any accepted run can be read back whole.
 func FuzzAppendMediaHeader(f *testing.F) {
 	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}, int64(90000))
 	f.Fuzz(func(t *testing.T, b []byte, at int64) {
@@ -323,7 +322,7 @@ func BenchmarkAppendMediaHeader(b *testing.B) {
 	}
 }
 
-// The index knows a run by its traits; where its first frame ends must follow from that alone.
+// The index knows only the traits of a run. They must suffice to find where its first frame ends.
 func TestMediaHeaderSizeFollowsFromTheShape(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {

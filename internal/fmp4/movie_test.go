@@ -12,7 +12,7 @@ import (
 	"weir/internal/media"
 )
 
-// shown is a sample as a player finds it: where it is in the file, and when it is presented,
+// shown is a sample as a player finds it: where it is in the file, and when it is presented, in
 // movie ticks.
 type shown struct {
 	offset, size int64
@@ -44,7 +44,7 @@ func box(t *testing.T, data []byte, path ...string) []byte {
 	return data
 }
 
-// words are what a table has after its count.
+// words returns what a table has after its count.
 func words(b []byte) (out []int64) {
 	for b = b[8:]; len(b) >= 4; b = b[4:] {
 		out = append(out, int64(binary.BigEndian.Uint32(b)))
@@ -121,7 +121,7 @@ func words64(b []byte) ([]int64, bool) {
 	return words(b), true
 }
 
-// present puts samples where the edit list has them.
+// present moves samples to where the edit list puts them.
 func present(t *testing.T, trak []byte, list []shown, scale int64) {
 	t.Helper()
 	type entry struct{ length, from int64 }
@@ -181,7 +181,7 @@ func traks(t *testing.T, data []byte) (out [][]byte) {
 
 const second = media.VideoTimescale
 
-// pictures is a run of 25 pictures a second, whose sizes tell them apart.
+// pictures makes a run of 25 pictures a second, each of another size.
 func pictures(at int64, n int, bframes bool) *media.Run {
 	r := &media.Run{Track: 1, BaseDecodeTime: at}
 	for i := range n {
@@ -278,7 +278,7 @@ func TestMovieGaps(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		m := newMovie(t, MovieOptions{KeepGaps: keep}, MovieTrack{avcTrack(), 0},
 			MovieTrack{aacTrack(), 0})
-		// A second each, sound ending 20 ms before the pictures; then ten seconds of nothing.
+		// A second of each, sound ending 20 ms before the pictures, then a gap of ten seconds.
 		add(t, m, pictures(epoch*second, 25, false), sounds(epoch*44100, 42))
 		add(t, m, pictures((epoch+11)*second, 25, false), sounds((epoch+11)*44100, 42))
 		data := write(t, m)
@@ -298,7 +298,7 @@ func TestMovieGaps(t *testing.T) {
 	}
 }
 
-// A clock that was set back does not lead to time that runs back.
+// A clock that was set back does not make the movie's time run back.
 func TestMovieClockStepsBack(t *testing.T) {
 	m := newMovie(t, MovieOptions{KeepGaps: true}, MovieTrack{avcTrack(), 0})
 	add(t, m, pictures(epoch*second, 25, false))
@@ -357,7 +357,7 @@ func TestMovieTrim(t *testing.T) {
 	}
 }
 
-// Sound that begins later begins later.
+// Sound that begins after the pictures does so in the movie.
 func TestMovieTracksBeginApart(t *testing.T) {
 	m := newMovie(t, MovieOptions{}, MovieTrack{avcTrack(), 0}, MovieTrack{aacTrack(), 0})
 	add(t, m, pictures(epoch*second, 25, false), sounds(epoch*44100+22050, 21))
@@ -404,7 +404,7 @@ func TestMovieG711(t *testing.T) {
 	}
 }
 
-// failing is a Scratch that takes so many bytes.
+// failing is a Scratch that fails after so many bytes.
 type failing struct {
 	memory
 	left int

@@ -18,7 +18,7 @@ import (
 
 // chunkRead is a chunk as a Matroska reader sees it.
 type chunkRead struct {
-	order  string // what stands in it: H(eader), T(ags), C(luster), B(locks), in order
+	order  string // its elements in order: H(eader), T(ags), C(luster), B(locks)
 	tags   []string
 	cut    int64            // timecode of the cluster
 	times  map[int][]int64  // of frames by track
@@ -35,7 +35,7 @@ func (c *chunkRead) tag(name string) string {
 	return ""
 }
 
-// readChunks takes an answer apart.
+// readChunks parses an answer.
 func readChunks(t *testing.T, answer []byte) (chunks []*chunkRead) {
 	t.Helper()
 	r := mkv.NewReader(bytes.NewReader(answer), mkv.DefaultLimits())
@@ -72,7 +72,7 @@ func readChunks(t *testing.T, answer []byte) (chunks []*chunkRead) {
 	}
 }
 
-// listed is the answer to GetMediaForFragmentList.
+// listed returns the answer of GetMediaForFragmentList.
 func (r *rig) listed(numbers ...store.Number) []*chunkRead {
 	r.Helper()
 	in := &api.GetMediaForFragmentListInput{}
@@ -91,8 +91,8 @@ func (r *rig) listed(numbers ...store.Number) []*chunkRead {
 }
 
 // A fragment comes out with its header, its numbers and tags, and the frames that went in, at their
-// times; the tracks' frames stand side by side, as decoders want them. Numbers are answered in the
-// order in which they were asked for, one that is not there by an error.
+// times. The tracks' frames are interleaved, as decoders need them. Fragments come in the order of
+// the request; in place of one that is not there comes an error.
 func TestGetMediaForFragmentList(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video(), cameratest.Audio())
@@ -163,8 +163,8 @@ func TestGetMediaForFragmentList(t *testing.T) {
 	}
 }
 
-// The producer's own header comes out, with its scale of timecodes; its tags stand after those of
-// the service, which clients look for first.
+// The producer's own header comes out, with its scale of timecodes. Its tags follow those of the
+// service, which clients look for first.
 func TestChunkOfAProducersHeader(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())
@@ -205,8 +205,8 @@ func TestChunkOfAProducersHeader(t *testing.T) {
 	}
 }
 
-// A producer whose units of time are very short gets its frames back at their times, in as many
-// clusters as the 16 bits of a block's time need.
+// With a very fine scale of timecodes, frames come out at their times, in as many clusters as the
+// 16 bits of a block's time require.
 func TestChunkOfAFineScale(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video(), cameratest.Audio())
@@ -227,8 +227,8 @@ func TestChunkOfAFineScale(t *testing.T) {
 	}
 }
 
-// A damaged fragment is an error in its place, the others come whole; an answer whose bytes end
-// before their time is cut off.
+// In place of a damaged fragment comes an error, and the others come whole. If the bytes of a
+// fragment end early, the answer is broken off.
 func TestChunkOfADamagedFragment(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())

@@ -15,7 +15,7 @@ import (
 	"weir/internal/store/cameratest"
 )
 
-// sink takes an answer of GetMedia, chunk by chunk.
+// sink receives an answer of GetMedia, chunk by chunk.
 type sink struct {
 	mu     sync.Mutex
 	b      bytes.Buffer
@@ -67,7 +67,7 @@ func (r *rig) follow(sel *api.StartSelector) *following {
 	return f
 }
 
-// next is the next chunk.
+// next returns the next chunk.
 func (f *following) next() *chunkRead {
 	f.Helper()
 	select {
@@ -99,7 +99,7 @@ func (f *following) expect(want ...store.FragmentInfo) {
 	}
 }
 
-// ends stops the answer, which must end as it should.
+// ends stops the answer, which must then end without an error.
 func (f *following) ends() {
 	f.Helper()
 	close(f.stop)
@@ -108,7 +108,7 @@ func (f *following) ends() {
 	}
 }
 
-// Each selector starts where the service says, and every answer goes on with what comes.
+// Each selector starts where the service does, and every answer continues with new fragments.
 func TestGetMediaSelectors(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())
@@ -137,7 +137,7 @@ func TestGetMediaSelectors(t *testing.T) {
 		{&api.StartSelector{StartSelectorType: api.StartFragmentNumber,
 			AfterFragmentNumber: number}, 2},
 		{&api.StartSelector{StartSelectorType: api.StartFragmentNumber,
-			AfterFragmentNumber: x.stream.FormatNumber(sent[2].Number + 7)}, 3}, // not a fragment's
+			AfterFragmentNumber: x.stream.FormatNumber(sent[2].Number + 7)}, 3}, // of no fragment
 		{&api.StartSelector{StartSelectorType: api.StartContinuationToken,
 			ContinuationToken: number}, 2},
 		{moment(server, 0), 0},
@@ -165,8 +165,8 @@ func TestGetMediaSelectors(t *testing.T) {
 	}
 }
 
-// An answer begins on a silent stream, and follows it from its first fragment on. MillisBehindNow
-// is the age of a fragment.
+// An answer can begin before the stream's first fragment, and follows it from there.
+// MillisBehindNow is the age of a fragment.
 func TestGetMediaOfASilentStream(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())
@@ -191,8 +191,8 @@ func TestGetMediaOfASilentStream(t *testing.T) {
 	}
 }
 
-// A fragment that is stored after one with a greater number was sent is left out, and one that
-// takes another's place comes with its own number: numbers rise, and none comes twice.
+// Numbers rise, and no fragment comes twice. A fragment that is stored after one with a greater
+// number was sent is left out. One that replaces another comes with its own number.
 func TestGetMediaNumbersRise(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())
@@ -235,8 +235,8 @@ func (p *inFlight) set(n store.Number) {
 	p.number, p.changed = n, make(chan struct{})
 }
 
-// A fragment waits for one with a lower number that another producer is sending: it comes after it,
-// or when that is given up, or when it has waited long enough.
+// A fragment waits for one with a lower number that another producer is sending. It is sent after
+// that one, when that one is given up, or when it has waited long enough.
 func TestGetMediaHoldsBack(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())
@@ -269,8 +269,8 @@ func TestGetMediaHoldsBack(t *testing.T) {
 	f.ends()
 }
 
-// What goes while an answer is on its way is left out, what is damaged is told, and the answer goes
-// on; it ends with the stream.
+// A fragment that is deleted during an answer is left out, a damaged one is reported, and the
+// answer goes on. It ends when the stream is deleted.
 func TestGetMediaThroughLosses(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())
@@ -316,7 +316,7 @@ func TestGetMediaLimits(t *testing.T) {
 		t.Errorf("a third connection: %v", err)
 	}
 	a.Close()
-	a.Close() // once counts
+	a.Close() // only the first call counts
 	if _, err := begin(x.stream); err != nil {
 		t.Errorf("after one has ended: %v", err)
 	}
@@ -339,7 +339,7 @@ func TestGetMediaLimits(t *testing.T) {
 	}
 }
 
-// A client that has left costs nothing more, and is no clean end.
+// When the client has left, the answer stops, with an error.
 func TestGetMediaOfAClientThatLeft(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())

@@ -13,8 +13,8 @@ import (
 	"weir/internal/store/cameratest"
 )
 
-// listing asks for fragments page by page, the pages after the first by their tokens alone, and
-// returns the numbers of each page.
+// listing asks for fragments page by page, after the first only with tokens, and returns the
+// numbers of each page.
 func (x *rig) listing(in *api.ListFragmentsInput) (pages [][]string) {
 	x.Helper()
 	for {
@@ -40,8 +40,8 @@ func selector(clock api.FragmentSelectorType, from, to int64) *api.FragmentSelec
 		TimestampRange: &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}
 }
 
-// Both bounds are part of a range, on the clock that is asked for. The order is that of numbers,
-// whatever order fragments were stored in.
+// A range includes both ends, on the clock of the request. The order is that of numbers, not that
+// in which fragments were stored.
 func TestListFragments(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video(), cameratest.Audio())
@@ -102,13 +102,13 @@ func TestListFragments(t *testing.T) {
 		f.FragmentLengthInMilliseconds != 1974 { // to the last of 86 frames of sound
 		t.Errorf("described as %+v", f)
 	}
-	// A page size given with a token goes before the token's.
+	// A page size in the request overrides that of the token.
 	if next, err := x.service.ListFragments(t.Context(), x.stream, &api.ListFragmentsInput{
 		NextToken: *out.NextToken, MaxResults: 1}); err != nil || len(next.Fragments) != 1 ||
 		next.NextToken == nil {
 		t.Errorf("the second page: %+v, %v", next, err)
 	}
-	// What goes or comes while pages are read moves none of the others.
+	// Fragments that are deleted or stored while pages are read do not move others to another page.
 	x.store.Commit(c.Record(c.NextNumber()), sent[2].Number)
 	rest := x.listing(&api.ListFragmentsInput{NextToken: *out.NextToken, MaxResults: 10})
 	if fmt.Sprint(rest) != fmt.Sprint([][]string{numbers(3, 7)}) {

@@ -21,7 +21,7 @@ import (
 	"weir/internal/store/cameratest"
 )
 
-// liveRig is a rig whose fragments are received by ingest.
+// liveRig is a rig that receives its fragments with package ingest.
 type liveRig struct {
 	*rig
 	ingest  ingest.Options
@@ -46,7 +46,8 @@ func newLiveRig(t *testing.T, edge live.Options) *liveRig {
 	return x
 }
 
-// metric is the value of a metric of the live edge; of a histogram, how many were observed.
+// metric returns the value of a metric of the live edge; of a histogram, the number of
+// observations.
 func (x *liveRig) metric(name string) uint64 {
 	x.Helper()
 	families, err := x.metrics.Gather()
@@ -62,7 +63,7 @@ func (x *liveRig) metric(name string) uint64 {
 	return 0
 }
 
-// connection is a producer's.
+// connection is a producer's connection.
 type connection struct {
 	*mkv.Writer
 	t    *testing.T
@@ -74,7 +75,7 @@ type noAcks struct{}
 
 func (noAcks) WriteAck([]byte) error { return nil }
 
-// connect begins the document of a producer that sends again what is cut off.
+// connect begins the document of a producer that resends what was cut off.
 func (x *liveRig) connect() *connection {
 	x.Helper()
 	body, in := io.Pipe()
@@ -108,7 +109,7 @@ func (c *connection) close(err error) {
 	<-c.end
 }
 
-// reader is a client of GetMedia that takes what comes when it asks for it.
+// reader is a client of GetMedia that reads only when it asks for more.
 type reader struct {
 	*mkv.Reader
 	t    *testing.T
@@ -145,7 +146,7 @@ func (x *liveRig) read() *reader {
 	return &reader{mkv.NewReader(pipe, mkv.DefaultLimits()), x.T, pipe}
 }
 
-// next describes what comes next: a header, tags that matter, a cluster, a frame with its time.
+// next describes what comes next: a header, important tags, a cluster, a frame with its time.
 func (r *reader) next() string {
 	r.t.Helper()
 	for {
@@ -194,7 +195,7 @@ func (r *reader) expect(want ...string) {
 	}
 }
 
-// numbers are those of the stored fragments.
+// numbers returns the numbers of the stored fragments.
 func (x *liveRig) numbers() (out []string) {
 	x.Helper()
 	list, err := x.store.List(x.Context(), x.stream.ID, store.Query{})
@@ -258,8 +259,8 @@ func TestGetMediaFrameByFrame(t *testing.T) {
 	}
 }
 
-// What breaks off ends short: no token follows, it is not listed, and the next one comes with a
-// greater number.
+// The chunk of a fragment that breaks off ends early: no token follows, the fragment is not listed,
+// and the next one has a greater number.
 func TestGetMediaOfWhatBreaksOff(t *testing.T) {
 	t.Parallel()
 	x := newLiveRig(t, live.Options{})
@@ -284,8 +285,8 @@ func TestGetMediaOfWhatBreaksOff(t *testing.T) {
 	}
 }
 
-// What is sent again although it is stored is shown, and ends short: the store has it under the
-// number before.
+// A resend is sent too, and its chunk ends early: the store has the fragment under its first
+// number.
 func TestGetMediaOfAResend(t *testing.T) {
 	t.Parallel()
 	x := newLiveRig(t, live.Options{})
@@ -334,7 +335,7 @@ func TestGetMediaOfASlowReader(t *testing.T) {
 	for {
 		fragments, changed := w.Fragments()
 		if len(fragments) == 0 {
-			break // its end is not shown any more
+			break // the edge has dropped it
 		}
 		<-changed
 	}
@@ -390,7 +391,8 @@ func TestGetMediaOfTwoProducersFrameByFrame(t *testing.T) {
 		fmt.Sprint("1 ", moment+10, " w0"), "token "+listed[1])
 }
 
-// A producer that has stopped in mid-fragment holds others up for a while, and then ends short.
+// A producer that stops in mid-fragment delays others for a while. Then the chunk of its fragment
+// ends early.
 func TestGetMediaOfAStalledProducer(t *testing.T) {
 	t.Parallel()
 	x := newLiveRig(t, live.Options{})
@@ -413,7 +415,7 @@ func TestGetMediaOfAStalledProducer(t *testing.T) {
 			fmt.Sprint("1 ", at, " w"), "token "+number)
 	}
 	p.frame(1, moment+40, "v1")
-	p.close(nil) // it is stored, listed and not sent any more
+	p.close(nil) // it is stored and listed, but no longer sent
 	q := x.connect()
 	q.cluster(moment + 2000)
 	q.frame(1, moment+2000, "w")

@@ -56,7 +56,7 @@ func (d *disk) create() store.Stream {
 	return stream
 }
 
-// append stores a fragment of so long ago, in frames of bytes of one kind.
+// append stores a fragment of some time ago, whose frames consist of equal bytes.
 func (d *disk) append(id store.StreamID, ago time.Duration, kind byte) store.FragmentInfo {
 	d.Helper()
 	n, err := d.store.NextNumber(d.Context(), id)
@@ -77,7 +77,7 @@ func (d *disk) append(id store.StreamID, ago time.Duration, kind byte) store.Fra
 	return info
 }
 
-// retain shortens the stream's retention and lets what is past it go.
+// retain shortens the stream's retention and deletes what is past it.
 func (d *disk) retain(hours int) {
 	d.Helper()
 	_, err := d.store.UpdateStream(d.Context(), d.stream.ID, "", func(s *store.Stream) error {
@@ -120,7 +120,7 @@ func (d *disk) damage(f store.FragmentInfo) {
 	}
 }
 
-// interrupted is a sink in the middle of whose first chunk something happens.
+// interrupted is a sink that calls happen in the middle of the first chunk.
 type interrupted struct {
 	bytes.Buffer
 	happen  func()
@@ -146,8 +146,8 @@ func (i *interrupted) Sent(time.Duration) {
 	}
 }
 
-// follow reads the stream from its oldest fragment on, until so many chunks have come or it ends,
-// and returns them.
+// follow reads the stream from its oldest fragment on until so many chunks have come or the answer
+// ends, and returns the chunks.
 func (d *disk) follow(chunks int, happen func()) []*chunkRead {
 	d.Helper()
 	m, err := d.service.GetMedia(d.Context(), d.stream, &api.GetMediaInput{
@@ -163,7 +163,7 @@ func (d *disk) follow(chunks int, happen func()) []*chunkRead {
 	return readChunks(d.T, sink.Bytes())
 }
 
-// expect holds a chunk to a fragment that has come whole.
+// expect checks that a chunk is a whole fragment.
 func (d *disk) expect(c *chunkRead, i int) {
 	d.Helper()
 	number := d.stream.FormatNumber(d.sent[i].Number)
@@ -176,8 +176,8 @@ func (d *disk) expect(c *chunkRead, i int) {
 	}
 }
 
-// A chunk that has begun ends whole, whatever happens to its fragment meanwhile; what is gone by
-// then is left out, and what is damaged is told of in its place.
+// A chunk that has begun is completed, whatever happens to its fragment meanwhile. Then fragments
+// that are gone are left out, and damaged ones reported in their place.
 func TestLossesWhileAnAnswerIsOnItsWay(t *testing.T) {
 	t.Parallel()
 	t.Run("retention", func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestLossesWhileAnAnswerIsOnItsWay(t *testing.T) {
 	})
 }
 
-// An answer that cannot go on is broken off, and never ends as if it were whole.
+// An answer that cannot go on is broken off. It never ends as if it were whole.
 func TestAnAnswerThatCannotGoOn(t *testing.T) {
 	t.Parallel()
 	d := newDisk(t)
@@ -289,7 +289,7 @@ func (s *awayStore) Open(
 	return s.Store.Open(ctx, id, f)
 }
 
-// A reader holds on while the store is out of reach, and misses nothing.
+// An answer waits while the store is out of reach, and misses nothing.
 func TestGetMediaHoldsOn(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())

@@ -25,7 +25,7 @@ func newRig(t *testing.T, tracks ...media.Track) *rig {
 	return r
 }
 
-// another is another stream of the store.
+// another makes another stream in the store.
 func (r *rig) another() store.Stream {
 	r.Helper()
 	stream, err := r.store.CreateStream(r.Context(), store.Stream{Name: "other", RetentionHours: 1})

@@ -13,8 +13,8 @@ import (
 	"weir/internal/store/cameratest"
 )
 
-// Tags are told of the fragments that have some, in pages of so many fragments looked at, without
-// reading media. What is gone meanwhile has none.
+// ListFragmentTags returns the tags of fragments that have some, without reading media. The page
+// size counts all fragments. A fragment that is gone meanwhile has no tags.
 func TestListFragmentTags(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())
@@ -61,14 +61,14 @@ func TestListFragmentTags(t *testing.T) {
 	}
 }
 
-// A store that is slow to open fragments makes pages shorter, and none is left out.
+// If opening fragments is slow, pages are shorter, and no fragment is left out.
 func TestSlowTagsComeInShorterPages(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, cameratest.Video())
 	for range 5 {
 		x.camera.Send(func(rec *store.Record) { rec.Tags = []media.Tag{{Name: "motion"}} })
 	}
-	x.service.clock = func() time.Time { // a second passes each time that somebody looks
+	x.service.clock = func() time.Time { // a second passes with each call
 		x.store.Sleep(time.Second)
 		return x.store.Clock()
 	}

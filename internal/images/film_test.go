@@ -21,16 +21,16 @@ import (
 	"weir/internal/store/cameratest"
 )
 
-// filmDecoder takes frames of four letters for media: K001 is a key frame, X002 is damaged. What it
-// makes of one is its letters and how the image shall be.
+// filmDecoder decodes frames of four characters: K001 is a key frame, X002 is damaged. An image is
+// those characters and the spec.
 type filmDecoder struct {
 	fed     []string      // frames of each process, in decode order
 	missing bool          // there is no program
 	busy    bool          // there is no turn
-	slow    time.Duration // the process stops here, and what is left of its time goes by
+	slow    time.Duration // a process hangs until its time is over
 	turns   int
 
-	meanwhile func() // happens after frames were read and before images come; may be nil
+	meanwhile func() // called after frames were read and before images come; may be nil
 }
 
 func (d *filmDecoder) Available() error {
@@ -145,7 +145,7 @@ func newFilm(t *testing.T, tracks ...media.Track) *film {
 	return f
 }
 
-// restart begins another process over what the last one kept.
+// restart makes a new service over what the last one kept.
 func (f *film) restart() {
 	f.Helper()
 	cache, err := still.OpenCache(f.dir, 1<<20, time.Hour, f.store.Clock)
@@ -160,9 +160,8 @@ func (f *film) restart() {
 	f.service = New(Options{Store: f.store, Decoder: f.decoder, Cache: cache, Metrics: metrics})
 }
 
-// shoot stores a fragment of frames of 40 ms, in decode order: K is a key frame, O one after which
-// leading pictures (L) may come, P is shown where it is decoded, two B before the P in front of
-// them.
+// shoot stores a fragment of frames of 40 ms, in decode order. K is a key frame, O one that leading
+// pictures (L) may follow. P is shown in decode order, two Bs before the P that they follow.
 func (f *film) shoot(kinds string) store.FragmentInfo {
 	f.Helper()
 	run := media.Run{Track: 1, BaseDecodeTime: f.clock * 90}
@@ -188,7 +187,7 @@ func (f *film) shoot(kinds string) store.FragmentInfo {
 	return f.append(run, payload, int64(40*len(kinds)))
 }
 
-// append stores a fragment of one run, and time passes for as long as it lasts.
+// append stores a fragment of one run, and lets as much time pass as it lasts.
 func (f *film) append(run media.Run, payload []byte, millis int64) store.FragmentInfo {
 	f.Helper()
 	number, err := f.store.NextNumber(f.Context(), f.stream.ID)
@@ -212,7 +211,7 @@ func (f *film) sleep(millis int64) {
 	f.store.Sleep(time.Duration(millis) * time.Millisecond)
 }
 
-// want is a request for images from a moment on, every interval, to another.
+// want returns a request for images from one moment to another, one every interval.
 func (f *film) want(from, interval, to int64) *api.GetImagesInput {
 	start, end := api.Timestamp(from), api.Timestamp(to)
 	return &api.GetImagesInput{StreamRef: api.StreamRef{StreamName: "camera"},
@@ -221,7 +220,7 @@ func (f *film) want(from, interval, to int64) *api.GetImagesInput {
 		SamplingInterval: int(interval), Format: api.ImageJPEG}
 }
 
-// images returns the page's images in words, without how they shall be.
+// images returns the page's images as words, without the spec.
 func (f *film) images(in *api.GetImagesInput) (words []string, next string) {
 	f.Helper()
 	page, err := f.service.Get(f.Context(), f.stream, in)

@@ -6,7 +6,7 @@ import (
 	"weir/internal/api"
 )
 
-// A token of GetImages opens what it was made for, and anything else is an error.
+// A token of GetImages is valid for the request that it was made for. Anything else is an error.
 func FuzzParsePageToken(f *testing.F) {
 	token := pageToken{1_790_000_000_000, 1_790_000_300_000, 200}
 	f.Add(token.encode(25))

@@ -17,8 +17,8 @@ import (
 	"weir/internal/store/cameratest"
 )
 
-// Each image is of the newest frame that is not after its moment, and what is decoded for it begins
-// at the key frame before it and ends with it.
+// Each image is of the newest frame that is not after its moment. Exactly the frames from the key
+// frame before it to itself are decoded.
 func TestImagesAreOfTheNewestFrame(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -43,7 +43,8 @@ func TestImagesAreOfTheNewestFrame(t *testing.T) {
 	f.fed("K010") // only the key frame
 }
 
-// By the server's clock a frame is as long after its fragment's arrival as after its start.
+// On the server's clock, a frame is as long after its fragment's arrival as after the fragment's
+// start.
 func TestImagesByArrival(t *testing.T) {
 	f := newFilm(t)
 	f.clock -= 3_600_000 // the camera is an hour late
@@ -53,13 +54,12 @@ func TestImagesByArrival(t *testing.T) {
 	f.shoot("KPPPP")
 	in := f.want(arrived, 200, arrived+1600)
 	in.ImageSelectorType = api.SelectorServerTimestamp
-	// The fragments' pictures end 200 ms after they arrived; the last is taken for the newest for a
+	// The pictures of a fragment end 200 ms after its arrival. The last one stays the newest for a
 	// second.
 	f.expect(in, "K000 P004 P007 P009 P009 P009 P009 P009 NO_MEDIA")
 }
 
-// Between fragments that have nothing to do with each other there is nothing, and neither where
-// there is sound only.
+// There is no image between fragments that are apart, nor where there is only sound.
 func TestImagesWithoutMedia(t *testing.T) {
 	f := newFilm(t, cameratest.Video(), cameratest.Audio())
 	begin := f.clock
@@ -80,7 +80,7 @@ func TestImagesWithoutMedia(t *testing.T) {
 	f.expect(f.want(-5000, 1000, -5000), "NO_MEDIA")
 }
 
-// A fragment that was sent twice shows its newest form.
+// Of a fragment that was sent twice, the images are of the newer one.
 func TestImagesOfTheNewestFragment(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -90,7 +90,7 @@ func TestImagesOfTheNewestFragment(t *testing.T) {
 	f.expect(f.want(begin+80, 200, begin+80), "P007")
 }
 
-// Muxers may begin a fragment anywhere: the key frame is then in one before.
+// Muxers may begin a fragment anywhere. The key frame is then in an earlier one.
 func TestImagesAcrossFragments(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -109,7 +109,7 @@ func TestImagesAcrossFragments(t *testing.T) {
 	f.fed()
 }
 
-// A page ends when too many fragments would have to be opened for it; what is left is on the next.
+// A page ends early if too many fragments had to be opened for it. The next page has the rest.
 func TestImagesOfVeryShortFragments(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -162,7 +162,7 @@ func TestDamagedFrames(t *testing.T) {
 		"K000 P001 P002 P003 P004", "K005 P006 X007 P008 P009", "K010 P011 P012 P013 P014")
 }
 
-// A camera that changes its settings in mid-page, and one whose codec nobody decodes.
+// A camera that changes its settings in mid-page, and one with a codec that is not decoded.
 func TestImagesOfSeveralCodecs(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -176,7 +176,7 @@ func TestImagesOfSeveralCodecs(t *testing.T) {
 	f.fed("K000", "K005")
 }
 
-// Pages have 25 images at most, or as many as are asked for, and their tokens fit the request only.
+// A page has at most 25 images, or as many as were asked for. Its token fits only the same request.
 func TestImagePages(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -218,7 +218,7 @@ func TestImagePages(t *testing.T) {
 	wantError(t, err, api.InvalidArgumentException, "NextToken")
 }
 
-// When the time of a page is over, it ends; what did not come to its turn is on the next one.
+// A page ends when its time is over. The next page has the rest.
 func TestImagesThatTakeLong(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -243,7 +243,7 @@ func TestImagesThatTakeLong(t *testing.T) {
 	}
 }
 
-// Images outlive a restart, not their stream, and nobody sees one that was torn.
+// Images outlive a restart but not their stream, and a torn one is never returned.
 func TestImagesAreKept(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -278,7 +278,7 @@ func (f *film) wantFiles(n int) {
 	}
 }
 
-// A stream leaves no images when it is deleted while they are made, or while the server is down.
+// No images are left of a stream that is deleted while they are made, or while the server is down.
 func TestImagesOfADeletedStreamGo(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock
@@ -311,7 +311,7 @@ func TestImagesOfADeletedStreamGo(t *testing.T) {
 	f.wantFiles(0)
 }
 
-// The metrics tell what became of each image, and how much is kept.
+// The metrics count what became of each image, and how much is kept.
 func TestImageMetrics(t *testing.T) {
 	f := newFilm(t)
 	begin := f.clock

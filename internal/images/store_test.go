@@ -8,7 +8,7 @@ import (
 	"weir/internal/api"
 )
 
-// wantError wants an *api.Error of the code whose message has the text.
+// wantError checks for an *api.Error with that code, whose message has the text.
 func wantError(t *testing.T, err error, code api.ErrorCode, text string) {
 	t.Helper()
 	var e *api.Error

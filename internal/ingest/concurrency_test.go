@@ -18,7 +18,7 @@ import (
 )
 
 // Reading goes on while a fragment is made durable, up to the bound; then the producer is slowed.
-// What is not durable is not RECEIVED either.
+// Until it is durable, a fragment is not even RECEIVED.
 func TestReadingGoesOnWhileStoring(t *testing.T) {
 	gate := make(chan struct{})
 	s := appending(func(*store.Record) error { <-gate; return nil })
@@ -38,8 +38,8 @@ func TestReadingGoesOnWhileStoring(t *testing.T) {
 		w.Write(build(t).end().Bytes())
 		w.Close()
 	}()
-	// With nothing stored, three clusters are let in behind the first: one being stored, one
-	// queued, one being handed over.
+	// With nothing stored, three clusters are read: one being stored, one queued, one being handed
+	// over.
 	var before []string
 	for len(before) < 3 {
 		before = append(before, <-log.got)
@@ -78,7 +78,7 @@ func (b *blocked) WriteAck(a []byte) error {
 	return b.ackLog.WriteAck(a)
 }
 
-// A client may read acknowledgements only when its upload is over.
+// A client may read its acknowledgements only after its upload.
 func TestClientThatReadsNoAcksIsNotStalled(t *testing.T) {
 	const fragments = 3000
 	b := build(t).header(sdk)
@@ -112,7 +112,7 @@ func TestClientThatReadsNoAcksIsNotStalled(t *testing.T) {
 	}
 }
 
-// A full queue gives up what only tells of progress, then the oldest PERSISTED.
+// A full queue drops what only reports progress, then the oldest PERSISTED.
 func TestAckQueueSheds(t *testing.T) {
 	open := make(chan struct{})
 	var got []ack
@@ -143,7 +143,7 @@ func TestAckQueueSheds(t *testing.T) {
 	}
 }
 
-// A client whose connection breaks while acknowledgements are sent is read to the end.
+// If acknowledgements can no longer be sent, the body is still read to its end.
 func TestAckWriteFailure(t *testing.T) {
 	s := newStore()
 	o := absolute(s)
@@ -161,7 +161,7 @@ type ackFunc func([]byte) error
 
 func (f ackFunc) WriteAck(b []byte) error { return f(b) }
 
-// A failure to store is told at once, although nothing more comes from the producer.
+// The producer is told of a failure to store at once, even if it sends nothing more.
 func TestStoreFailureEndsASilentConnection(t *testing.T) {
 	s := appending(func(*store.Record) error { return store.ErrFull })
 	r, w := io.Pipe()
@@ -180,7 +180,7 @@ func TestStoreFailureEndsASilentConnection(t *testing.T) {
 		fmt.Sprintf("ERROR %d #1 5001", epoch))
 }
 
-// After a failure later fragments are not stored: the producer resends from the failed one.
+// After a failure, later fragments are not stored: the producer resends from the failed one on.
 func TestNothingIsStoredBehindAFailure(t *testing.T) {
 	s := appending(func(r *store.Record) error {
 		if r.Number == 2 {
@@ -292,7 +292,7 @@ func TestMemory(t *testing.T) {
 // Two connections that need more than there is: one gives up, and its memory lets the other go on.
 func TestMemoryIsNeverWaitedForInACircle(t *testing.T) {
 	s := newStore()
-	// of which the key may hold 7.5 MiB; each needs 4 MiB and what describes it
+	// the key may hold 7.5 MiB of it; each fragment needs 4 MiB and some more
 	m := newMemory(10 << 20)
 	big := strings.Repeat("x", 3<<19)
 	results := make(chan error)
@@ -309,7 +309,7 @@ func TestMemoryIsNeverWaitedForInACircle(t *testing.T) {
 	finished := 0
 	for range 2 {
 		if err := <-results; err != nil {
-			wantError(t, err, 5000) // one gives way; both may, when they have waited equally long
+			wantError(t, err, 5000) // one gives up; both may, if they have waited equally long
 		} else {
 			finished++
 		}

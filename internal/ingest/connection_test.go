@@ -106,7 +106,7 @@ func TestBufferingComesWithTheClusterHeader(t *testing.T) {
 	}
 }
 
-// How a body may end, and what is stored and acknowledged of its last fragment.
+// How a body may end, and whether its last fragment is stored and acknowledged.
 func TestEnds(t *testing.T) {
 	const device = "kvs device"
 	at := epoch
@@ -202,7 +202,7 @@ func TestTwoDocuments(t *testing.T) {
 	}
 }
 
-// A body of endless documents with ever new tracks leaves nothing behind.
+// A body of many documents with new tracks each does not take ever more memory.
 func TestManyDocuments(t *testing.T) {
 	b := build(t)
 	track := videoTrack
@@ -221,8 +221,8 @@ func TestManyDocuments(t *testing.T) {
 	}
 }
 
-// ffmpeg cuts clusters by size, so one may have no frame of a track; the service answers 4011
-// there, Weir does not.
+// ffmpeg cuts clusters by size, so one may have no frame of a track. The service answers 4011 then;
+// Weir does not.
 func TestFragmentWithoutFramesOfATrack(t *testing.T) {
 	s := newStore()
 	b := build(t).header("Lavf", videoTrack, audioTrack).cluster(epoch).frame(2, epoch,
@@ -233,7 +233,7 @@ func TestFragmentWithoutFramesOfATrack(t *testing.T) {
 	wantRecords(t, s, fmt.Sprintf("%d 2:a", epoch), fmt.Sprintf("%d* 1:v", epoch+10))
 }
 
-// A body may be nothing but what the SDK had left of an earlier connection, or nothing at all.
+// A body may be only what the SDK had left from an earlier connection, or empty.
 func TestBodiesWithoutMedia(t *testing.T) {
 	for name, body := range map[string][]byte{"empty": nil, "tags": build(t).end().Bytes(),
 		"header": build(t).header(sdk).Bytes()} {
@@ -244,8 +244,8 @@ func TestBodiesWithoutMedia(t *testing.T) {
 	}
 }
 
-// After a refused connection the SDK goes on where it was. 4000 makes it begin again; 4006 would
-// make it skip the fragment. Tags are what it sends when only the mark of an end was left.
+// After a refused connection the SDK continues where it was. 4000 makes it begin again; 4006 would
+// make it skip the fragment. If only END_OF_FRAGMENT was left, it sends just those Tags.
 func TestBodyThatBeginsInsideADocument(t *testing.T) {
 	mark := build(t).end().Bytes()
 	whole := build(t).header(sdk).gop(epoch, 3).Bytes()
@@ -341,8 +341,7 @@ func TestNoAcksWanted(t *testing.T) {
 	wantAcks(t, acks, fmt.Sprintf("ERROR %d #2 4004", epoch))
 }
 
-// Whatever the point where a body is cut, and however, what is stored is a whole fragment, or
-// marked as the beginning of one.
+// Wherever and however a body is cut, what is stored is a whole fragment, or marked as partial.
 func TestCuts(t *testing.T) {
 	for _, app := range []string{sdk, "device"} {
 		b := build(t).header(app, videoTrack, audioTrack)

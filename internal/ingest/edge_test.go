@@ -11,7 +11,7 @@ import (
 	"weir/internal/store"
 )
 
-// await returns the state of a fragment as soon as it is as wanted.
+// await returns the state of a fragment as soon as it is what the test wants.
 func await(t *testing.T, w *live.Follower, h *live.Hold, wanted func(live.State) bool) live.State {
 	t.Helper()
 	for {
@@ -132,7 +132,7 @@ func TestFollowerSeesFramesAsTheyArrive(t *testing.T) {
 	wantError(t, <-running, 4000)
 }
 
-// TestFragmentThatIsGivenUpBreaksOff: the SDK sends it again.
+// TestFragmentThatIsGivenUpBreaksOff: the SDK will send it again.
 func TestFragmentThatIsGivenUpBreaksOff(t *testing.T) {
 	o := absolute(newStore())
 	o.Edge = live.New(live.Options{})
@@ -151,7 +151,8 @@ func TestFragmentThatIsGivenUpBreaksOff(t *testing.T) {
 	}
 }
 
-// TestResendEndsUnderAnotherNumber: what followers saw of it is in the store, but not as that.
+// TestResendEndsUnderAnotherNumber: followers have seen a fragment that is in the store under its
+// first number.
 func TestResendEndsUnderAnotherNumber(t *testing.T) {
 	s := newStore()
 	b := build(t).header(sdk).gop(epoch, 2).end()

@@ -51,14 +51,14 @@ func (s *source) awaitDraining() {
 	}
 }
 
-// Drained, a connection takes the fragment at hand to its end and no other; between fragments it
+// A drained connection receives the current fragment to its end and no other; between fragments it
 // ends at once.
 func TestDrain(t *testing.T) {
 	one := fmt.Sprintf("%d 1:%s", epoch, payload(epoch, 0))
 	for _, c := range []struct {
 		name          string
 		before, after []byte // of the drain
-		wait          string // the acknowledgement that says that before was taken
+		wait          string // the acknowledgement that shows that before was read
 		stored        []string
 	}{
 		{"nothing sent", nil, nil, "", nil},
@@ -167,8 +167,8 @@ func TestIdleAcks(t *testing.T) {
 	close(log.got)
 }
 
-// Behind an ERROR the body is read on for a moment, so that the producer is not reset before it has
-// read it.
+// After an ERROR the body is read for a moment longer, so that the producer is not reset before it
+// has read the ERROR.
 func TestLingersAfterAnError(t *testing.T) {
 	r, w := io.Pipe()
 	o := absolute(newStore())
@@ -218,7 +218,7 @@ func TestLingersAfterAStoreFailure(t *testing.T) {
 	wantError(t, <-done, 5001)
 }
 
-// An ERROR that is held back keeps nobody from sending: what is on its way is read meanwhile.
+// While an ERROR is held back, the producer can send: the body is read meanwhile.
 func TestErrorIsHeldBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		store *testStore

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Reserved tags ask for more than that a fragment is kept. They belong to the fragment that its own
-// tags belong to, and hold once it is durable.
+// Reserved tags ask for more than storage. They belong to the same fragment as the other tags
+// around them, and take effect when it is durable.
 func TestEvents(t *testing.T) {
 	const (
 		notify = "AWS_KINESISVIDEO_NOTIFICATION"

@@ -14,8 +14,8 @@ import (
 )
 
 // FuzzConnection runs connections over arbitrary bodies. Whatever comes, a connection ends, gives
-// its memory back, and stores only fragments that agree with themselves and with what the Matroska
-// reader saw.
+// its memory back, and stores only consistent fragments with the frames that the Matroska reader
+// finds.
 func FuzzConnection(f *testing.F) {
 	whole := build(f).header(sdk, videoTrack, audioTrack).tag("k", "v")
 	for i := range int64(3) {

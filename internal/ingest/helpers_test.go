@@ -22,7 +22,7 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// testStore is a store whose calls a test sees, or lets fail. Its numbers are 1, 2, 3 and so on.
+// testStore is a store whose calls a test can see and make fail. Its numbers are 1, 2, 3 and so on.
 type testStore struct {
 	*memory.Store
 	onAppend func(rec *store.Record) error // called before a record is taken, without the lock
@@ -40,11 +40,11 @@ func newStoreOf(stream *store.Stream) *testStore {
 	return &testStore{Store: memory.New(func() time.Time { return testNow }, *stream)}
 }
 
-// otherProcess is how another process sees a testStore: its calls are not the test's, and its
-// numbers are others.
+// otherProcess is a testStore as another process uses it: its calls do not count, and its numbers
+// are different.
 type otherProcess struct{ *memory.Store }
 
-// appending returns a store each of whose appends calls f first.
+// appending returns a store that calls f before each append.
 func appending(f func(*store.Record) error) *testStore {
 	s := newStore()
 	s.onAppend = f
@@ -92,7 +92,7 @@ func (s *testStore) List(ctx context.Context, id store.StreamID,
 	return s.Store.List(ctx, id, q)
 }
 
-// all returns what is stored of the test's stream, in commit order.
+// all returns what is stored in the test's stream, in commit order.
 func (s *testStore) all() (list []*store.Record) {
 	ctx, id := context.Background(), testStream().ID
 	found, err := s.Store.List(ctx, id, store.Query{Order: store.BySequence})
@@ -209,10 +209,10 @@ func cmpOr[T comparable](a, b T) T {
 	return a
 }
 
-// lost is a body that ends without its end, as net/http tells it.
+// lost is a body that breaks off, with the error of net/http.
 func lost(b []byte) io.Reader { return failed(b, io.ErrUnexpectedEOF) }
 
-// failed is a body that fails in the end.
+// failed is a body that ends with an error.
 func failed(b []byte, err error) io.Reader {
 	return io.MultiReader(bytes.NewReader(b), failing{err})
 }
@@ -382,8 +382,8 @@ func describe(r *store.Record) string {
 }
 
 // fakeConn is a connection over an io.Pipe: a read deadline in the past breaks the pipe, as it
-// breaks a read of a socket. Moments are of the connection's clock, so any deadline at or before
-// past counts as past.
+// breaks a read of a socket. Deadlines are on the connection's clock, so one that is not after past
+// counts as past.
 type fakeConn struct {
 	r         *io.PipeReader
 	past      time.Time

@@ -15,7 +15,7 @@ import (
 	"weir/internal/store"
 )
 
-// slowBody is a connection whose body comes in pieces, at moments that the test says.
+// slowBody is a connection whose body comes in pieces, at times that the test sets.
 type slowBody struct {
 	t    *testing.T
 	mem  *Memory
@@ -46,8 +46,8 @@ func newSlowBody(t *testing.T, s Store, limits Limits) *slowBody {
 	return b
 }
 
-// send sends data a time after what came before. It reports false when the connection reads no
-// more.
+// send sends data some time after the piece before. It returns false if the connection has stopped
+// reading.
 func (b *slowBody) send(after time.Duration, data []byte) bool {
 	b.mu.Lock()
 	b.now = b.now.Add(after)
@@ -70,7 +70,7 @@ func declared(id []byte, size uint32) []byte {
 	return append(bytes.Clone(id), 0x08, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))
 }
 
-// What is declared and not sent costs nothing; what is sent is counted, wherever it is kept.
+// What is declared but not sent costs nothing. What is sent counts, wherever it is kept.
 func TestMemoryIsTakenAsBytesCome(t *testing.T) {
 	const size, step = 40 << 20, 256 << 10
 	open := build(t).header(sdk).cluster(epoch).Bytes()
@@ -118,8 +118,8 @@ func TestMemoryIsTakenAsBytesCome(t *testing.T) {
 	}
 }
 
-// A large fragment takes little more than its bytes, and what is taken is what its buffer really
-// is. Large buffers never wait in a pool, where nobody would count them.
+// A large fragment takes little more than its bytes, and exactly the capacity of its buffer. Large
+// buffers never lie in a pool, where nobody would count them.
 func TestBuffersAreWhatIsCounted(t *testing.T) {
 	m := NewMemory(0)
 	var b []byte
@@ -144,8 +144,8 @@ func TestBuffersAreWhatIsCounted(t *testing.T) {
 	}
 }
 
-// The largest fragment that a small budget takes is stored, as one block or one BlockGroup; a
-// larger one is told at once that it is too large, not to try again.
+// The largest fragment that fits a small budget is stored, as one block or one BlockGroup. For a
+// larger one the error says at once that it is too large, not that the producer should try again.
 func TestSmallMemory(t *testing.T) {
 	m := NewMemory(0)
 	for _, c := range []struct {
@@ -176,7 +176,7 @@ func TestSmallMemory(t *testing.T) {
 	}
 }
 
-// Greedy streams that hold all there is make room for one that needs little, of the same key and of
+// Greedy streams that hold all memory make room for one that needs little, of the same key or of
 // another.
 func TestMemoryHasRoomForOthers(t *testing.T) {
 	m := newMemory(64 << 20)
@@ -227,8 +227,8 @@ func TestMemoryHasRoomForOthers(t *testing.T) {
 	}
 }
 
-// What is on its way to a slow disk comes back by itself. A connection that has nothing else but
-// the header of its document is not ended for that.
+// Memory of fragments on their way to a slow disk comes back by itself. A connection that otherwise
+// holds only the header of its document is not ended for it.
 func TestMemoryEndsNobodyForAHeader(t *testing.T) {
 	m := newMemory(64 << 20)
 	ended := 0
@@ -252,7 +252,7 @@ func TestMemoryEndsNobodyForAHeader(t *testing.T) {
 
 const patience = 20 * time.Second
 
-// A connection that holds more than others who wait ends with an error after which its producer
+// A connection that holds more than others that wait ends, with an error after which its producer
 // begins again.
 func TestConnectionMakesRoom(t *testing.T) {
 	b := newSlowBody(t, newStore(), Limits{})
@@ -350,8 +350,8 @@ func TestSlowFragments(t *testing.T) {
 	}
 }
 
-// A fragment that has come in whole and waits for the next one is not slow, however long it took
-// and the camera then pauses; nor may it wait for good while bytes drip.
+// A whole fragment that waits for the next one is not slow, however long it took and however long
+// the camera pauses then. But it may not wait for ever while bytes trickle in.
 func TestPauseAfterSlowFragment(t *testing.T) {
 	s := newStore()
 	b := newSlowBody(t, s, Limits{})

@@ -7,8 +7,8 @@ import (
 	"weir/internal/store"
 )
 
-// A number is in flight from the moment in which it is being given out until its fragment is stored
-// or given up, and whoever waits is told.
+// A number is in flight from before it is known until its fragment is stored or given up. Whoever
+// waits for it is then woken.
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	const id = "stream"
@@ -44,7 +44,7 @@ func TestNumbers(t *testing.T) {
 		t.Error("another stream has one in flight")
 	}
 	firstDone()
-	firstDone() // once counts
+	firstDone() // only the first call counts
 	<-changed
 	if lowest, _ := n.Lowest(id, 0); lowest != second {
 		t.Errorf("then the lowest is %d, not %d", lowest, second)

@@ -43,7 +43,7 @@ func TestResendOfAStoredFragment(t *testing.T) {
 	}
 }
 
-// What a fragment of a producer timestamp does to one that is stored already.
+// What happens to a fragment whose producer timestamp is stored already.
 func TestSameProducerTimestamp(t *testing.T) {
 	type cut bool // the body ends without a mark
 	for _, c := range []struct {
@@ -205,7 +205,7 @@ func TestResendAtAnotherProcess(t *testing.T) {
 	}
 }
 
-// RELATIVE timecodes say nothing by themselves.
+// A RELATIVE timecode alone does not make a resend.
 func TestRelativeResends(t *testing.T) {
 	first := func() *builder { return build(t).header(sdk).pair(0, "second").pair(1000, "third") }
 	for _, c := range []struct {
@@ -346,8 +346,8 @@ func TestSilenceAfterATokensRenewalIsKept(t *testing.T) {
 	wantRecords(t, s, "0 1:first,silence", "0 1:first,silence")
 }
 
-// The process that stored the first copy is gone. What stands before a fall of timecodes came with
-// an earlier token.
+// The process that stored the first copy is gone. Fragments before a fall of timecodes came with an
+// earlier token.
 func TestRelativeResendsAfterARestart(t *testing.T) {
 	s := newStore()
 	before := NewResends(nil)
@@ -371,7 +371,7 @@ func TestRelativeResendsAfterARestart(t *testing.T) {
 	wantRecords(t, s, "0 1:first,old", "5000 1:first,silence", "0 1:first,a", "1000 1:first,b",
 		"2000 1:first,c", "5000 1:first,silence")
 
-	// Long after the start nothing of before can be resent, and the store is not asked.
+	// Long after the start nothing older can be resent, and the store is not asked.
 	now = now.Add(store.ResendWindow + time.Second)
 	late := NewResends(func() time.Time { return now })
 	late.started = testNow

@@ -43,8 +43,8 @@ func openStore(t testing.TB, retention int) (*local.Store, store.Stream) {
 	return s, stream
 }
 
-// Real muxers' output comes out of the store frame by frame as it went in, and each track's decode
-// times have no hole where one fragment follows another.
+// The frames of real muxers come out of the store as they went in, and the decode times of each
+// track have no gap between fragments.
 func TestRealMuxersIntoTheRealStore(t *testing.T) {
 	files, err := filepath.Glob("../../test/media/*.mkv")
 	if err != nil || len(files) == 0 {
@@ -88,8 +88,8 @@ func TestRealMuxersIntoTheRealStore(t *testing.T) {
 	}
 }
 
-// framesOfStore returns the hashes of the frames of each track. Each track's decode times must go
-// on from one fragment to the next.
+// framesOfStore returns the hashes of the frames of each track. The decode times of each track must
+// continue from one fragment to the next.
 func framesOfStore(
 	t *testing.T, s *local.Store, id store.StreamID, list []store.FragmentInfo,
 ) map[int]string {
@@ -152,8 +152,7 @@ func framesOfFile(t *testing.T, data []byte) map[int]string {
 	}
 }
 
-// Resends against the real store: what was stored whole is not stored again, what was partial is
-// replaced.
+// Resends with the real store: a whole fragment is not stored again, a partial one is replaced.
 func TestResendsInTheRealStore(t *testing.T) {
 	ctx := context.Background()
 	s, stream := openStore(t, 2)
@@ -191,7 +190,7 @@ func TestResendsInTheRealStore(t *testing.T) {
 	}
 }
 
-// A stream deleted while its producer sends, and one without retention.
+// A stream that is deleted while its producer sends, and one without retention.
 func TestStreamsOfTheRealStore(t *testing.T) {
 	ctx := context.Background()
 	s, stream := openStore(t, 0)

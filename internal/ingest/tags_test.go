@@ -55,7 +55,7 @@ func TestTags(t *testing.T) {
 		}
 	}
 
-	// A muxer of files describes the file in front of the clusters, with as many tags as it likes.
+	// A muxer of files describes the file before the clusters, with any number of tags.
 	b := build(t).header("Lavf59")
 	b.Write(element(0x114D9B74))
 	for i := range 30 {

@@ -8,7 +8,7 @@ import (
 	"weir/internal/media"
 )
 
-// What no player can decode is stored as it came, and said once.
+// A track that no player can decode is stored as it came, and reported once.
 func TestUnplayableIsTold(t *testing.T) {
 	opus := media.Track{Number: 2, Kind: media.Audio, CodecID: "A_OPUS"}
 	bare, video := videoTrack, videoTrack

@@ -36,8 +36,8 @@ func TestGolden(t *testing.T) {
 			URI:    "getHLSMediaPlaylist.m3u8?SessionToken=" + token + "&TrackNumber=1",
 			Codecs: "mp4a.40.2", Bandwidth: 129000,
 		},
-		// The service's own playlist of 2022 for these two fragments, but for MEDIA-SEQUENCE, which
-		// is 0 since 2023.
+		// The service's own playlist of 2022 for these two fragments, except for MEDIA-SEQUENCE,
+		// which has been 0 since 2023.
 		"media_vod": &Media{
 			Header: Header{Version: FragmentedMP4Version, VOD: true, TargetDuration: 2,
 				DiscontinuitySequence: -1, Independent: true},

@@ -2,9 +2,9 @@ package manifest
 
 import "testing"
 
-// The order is that which players need: numbers before EXT-X-SKIP (hls.js issues 7554 and 7905),
-// discontinuity, map and date before the first part, and the hint after the last segment
-// (OvenMediaEngine issue 2037).
+// Players need this order: numbers before EXT-X-SKIP (hls.js issues 7554 and 7905), discontinuity,
+// map and date before the first part, and the hint after the last segment (OvenMediaEngine issue
+// 2037).
 func TestLowLatency(t *testing.T) {
 	m := Media{Header: Header{Version: LowLatencyVersion, TargetDuration: 2, MediaSequence: 70,
 		DiscontinuitySequence: 3,

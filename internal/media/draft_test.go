@@ -7,8 +7,8 @@ import (
 )
 
 // follow feeds a fragment to a clock, some samples at a time, and asks a draft at each step. It
-// returns the run, what was final last, and the greatest number of access units that had begun
-// after one before that was final. Frames that were final must stay what they were.
+// checks that final frames do not change. It returns the run, the last final frames, and the
+// greatest number of access units that began after one before that was final.
 func follow(t *testing.T, r *rand.Rand, c Clock, samples []Sample, next int64) (run, final Run) {
 	t.Helper()
 	d := c.Draft()
@@ -30,14 +30,14 @@ func follow(t *testing.T, r *rand.Rand, c Clock, samples []Sample, next int64) (
 	return run, final
 }
 
-// isPrefix says whether what was final begins the run.
+// isPrefix reports whether the run begins with the final frames.
 func isPrefix(final, run Run) bool {
 	n := len(final.Frames)
 	return n == 0 || n <= len(run.Frames) && final.Track == run.Track &&
 		final.BaseDecodeTime == run.BaseDecodeTime && slices.Equal(final.Frames, run.Frames[:n])
 }
 
-// camera makes up a stream: a fragment's samples in decode order, and where the next one starts.
+// camera generates a stream: a fragment's samples in decode order, and where the next one starts.
 type camera struct {
 	source
 	jitter int64 // nanoseconds
@@ -124,8 +124,8 @@ func units(samples []Sample) int {
 	return len(n)
 }
 
-// TestFinalFramesAreTheStoredOnes: of cameras without faults every frame that was final is stored
-// so, and all are final but those that wait for reordered ones.
+// TestFinalFramesAreTheStoredOnes: with faultless cameras, final frames equal the stored ones, and
+// all frames are final except those that wait for reordered ones.
 func TestFinalFramesAreTheStoredOnes(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -154,9 +154,8 @@ func TestFinalFramesAreTheStoredOnes(t *testing.T) {
 	}
 }
 
-// TestFinalFramesOfFaultyCameras: whatever single thing is wrong with times, nothing was final that
-// is stored differently. It may be where the clock mends what came long before the fault: after
-// most of those faults it is not.
+// TestFinalFramesOfFaultyCameras: with a single fault in the times, no final frame is stored
+// differently. Only if the clock corrects times long before the fault may one be, and then seldom.
 func TestFinalFramesOfFaultyCameras(t *testing.T) {
 	random := func(r *rand.Rand, s []Sample) *Sample { return &s[r.IntN(len(s))] }
 	for _, c := range []struct {
@@ -206,7 +205,7 @@ func TestFinalFramesOfFaultyCameras(t *testing.T) {
 	}
 }
 
-// shift moves the samples from one on by so many milliseconds.
+// shift moves the samples from an index on by so many milliseconds.
 func shift(s []Sample, from, by int) {
 	for i := from; i < len(s); i++ {
 		s[i].Time += int64(by) * ms

@@ -35,7 +35,7 @@ func unhex(s string) []byte {
 	return b
 }
 
-// bitWriter builds parameter sets that no encoder at hand would write.
+// bitWriter builds parameter sets that common encoders do not write.
 type bitWriter struct {
 	b    []byte
 	free int // bits left in the last byte

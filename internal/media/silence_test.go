@@ -6,10 +6,9 @@ import (
 	"testing"
 )
 
-// The silent frame of each configuration, as ISO/IEC 14496-3 clause 4.4.2.1 lays out its elements:
-// single channels, pairs and one for low frequencies, numbered by kind, each of a global gain and
-// nothing else. FFmpeg 5.1 decodes those of 1, 2, 6 and 8 channels, after ADTS headers, to that
-// many of zeros.
+// The silent frame of each configuration has the elements of ISO/IEC 14496-3 clause 4.4.2.1: single
+// channels, pairs and one for low frequencies, numbered by kind, each with only a global gain. With
+// ADTS headers, FFmpeg 5.1 decodes those of 1, 2, 6 and 8 channels to zeros.
 func TestSilence(t *testing.T) {
 	for _, c := range []struct {
 		name, asc, frame string

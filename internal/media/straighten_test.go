@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A clock that stutters, jumps or steps back within a fragment. Times are in milliseconds, those
-// wanted in the order of decoding; a second fragment follows in time, and must begin where it says.
+// A clock that stutters, jumps or steps back within a fragment. Times are in milliseconds and in
+// decode order. A second fragment follows, and must begin at its own time.
 func TestTimesThatCannotBe(t *testing.T) {
 	b := []byte{0x01, 0x9e, 0x20} // of a picture in a B slice
 	plain := []int64{0, 100, 200, 300, 400, 500, 600, 700, 800, 900}

@@ -4,9 +4,9 @@ import (
 	"testing"
 )
 
-// A cluster's timestamp is that of its first block. When that is audio, the first picture is shown
-// a little earlier or later, and runs must meet all the same: the durations of a recording's
-// fragments must not add up to more than it lasts.
+// A cluster's timestamp is that of its first block. If that is audio, the first picture is shown a
+// little earlier or later, and runs must still meet: the durations of a recording's fragments must
+// not add up to more than its own.
 func TestClustersThatStartWithAudio(t *testing.T) {
 	s := source{num: 25, den: 1, gop: 250}
 	all := s.samples(0)
@@ -36,7 +36,7 @@ func TestClustersThatStartWithAudio(t *testing.T) {
 	}
 }
 
-// Both at once: a muxer that cuts among B-frames, and audio that comes first in the next cluster.
+// Both at once: a muxer that cuts among B-frames, and audio first in the next cluster.
 func TestClusterCutAmongReorderedFramesStartsWithAudio(t *testing.T) {
 	s := source{num: 25, den: 1, gop: 601, pattern: []int{4, 2, 1, 3}}
 	all := s.samples(0)
@@ -62,8 +62,8 @@ func TestClusterCutAmongReorderedFramesStartsWithAudio(t *testing.T) {
 	}
 }
 
-// An hour of 44.1 kHz, block times in whole milliseconds: every run meets the next, and the end is
-// where it should be.
+// In an hour of 44.1 kHz with block times in whole milliseconds, every run meets the next, and the
+// end is where it should be.
 func TestAudioDoesNotDrift(t *testing.T) {
 	for _, c := range []struct {
 		rate, frame int64
@@ -118,7 +118,7 @@ func TestAudioResynchronises(t *testing.T) {
 	}
 }
 
-// The first block of a connection may be the one that is wrong.
+// The first block of a connection may be the wrong one.
 func TestAudioBeginsFarAhead(t *testing.T) {
 	clock := NewClock(&Track{Kind: Audio, CodecID: CodecAAC, SampleRate: 48000})
 	run, err := clock.Run([]Sample{{Time: epoch + 9000*ms}, {Time: epoch + 21*ms},

@@ -106,7 +106,7 @@ func (s source) samples(k int) []Sample {
 	return out
 }
 
-// checkRun tests what holds for every run.
+// checkRun checks what is true of every run.
 func checkRun(t *testing.T, samples []Sample, run Run, scale uint32, offsets bool) {
 	t.Helper()
 	if len(run.Frames) != len(samples) {
@@ -157,8 +157,8 @@ func TestContiguousVideo(t *testing.T) {
 						if off := abs64(run.BaseDecodeTime - end); !known && s.gop <= 2 &&
 							(off <= 90 || k == 1) {
 							end = run.BaseDecodeTime + run.Duration()
-							// one or two frames tell their duration to a millisecond, the first one
-							// alone not at all
+							// two frames give their duration to a millisecond, the first one alone
+							// not at all
 							continue
 						}
 						t.Errorf("%s: fragment %d starts at %d, the one before ends at %d", name, k,
@@ -210,8 +210,7 @@ func TestClusterCutAmongReorderedFrames(t *testing.T) {
 	}
 }
 
-// Overlaps that are not a matter of rounding stay what they are: the clock of the producer went
-// back.
+// Overlaps that are not from rounding stay: the producer's clock went back.
 func TestClockStepsBack(t *testing.T) {
 	c := video()
 	at := epoch
@@ -229,8 +228,8 @@ func TestClockStepsBack(t *testing.T) {
 		}
 		at += 120 * ms
 	}
-	// Two frames closer to each other than the run before reaches over them: there is nothing to
-	// take away from.
+	// Two frames that are closer to each other than the run before overlaps them: the first cannot
+	// be shortened.
 	samples := []Sample{{Time: at - 20*ms, Key: true}, {Time: at - 15*ms}}
 	run, err := c.Run(samples, NoTime)
 	if err != nil || run.BaseDecodeTime != ticksOf(at-20*ms, 90000) {
@@ -238,8 +237,8 @@ func TestClockStepsBack(t *testing.T) {
 	}
 }
 
-// After a cluster of two frames the distance of which is a hole, the frame duration learnt before
-// still counts.
+// After a cluster of two frames with a hole between them, the frame duration learnt before still
+// counts.
 func TestSmallClusterOfReorderedFrames(t *testing.T) {
 	all := source{num: 25, den: 1, gop: 61, pattern: []int{4, 2, 1, 3}}.samples(0)
 	c := video()
@@ -385,7 +384,7 @@ func BenchmarkFrameClock(b *testing.B) {
 	}
 }
 
-// checkShown looks that each picture is shown at a time of its own, and lasts.
+// checkShown checks that each picture is shown at a time of its own, and for a while.
 func checkShown(t *testing.T, run Run, video bool) {
 	t.Helper()
 	at := run.BaseDecodeTime
@@ -400,7 +399,7 @@ func checkShown(t *testing.T, run Run, video bool) {
 	}
 }
 
-// checkDraft tests what holds for every draft, whatever the times are.
+// checkDraft checks what is true of every draft, whatever the times are.
 func checkDraft(t *testing.T, d Draft, samples []Sample) {
 	t.Helper()
 	var before Run
@@ -416,7 +415,7 @@ func checkDraft(t *testing.T, d Draft, samples []Sample) {
 	}
 }
 
-// Whatever the times are, a run adds up or is refused, and what is final of it stays.
+// Whatever the times are, a run is consistent or refused, and final frames stay as they were.
 func FuzzClock(f *testing.F) {
 	seed := func(v ...int64) {
 		var b []byte
@@ -449,7 +448,7 @@ func FuzzClock(f *testing.F) {
 				if err != nil {
 					continue
 				}
-				checkRun(t, part, run, scale, false) // times that cannot be are mended
+				checkRun(t, part, run, scale, false) // impossible times are corrected
 				checkShown(t, run, track.Kind == Video)
 			}
 		}

@@ -54,9 +54,9 @@ var (
 
 func scanner(codec string) NALScanner { return NALScanner{lengthSize: 4, hevc: codec == CodecHEVC} }
 
-// Which blocks are one access unit, and what it is. A letter per block: i IDR or BLA, o open group,
-// p another picture, l a leading one, - goes on with the one before, . without a picture. Frames
-// are 40 ms apart.
+// Which blocks are one access unit, and what it is. Each block has a letter: i IDR or BLA, o open
+// group, p another picture, l a leading one, - continues the one before, . without a picture.
+// Frames are 40 ms apart.
 func TestAccessUnits(t *testing.T) {
 	for _, c := range []struct {
 		name, codec string
@@ -192,7 +192,7 @@ func TestLeadingPictures(t *testing.T) {
 	}
 }
 
-// What is no picture has no time: it neither lengthens nor shortens a frame.
+// Blocks without a picture have no duration: they neither lengthen nor shorten a frame.
 func TestTimesOfNoPicture(t *testing.T) {
 	var samples []Sample
 	for i := range int64(10) {
@@ -216,8 +216,8 @@ func TestTimesOfNoPicture(t *testing.T) {
 	}
 }
 
-// FuzzScan looks at whole tracks: whatever the blocks are, their frames are those blocks, and units
-// add up.
+// FuzzScan scans whole tracks. Whatever the blocks are, each becomes a frame, and the units add up
+// to them.
 func FuzzScan(f *testing.F) {
 	f.Add(slices.Concat(nals(avcSPS, avcPPS, avcIDR), nals(avcSEI), nals(avcP)), byte(11), false)
 	f.Add(slices.Concat(nals(hevcSets), nals(hevcCRA), nals(hevcRASL)), byte(7), true)

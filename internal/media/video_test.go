@@ -111,8 +111,8 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-// An SPS with everything in front of the size that can shift it: scaling lists (one that ends
-// early, one absent, one full), picture order count type 1, fields with cropping.
+// An SPS with everything before the size that can shift it: scaling lists (one that ends early, one
+// absent, one full), picture order count type 1, fields with cropping.
 func TestAVCSPSWithEverything(t *testing.T) {
 	w := new(bitWriter).u(8, 100).u(8, 0).u(8, 40).ue(0)
 	w.ue(1, 0, 0).u(1, 0)         // 4:2:0, 8 bit, no bypass
@@ -147,8 +147,8 @@ func TestAVCSPSWithEverything(t *testing.T) {
 	}
 }
 
-// An SPS with all that stands between the size and the VUI of H.265: sub-layers, scaling lists,
-// PCM, predicted reference sets, long-term pictures.
+// An SPS of H.265 with everything that can be between the size and the VUI: sub-layers, scaling
+// lists, PCM, predicted reference sets, long-term pictures.
 func TestHEVCSPSWithEverything(t *testing.T) {
 	w := new(bitWriter).u(4, 0).u(3, 1).u(1, 1)
 	w.u(8, 0x01).u(32, 0x60000000).u(32, 0x90000000).u(16, 0).u(8, 93)

@@ -22,7 +22,7 @@ func headerOf(data []byte) (header []byte, tracks []media.Track, scale int64) {
 	}
 }
 
-// A header that was taken apart says the same as before, in front of a cluster of unknown size.
+// A parsed header says the same as before, with a cluster of unknown size after it.
 func TestParseDocument(t *testing.T) {
 	files := fixtureFiles(t)
 	for _, file := range files {
@@ -56,8 +56,8 @@ func TestParseDocument(t *testing.T) {
 	}
 }
 
-// Tags of a file belong to all of it; those that the SDK puts in front of its first cluster belong
-// to that one.
+// Tags of a file belong to the whole file. Tags that the SDK writes before its first cluster belong
+// to that cluster.
 func TestDocumentTags(t *testing.T) {
 	tags := AppendTags(nil, []media.Tag{{Name: "A", Value: "b"}})
 	header := cat(el(idEBML, el(idDocType, []byte("matroska"))),
@@ -81,8 +81,8 @@ func TestDocumentTags(t *testing.T) {
 	}
 }
 
-// Frames are stored without the compression that the header speaks of, so it must not speak of it
-// any more, however the size of the element is written.
+// Frames are stored decompressed, so the header must not declare the compression any more, however
+// the size of that element is written.
 func TestEncodingsAreVoid(t *testing.T) {
 	encodings := el(idContentEncoding, el(idContentCompression, el(idContentCompAlgo, []byte{3}),
 		el(idContentCompSettings, []byte{0, 0, 0, 1})))
@@ -123,8 +123,8 @@ func TestEncodingsAreVoid(t *testing.T) {
 	}
 }
 
-// FuzzParseDocument gives it anything: what it takes for a header is one for the reader, too, if it
-// was before.
+// FuzzParseDocument parses any bytes. A header that the reader accepts is one that it also accepts
+// afterwards.
 func FuzzParseDocument(f *testing.F) {
 	for _, file := range fixtureFiles(f) {
 		data, err := os.ReadFile(file)

@@ -20,9 +20,9 @@ func allocated() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// FuzzReader gives the reader anything: it must end with io.EOF, io.ErrUnexpectedEOF or an *Error,
-// give events in an order that makes sense, give the same ones however the bytes come, and take
-// memory in proportion to what came.
+// FuzzReader reads any bytes. The reader must end with io.EOF, io.ErrUnexpectedEOF or an *Error.
+// Its events must be in a sensible order and the same however the bytes arrive. Its memory must be
+// in proportion to the input.
 func FuzzReader(f *testing.F) {
 	for _, c := range producerForms {
 		f.Add(c.in)
@@ -86,7 +86,7 @@ func FuzzReader(f *testing.F) {
 		if held := cap(buf) + cap(r.header) + cap(r.scratch); held > 2*growStep+64*len(data) {
 			t.Errorf("%d bytes of buffers for %d bytes", held, len(data))
 		}
-		// The runtime counts small objects a span at a time, and the fuzzing engine's with them.
+		// The runtime counts small objects a span at a time, including those of the fuzzing engine.
 		if got := allocated() - before; got > uint64(4<<20+100*len(data)) {
 			t.Errorf("%d bytes allocated for %d bytes", got, len(data))
 		}

@@ -13,7 +13,7 @@ var update = flag.Bool("update", false, "write the golden dumps anew")
 
 const fixtures = "../../test/media"
 
-// fixtureFiles returns the Matroska fixtures; how each was made is told in test/media/README.md.
+// fixtureFiles returns the Matroska fixtures; test/media/README.md says how each was made.
 func fixtureFiles(t testing.TB) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(fixtures, "*.mkv"))

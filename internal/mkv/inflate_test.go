@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Frames compressed with zlib are returned as they are, and only where the limits allow it; a
+// Frames compressed with zlib are returned compressed, and only if the limits allow it. A
 // CodecPrivate is decompressed.
 func TestCompressedTracks(t *testing.T) {
 	deflated := func(data []byte) []byte {

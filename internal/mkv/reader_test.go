@@ -136,8 +136,8 @@ func readAll(r io.Reader, l Limits) []string {
 	}
 }
 
-// TestTruncated cuts every form and fixture at every byte: the events are a beginning of those of
-// the whole, and the end is told as an end.
+// TestTruncated cuts every form and fixture at every byte: its events are the first ones of the
+// whole, and then the cut is reported.
 func TestTruncated(t *testing.T) {
 	inputs := map[string][]byte{}
 	for _, c := range producerForms {
@@ -154,8 +154,8 @@ func TestTruncated(t *testing.T) {
 		whole := readAll(bytes.NewReader(in), DefaultLimits())
 		for n := range in {
 			got := readAll(bytes.NewReader(in[:n]), DefaultLimits())
-			// What only the cut gives: the error, the end of a cluster, a frame whose payload is
-			// not all there.
+			// What only the cut has: the error, the end of a cluster, a frame without all of its
+			// payload.
 			for _, end := range []string{io.ErrUnexpectedEOF.Error(), "cluster-end false",
 				"frame"} {
 				if len(got) > 0 && got[len(got)-1] == end {
@@ -187,7 +187,7 @@ func (s *stepReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestLatency holds the reader to giving each event as soon as the bytes that make it are there:
+// TestLatency checks that the reader returns each event as soon as its bytes are there:
 // END_OF_FRAGMENT must be acknowledged while the producer waits in silence.
 func TestLatency(t *testing.T) {
 	b := simple(1, 0, 0x80, strings.Repeat("x", 100_000))
@@ -228,7 +228,7 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// TestSkipsUnreadFrames: Next passes over payloads that nobody asked for.
+// TestSkipsUnreadFrames: Next skips payloads that nobody asked for.
 func TestSkipsUnreadFrames(t *testing.T) {
 	big := strings.Repeat("x", 200_000)
 	in := cat(sdkHeader, unk(idCluster, 1), num(idTimestamp, 1), simple(1, 0, 0, big),
@@ -289,8 +289,8 @@ func TestHeaderBytes(t *testing.T) {
 	}
 }
 
-// TestInputFails: an error of the input between two elements leaves a cluster that is whole as far
-// as it goes, told before the error; one inside an element does not.
+// TestInputFails: if the input fails between two elements, ClusterEnd comes before the error. If it
+// fails inside an element, it does not.
 func TestInputFails(t *testing.T) {
 	broken := errors.New("connection reset")
 	in := cat(sdkHeader, unk(idCluster, 1), num(idTimestamp, 1), simple(1, 0, 0x80, "frame"))

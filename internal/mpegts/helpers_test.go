@@ -45,7 +45,7 @@ func nals(size int, units ...[]byte) (out []byte) {
 	return out
 }
 
-// annexB is what a byte stream of the units looks like.
+// annexB makes a byte stream of the units.
 func annexB(units ...[]byte) (out []byte) {
 	for _, u := range units {
 		out = append(append(out, 0, 0, 0, 1), u...)
@@ -53,7 +53,7 @@ func annexB(units ...[]byte) (out []byte) {
 	return out
 }
 
-// input makes a run of the frames, each of the duration, the first a key frame.
+// input makes a run of the frames, each of that duration, the first a key frame.
 func input(t *media.Track, at int64, duration uint32, frames ...[]byte) Input {
 	run := &media.Run{Track: t.Number}
 	for i, f := range frames {
@@ -89,7 +89,7 @@ type pes struct {
 	entry    bool
 }
 
-// read takes a segment apart and holds every packet to the rules.
+// read parses a segment and checks every packet.
 func read(t testing.TB, data []byte) (found []pes) {
 	t.Helper()
 	if len(data)%packetSize != 0 {
@@ -164,7 +164,7 @@ func read(t testing.TB, data []byte) (found []pes) {
 	return found
 }
 
-// startOfPES reads the times of a PES packet whose header begins a body.
+// startOfPES reads the times of a PES packet from the header at the start of body.
 func startOfPES(t testing.TB, body []byte, at int, clock int64) pes {
 	t.Helper()
 	u := pes{at: at, pts: pesTime(body[9:])}

@@ -85,7 +85,7 @@ func TestH265(t *testing.T) {
 	}
 }
 
-// HE-AAC goes out as what its core is; the clock is with the sound.
+// HE-AAC is declared as its core codec. The audio carries the clock.
 func TestAudioAlone(t *testing.T) {
 	frames := make([][]byte, 50)
 	for i := range frames {
@@ -99,7 +99,7 @@ func TestAudioAlone(t *testing.T) {
 	}
 }
 
-// What is in a frame already is not put there again, and stays where it is.
+// Parameter sets and delimiters that a frame has already are not added again, and stay in place.
 func TestParameterSetsOfTheFrame(t *testing.T) {
 	aud, sps, pps, sei, idr := []byte{9, 0x10}, filled(0x67, 20), filled(0x68, 5), filled(6,
 		9), filled(0x65, 200)
@@ -124,7 +124,7 @@ func TestParameterSetsOfTheFrame(t *testing.T) {
 	}
 }
 
-// Frames whose lengths lie are an error that names them, before the first byte.
+// Wrong lengths in a frame are an error that names the frame, before the first byte.
 func TestLyingFrames(t *testing.T) {
 	good := nals(4, filled(0x65, 30))
 	for name, bad := range map[string][]byte{
@@ -172,9 +172,9 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Random segments: every frame comes out, once, in order, at its time; decode times rise and are
-// never after presentation; and two segments in a row have no break in their counters.
-// The same input gives the same bytes, however it is read.
+// In random segments every frame comes out once, in order, at its time. Decode times rise and are
+// never after presentation. The counters continue across two segments. The same input makes the
+// same bytes, however it is read.
 func TestRandomSegments(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for round := range 300 {
@@ -248,7 +248,7 @@ func TestRandomSegments(t *testing.T) {
 	}
 }
 
-// randomSound makes frames of sound that begin about a time, and the ADTS stream of them.
+// randomSound makes frames of audio that begin at about a time, and their ADTS stream.
 func randomSound(random *rand.Rand, start int64) (in Input, stream []byte) {
 	var frames [][]byte
 	for range 1 + random.IntN(200) {
@@ -262,7 +262,7 @@ func randomSound(random *rand.Rand, start int64) (in Input, stream []byte) {
 	return input(audio(unhex("1210"), 44100), at, 1024, frames...), stream
 }
 
-// Where pictures are rare the clock goes on between them.
+// Where pictures are rare, there are clock references between them.
 func TestClockBetweenRarePictures(t *testing.T) {
 	data := write(t, Options{}, input(video(media.CodecAVC, avcC), 0, 5*90000,
 		nals(4, filled(0x65, 100)), nals(4, filled(1, 100)), nals(4, filled(1, 100))))
@@ -272,7 +272,7 @@ func TestClockBetweenRarePictures(t *testing.T) {
 	}
 }
 
-// Bytes of strangers: a plan or a clear error, and then as many bytes as were planned.
+// Any bytes make a plan or a clear error, and a plan makes as many bytes as it says.
 func FuzzVideo(f *testing.F) {
 	f.Add(byte(4), false, nals(4, filled(0x65, 30)), nals(4, filled(0x41, 30)))
 	f.Add(byte(4), true, nals(4, filled(0x26, 30)), nals(4, filled(2, 30)))

@@ -12,8 +12,8 @@ import (
 	"weir/internal/mkv"
 )
 
-// The clock of a camera is set back, wraps, or another file follows: what comes goes on where each
-// track was, whichever track meets the step first. A single wrong time moves no other frame.
+// If the clock of a camera is set back or wraps, or another file follows, frames continue where
+// each track was, whichever track meets the step first. A single wrong time moves no other frame.
 func TestRecutGoesOnWhereTheClockStepsBack(t *testing.T) {
 	av := []media.Track{videoTrack, audioTrack}
 	for _, c := range []struct{ name, in, video, audio string }{
@@ -62,7 +62,7 @@ func TestRecutGoesOnWhereTheClockStepsBack(t *testing.T) {
 	}
 }
 
-// The frames of a lace without durations are timed by what is in them.
+// Laced frames without durations are timed by their content.
 func TestRecutTimesLaces(t *testing.T) {
 	for _, c := range []struct {
 		track media.Track

@@ -73,8 +73,8 @@ func TestRecutInflates(t *testing.T) {
 	}
 }
 
-// A producer of one's own may send start codes and ADTS headers although its codec private data
-// says otherwise, which no player forgives.
+// A home-made producer may send start codes and ADTS headers although its codec private data says
+// otherwise, which no player accepts.
 func TestRecutMendsFrames(t *testing.T) {
 	key := []byte{0, 0, 0, 1, 0x09, 0x10, 0, 0, 1, 0x65, 0x88, 0x80, 0, 0, 0}
 	keyRight := []byte{0, 0, 0, 2, 0x09, 0x10, 0, 0, 0, 3, 0x65, 0x88, 0x80}
@@ -125,14 +125,14 @@ func TestRecutMendsFrames(t *testing.T) {
 	}
 }
 
-// Tracks of sound that no HLS session plays.
+// Audio tracks that no HLS session plays.
 var (
 	opusTrack = media.Track{Number: 2, Kind: media.Audio, CodecID: "A_OPUS"}
 	alawTrack = media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecACM,
 		CodecPrivate: []byte{6, 0, 1, 0, 0x40, 0x1f, 0, 0, 0x40, 0x1f, 0, 0, 1, 0, 8, 0, 0, 0}}
 )
 
-// What no session will play is sent all the same, and said.
+// A track that no session will play is sent anyway, with a notice.
 func TestRecutTellsOfCodecs(t *testing.T) {
 	vp9 := media.Track{Number: 1, Kind: media.Video, CodecID: "V_VP9"}
 	for _, c := range []struct {

@@ -34,8 +34,8 @@ var (
 		CodecPrivate: testAAC, SampleRate: 48000, Channels: 1}
 )
 
-// matroska writes a test input. Each word is a block and its payload: the letter says what it is, K
-// a key frame, v other video, a audio; the number is its time in ms.
+// matroska writes a test input. Each word is a block and its payload. The letter is its kind: K a
+// key frame, v other video, a audio. The number is its time in ms.
 func matroska(t testing.TB, tracks []media.Track, blocks string) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -118,7 +118,7 @@ func TestRecutCutsAtKeyFrames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// What matters of the order between tracks is the fragment; within a track everything.
+			// Within a track the whole order matters, between tracks only the fragment.
 			if a, b := fragments(got), fragments(c.out); !slices.Equal(a, b) {
 				t.Errorf("got  %q\nwant %q", a, b)
 			}
@@ -126,12 +126,12 @@ func TestRecutCutsAtKeyFrames(t *testing.T) {
 	}
 }
 
-// Where fragments begin is read from the pictures, and that a source has open groups is said once.
+// The pictures decide where fragments begin. A notice says once that a source has open groups.
 func TestRecutLooksIntoPictures(t *testing.T) {
 	const idr, open, plain, sets = "\x65\x88", "\x41\x88", "\x41\x9a", "\x67\x64\x00"
 	for name, c := range map[string]struct {
-		blocks string // after each a + when Matroska says that it is a key frame
-		starts []int  // blocks with which fragments begin
+		blocks string // each followed by + if Matroska calls it a key frame
+		starts []int  // blocks that begin a fragment
 		warns  int
 	}{
 		"closed groups": {idr + "+ " + plain + " " + idr + "+", []int{0, 2}, 0},
@@ -184,7 +184,7 @@ func TestRecutLooksIntoPictures(t *testing.T) {
 	}
 }
 
-// fragments sorts each fragment's frames into video and audio, keeping the order in each.
+// fragments puts each fragment's video before its audio, and keeps the order of each.
 func fragments(text string) []string {
 	var out []string
 	for _, f := range strings.Split(text, "[")[1:] {
@@ -385,7 +385,7 @@ func (c *leap) Sleep(_ context.Context, d time.Duration) error {
 	return nil
 }
 
-// given is a source of given frames.
+// given is a source of these frames.
 type given []Frame
 
 func (g *given) Tracks() []media.Track { return nil }

@@ -48,7 +48,7 @@ func (s *shelf) put(stream, name, content string) {
 	image.Release()
 }
 
-// get gives an image, or "" when there is none.
+// get returns an image, or "" if there is none.
 func (s *shelf) get(stream, name string) string {
 	s.Helper()
 	image := s.hold(stream, name)
@@ -131,7 +131,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// An image that two made at once stays as long as one of them holds it.
+// An image that was made twice at once stays while either caller holds it.
 func TestImageMadeTwice(t *testing.T) {
 	s := newShelf(t, 1) // room for none
 	album := s.Album("s")
@@ -166,7 +166,7 @@ func TestCacheForgetsWithTime(t *testing.T) {
 	}
 }
 
-// A file that is not what was written is none.
+// A file that differs from what was written counts as absent.
 func TestTornImages(t *testing.T) {
 	for name, tear := range map[string]func(data []byte) []byte{
 		"empty":       func([]byte) []byte { return nil },
@@ -199,7 +199,7 @@ func TestTornImages(t *testing.T) {
 	}
 }
 
-// An image that is made while its stream is deleted is not kept, nor is one that somebody holds.
+// When a stream is deleted, neither an image that is being made nor one that is held is kept.
 func TestImagesOfADeletedStream(t *testing.T) {
 	s := newShelf(t, 1<<20)
 	s.put("s", "a", "image a")
@@ -224,7 +224,7 @@ func TestImagesOfADeletedStream(t *testing.T) {
 	}
 }
 
-// Nothing is left of streams whose images all went: neither directories nor albums.
+// A stream without images leaves neither a directory nor an album.
 func TestEmptyAlbumsGo(t *testing.T) {
 	s := newShelf(t, cacheBlock+100)
 	for i := range 10 {
@@ -235,7 +235,7 @@ func TestEmptyAlbumsGo(t *testing.T) {
 	}
 }
 
-// BenchmarkCache has and keeps an image in a cache with 20,000 others.
+// BenchmarkCache gets and puts an image in a cache with 20,000 others.
 func BenchmarkCache(b *testing.B) {
 	c, err := OpenCache(b.TempDir(), 20_000*(cacheBlock+5), time.Hour, nil)
 	if err != nil {

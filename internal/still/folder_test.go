@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// A folder keeps to its space by what is oldest, and writes whole files below itself only.
+// A folder deletes its oldest files to keep to its space, and writes whole files, only below
+// itself.
 func TestFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "images")
@@ -68,7 +69,7 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// What is not urgent waits while anybody else does.
+// Less urgent work waits while anybody else waits.
 func TestEnterLast(t *testing.T) {
 	t.Parallel()
 	d := NewDecoder("ffmpeg", Limits{Processes: 1}, nil)

@@ -9,8 +9,8 @@ import (
 	"weir/internal/mkv"
 )
 
-// Whatever a process answers, images come in the order in which they are wanted, none twice, none
-// too long, or there is an error that says whose fault it is.
+// Whatever a process outputs, images come in the order of the job, none twice and none too long, or
+// there is an error that says whose fault it is.
 func FuzzAnswerOfTheDecoder(f *testing.F) {
 	var b bytes.Buffer
 	w := mkv.NewWriter(&b)

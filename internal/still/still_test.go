@@ -17,7 +17,7 @@ import (
 	"weir/internal/mkv"
 )
 
-// script makes a program that stands for ffmpeg.
+// script makes a program in place of ffmpeg.
 func script(t *testing.T, body string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ffmpeg")
@@ -28,8 +28,8 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
-// answer is a command that writes Matroska with an image of each second. It has no file, which
-// would not be within reach.
+// answer returns a command that writes Matroska with an image for each second. It reads no file,
+// because the sandbox would hide it.
 func answer(t *testing.T, seconds ...int64) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -54,7 +54,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// run runs a job for frames 1 and 3 and gives the images.
+// run runs a job for frames 1 and 3 and returns the images.
 func run(t *testing.T, d *Decoder, input io.Reader) (images string, err error) {
 	t.Helper()
 	err = d.Run(t.Context(), &Job{Codec: H264, Spec: Spec{Quality: 80}, Frames: []int{1, 3},
@@ -91,7 +91,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// What reads hostile media can use no more than it needs, and reach nothing.
+// A process that reads hostile media can use no more than it needs, and reach nothing.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -121,8 +121,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// What takes ffmpeg over reaches no file of the server's, no network and no other process, each by
-// every means that the kernel has for it.
+// Code that takes over ffmpeg reaches no file of the server, no network and no other process, by
+// any means that the kernel has.
 func TestSandbox(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -167,7 +167,7 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// A job's own errors are those of the run.
+// Run returns a job's own errors.
 func TestErrorsOfTheJob(t *testing.T) {
 	t.Parallel()
 	mine := errors.New("mine")
@@ -197,7 +197,7 @@ func TestErrorsOfTheJob(t *testing.T) {
 	}
 }
 
-// As many may enter as processes may run; others wait, some of them for long.
+// As many callers may enter as processes may run. Others wait.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	d := NewDecoder("ffmpeg", Limits{Processes: 1, Waiting: 1, Patience: 10 * time.Millisecond},
