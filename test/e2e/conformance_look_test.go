@@ -196,12 +196,13 @@ func (v *viewer) counted() map[string]int {
 func conformanceDocument(t *testing.T, viewers []*viewer) {
 	t.Helper()
 	var doc strings.Builder
-	doc.WriteString(`# HLS conformance
+	doc.WriteString(`# Conformance of playlists, manifests and segments
 
-[The checker](../test/e2e/conformance/conformance.go) holds playlists and segments to the rules below. ` + "`TestConformance`" + ` runs it over every
-combination here: five cameras push, a session of each kind is opened, live ones are followed over ` + fmt.Sprint(reloads) + ` reloads, every segment is read;
-mp4box reads the MP4 tracks and ffprobe the transport streams besides. The test compares this page with what it found, and
-` + "`go test ./test/e2e -run TestConformance -update`" + ` writes it.
+[The checker](../test/e2e/conformance/conformance.go) tests whether what Weir serves keeps the rules below. ` + "`TestConformance`" + ` runs it on every
+HLS session of this table. Five cameras push, a session of each kind is opened, live sessions are followed over ` + fmt.Sprint(reloads) + ` reloads, and every segment is
+read. mp4box also reads the MP4 tracks, and ffprobe the transport streams. The test compares this page with its result, and
+` + "`go test ./test/e2e -run TestConformance -update`" + ` writes it. ` + "`TestDASHConformance` and `TestLowLatencyConformance`" + ` run the checker on DASH
+sessions and on playlists with parts.
 
 | mode | container | codecs |`)
 	for _, selector := range conformanceSelectors {
@@ -230,8 +231,8 @@ mp4box reads the MP4 tracks and ffprobe the transport streams besides. The test 
 			}
 		}
 	}
-	doc.WriteString("\n## Rules\n\nEach has at least one deliberately broken playlist or segment " +
-		"in the checker's own tests that must trip it.\n\n" +
+	doc.WriteString("\n## Rules\n\nFor each rule, the checker's own tests have at least one playlist, " +
+		"manifest or segment that breaks it, and must be found.\n\n" +
 		"| rule | from | what it says |\n|---|---|---|\n")
 	for _, s := range conformance.Statements() {
 		fmt.Fprintf(&doc, "| %s | %s | %s |\n", s.Rule, s.Source, s.Text)
