@@ -1,19 +1,5 @@
 // The pages. Each is a chunk of its own, loaded when it is first shown.
-import type { FunctionComponent } from 'preact';
-
-/** What a page is given: the steps of its pattern that begin with a colon, by name. */
-export interface PageProps {
-  params: Record<string, string>;
-}
-
-export interface Page {
-  /** Such as streams/:name. */
-  pattern: string;
-  title: string;
-  /** The page stands in the navigation, for whoever may do this on *; '' for everybody. */
-  nav?: { icon: string; action: string };
-  load: () => Promise<{ default: FunctionComponent<PageProps> }>;
-}
+import type { Page } from './page';
 
 export const pages: Page[] = [
   {

@@ -7,7 +7,6 @@ import { pages } from './routes';
 import { Brand } from './ui/brand';
 import { Button } from './ui/button';
 import { Icon } from './ui/icon';
-import type { IconName } from './ui/icon';
 import { nextTheme, theme } from './ui/theme';
 import { Toasts } from './ui/toast';
 import { may } from './api/permissions';
@@ -65,7 +64,7 @@ function Navigation() {
         {shown.map((p) => (
           <li key={p.pattern}>
             <a href={href([p.pattern])} aria-current={here === p.pattern ? 'page' : undefined}>
-              <Icon name={p.nav!.icon as IconName} />
+              <Icon name={p.nav!.icon} />
               <span>{p.title}</span>
             </a>
           </li>

@@ -1,17 +1,16 @@
 import type { FunctionComponent } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { Page } from '../routes';
+import type { Page, PageProps } from '../page';
 import { returns, unreachable } from '../api/transport';
 import { Loading } from './states';
 
-interface Props {
+interface Props extends PageProps {
   load: Page['load'];
-  params: Record<string, string>;
 }
 
 /** A page whose chunk is loaded when it is first shown. */
 export function Lazy({ load, params }: Props) {
-  const [page, setPage] = useState<{ component: FunctionComponent<{ params: Record<string, string> }> } | null>(null);
+  const [page, setPage] = useState<{ component: FunctionComponent<PageProps> } | null>(null);
   const back = returns.value;
 
   useEffect(() => {

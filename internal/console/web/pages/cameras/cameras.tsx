@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
+import { listCameras } from '../../api/cameras';
+import type { CameraInfo } from '../../api/cameras';
 import { weir } from '../../api/clients';
-import { all } from '../../api/pages';
 import { may } from '../../api/permissions';
 import { useQuery } from '../../api/query';
 import { account } from '../../api/server';
@@ -13,14 +14,6 @@ import { Empty, Failed, Loading } from '../../ui/states';
 import { Table } from '../../ui/table';
 import { complain, say } from '../../ui/toast';
 
-export interface CameraInfo {
-  ThingName: string;
-  Status: 'Active' | 'Inactive';
-  Policies: string[] | null;
-  CertificateAuthority: string;
-  Certificates: { SerialNumber: string; NotAfter: number; AcceptedUntil: number | null }[] | null;
-}
-
 const soon = 30 * 86_400; // seconds before the end of a certificate that it is warned of
 
 function arnOf(c: CameraInfo) {
@@ -29,7 +22,7 @@ function arnOf(c: CameraInfo) {
 
 /** Cameras with certificates. */
 export default function Cameras() {
-  const { data, error, reload } = useQuery('cameras', (abort) => all<CameraInfo>('ListCameras', 'CameraInfoList', {}, abort));
+  const { data, error, reload } = useQuery('cameras', listCameras);
   const [deleting, setDeleting] = useState<CameraInfo | null>(null);
   const change = async (operation: string, c: CameraInfo, done: string) => {
     try {
@@ -93,7 +86,7 @@ function Certificate({ info }: { info: CameraInfo }) {
 }
 
 /** When a certificate ends, and a warning when that is soon. */
-export function CertificateEnd({ seconds }: { seconds: number }) {
+function CertificateEnd({ seconds }: { seconds: number }) {
   const left = seconds - Date.now() / 1000; // oxlint-disable-line react/purity -- of the moment it is drawn
   if (left < 0) return <Pill kind="bad">Ended on {day(seconds)}</Pill>;
   if (left < soon) return <Pill kind="warn">Ends in {span(left * 1000)}</Pill>;

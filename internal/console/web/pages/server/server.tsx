@@ -3,19 +3,8 @@ import { useQuery } from '../../api/query';
 import { bitRate, bytes, moment, span } from '../../ui/format';
 import { Failed, Loading } from '../../ui/states';
 import { Chart } from './chart';
+import type { ServerStatus } from './status';
 import { useWarnings } from './warnings';
-
-export interface ServerStatus {
-  Version: string;
-  CurrentTime: number;
-  StartTime: number;
-  Disk: { FreeBytes: number; TotalBytes: number; State: 'WRITABLE' | 'FULL'; FullTime: number | null } | null;
-  CertificateEndTime: number | null;
-  Samples: {
-    Time: number; IngestBytes: number; IngestFragments: number; SentBytes: number; Producers: number; StoreMicros: number; LatencyMicros: number;
-    FreeBytes: number;
-  }[];
-}
 
 const again = 15; // seconds
 const perSecond = (n: number) => n / 60; // samples are of a minute

@@ -1,12 +1,11 @@
 // What to worry about, from all that the caller may know.
-import { all } from '../../api/pages';
+import { listCameras } from '../../api/cameras';
 import { useQuery } from '../../api/query';
 import { listStreams, look, statuses } from '../../api/streams';
 import { clockOffset } from '../../api/transport';
 import { href } from '../../router';
 import { span } from '../../ui/format';
-import type { CameraInfo } from '../cameras/cameras';
-import type { ServerStatus } from './server';
+import type { ServerStatus } from './status';
 
 export interface Warning {
   kind: 'warn' | 'bad';
@@ -21,7 +20,7 @@ const named = 5; // as many are called by name
 
 /** What the parts of the server that the caller may ask about have to complain of. */
 export function useWarnings(server: ServerStatus | undefined): Warning[] {
-  const cameras = useQuery('camera certificates', (abort) => all<CameraInfo>('ListCameras', 'CameraInfoList', {}, abort), 600);
+  const cameras = useQuery('camera certificates', listCameras, 600);
   useQuery('silent cameras', async (abort) => {
     const names = (await listStreams(abort)).slice(0, looked).map((s) => s.StreamName!);
     await look(names, abort);

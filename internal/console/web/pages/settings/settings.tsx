@@ -5,7 +5,7 @@ import { may } from '../../api/permissions';
 import { useQuery } from '../../api/query';
 import { look, statuses } from '../../api/streams';
 import { href } from '../../router';
-import type { PageProps } from '../../routes';
+import type { PageProps } from '../../page';
 import { Code } from '../../ui/code';
 import { bytesOf, moment } from '../../ui/format';
 import { Failed, Loading } from '../../ui/states';

@@ -9,7 +9,7 @@ import type { Player } from '../../player/player';
 import { serverNow } from '../../player/sessions';
 import { fullText, momentText, SOUND_ONLY, stateText } from '../../player/words';
 import { go, href, place } from '../../router';
-import type { PageProps } from '../../routes';
+import type { PageProps } from '../../page';
 import { type Clock, readAddress, writeAddress } from '../../timeline/address';
 import { nextSpeed } from '../../timeline/speeds';
 import { Timeline } from '../../timeline/timeline';
