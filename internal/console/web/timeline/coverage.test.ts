@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Coverage, JOIN, levelOf, bucketOf, type Fragment, type Source } from './coverage';
-import { gapsOf, merge } from './runs';
+import { merge } from './runs';
 import type { Range, View } from './scale';
 
 const SECOND = 1000;
@@ -56,6 +56,13 @@ const month = (): Camera => new Camera([
   { start: BEGIN + 10 * DAY, end: BEGIN + 20 * DAY + 13 * SECOND * 2 },
   { start: BEGIN + 20 * DAY + 40 * SECOND, end: BEGIN + 31 * DAY },
 ]);
+
+// What lies between runs, from a moment to another.
+function gapsOf(runs: Range[], { start, end }: Range): Range[] {
+  const inside = runs.filter((run) => run.end > start && run.start < end);
+  const ends = [start, ...inside.map((run) => run.end)];
+  return [...inside, { start: end, end }].map((run, i) => ({ start: ends[i]!, end: run.start })).filter((gap) => gap.end > gap.start);
+}
 
 test('a month is shown without listing it, right to a few pixels', async () => {
   const camera = month();

@@ -14,20 +14,6 @@ export function merge(stretches: Range[], join: number): Range[] {
   return runs;
 }
 
-/** What lies between runs inside of a range: its gaps. */
-export function gapsOf(runs: Range[], range: Range): Range[] {
-  const gaps: Range[] = [];
-  let at = range.start;
-  for (const run of runs) {
-    if (run.end <= at) continue;
-    if (run.start >= range.end) break;
-    if (run.start > at) gaps.push({ start: at, end: run.start });
-    at = Math.max(at, run.end);
-  }
-  if (at < range.end) gaps.push({ start: at, end: range.end });
-  return gaps;
-}
-
 /** The runs inside of a range, cut at its ends. */
 export function cut(runs: Range[], range: Range): Range[] {
   return runs.filter((run) => run.end > range.start && run.start < range.end)

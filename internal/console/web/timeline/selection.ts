@@ -3,7 +3,6 @@
 import type { Range } from './scale';
 
 export const MAX_SELECTION = 24 * 3_600_000; // GetClip and sessions take no longer range
-export const MIN_SELECTION = 40; // a frame
 
 /**
  * The stretch between two moments, whichever comes first, inside of bounds and no longer than can be exported. The

@@ -6,7 +6,6 @@ const paths = {
   certificate: 'M12 14a5 5 0 1 0 0-10 5 5 0 0 0 0 10zM9 13l-1.5 7L12 18l4.5 2L15 13',
   close: 'M6 6l12 12M18 6L6 18',
   copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
-  done: 'M5 12.5l4.5 4.5L19 7.5',
   edit: 'M4 20l1-4L16 5l3 3L8 19zM14 7l3 3',
   export: 'M12 4v11M7 11l5 5 5-5M4 20h16',
   full: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',
@@ -33,7 +32,6 @@ const paths = {
   system: 'M3 5h18v11H3zM9 20h6M12 16v4',
   trash: 'M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13M10 11v5M14 11v5',
   wall: 'M3 4h8v7H3zM13 4h8v7h-8zM3 13h8v7H3zM13 13h8v7h-8z',
-  warning: 'M12 4l9.500 16h-19zM12 10v4.500M12 17.500h.01',
 };
 
 export type IconName = keyof typeof paths;

@@ -2,7 +2,6 @@ import type { ComponentChildren } from 'preact';
 
 export interface Column<T> {
   title: string;
-  number?: boolean;
   render: (row: T) => ComponentChildren;
 }
 
@@ -23,14 +22,14 @@ export function Table<T>({ label, columns, rows, keyOf, actions }: Props<T>) {
       <table class="table folds" aria-label={label}>
         <thead>
           <tr>
-            {columns.map((c) => <th key={c.title} scope="col" class={c.number ? 'number' : ''}>{c.title}</th>)}
+            {columns.map((c) => <th key={c.title} scope="col">{c.title}</th>)}
             {actions && <th scope="col"><span class="visually-hidden">Actions</span></th>}
           </tr>
         </thead>
         <tbody>
           {rows.map((row) => (
             <tr key={keyOf(row)}>
-              {columns.map((c) => <td key={c.title} data-label={c.title} class={c.number ? 'number' : ''}>{c.render(row)}</td>)}
+              {columns.map((c) => <td key={c.title} data-label={c.title}>{c.render(row)}</td>)}
               {actions && <Actions>{actions(row)}</Actions>}
             </tr>
           ))}
