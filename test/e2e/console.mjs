@@ -82,7 +82,7 @@ async function look(name) {
       wrong.push(`${name}, ${colorScheme}: ${v.id}: ${v.help}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary ?? ''}`).join('; ')}`);
     }
     if (pictures) {
-      for (const [size, width, height] of [['wide', 1280, 900], ['phone', 360, 740], ['4k', 2560, 1440]]) {
+      for (const [size, width, height] of [['wide', 1280, 900], ['phone', 360, 740], ['2560', 2560, 1440], ['3840', 3840, 2160]]) {
         await page.setViewportSize({ width, height });
         await page.waitForTimeout(300);
         await page.screenshot({ path: `${pictures}/${name}-${colorScheme}-${size}.png` });

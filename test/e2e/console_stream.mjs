@@ -1,9 +1,11 @@
 // Uses the console's page of a stream and its wall in headless Chromium. It prints what it saw as JSON.
 //
 //   node console_stream.mjs '{"chromium": "/usr/bin/chromium", "link": "http://…/#sign-in=…", "stream": "cam", "begin": 1795948864000,
-//     "clip": "/tmp/…/clip.mp4"}'
+//     "clip": "/tmp/…/clip.mp4", "send": ["/…/weir", "put-media", …], "environment": {…}}'
 //
 // The stream receives now, and has a recording of ten numbered pictures a second that begins at begin (see players_source_test.go).
+// The stream "empty" has nothing until the command "send" is run.
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -21,6 +23,10 @@ const page = await context.newPage();
 page.setDefaultTimeout(60_000);
 page.on('pageerror', (e) => result.errors.push(String(e)));
 page.on('console', (m) => { if (/Content Security Policy/i.test(m.text())) result.errors.push(m.text()); });
+
+// How often a session of the stream "empty" was asked for.
+let opened = 0;
+page.on('request', (r) => { if (r.url().endsWith('/getHLSStreamingSessionURL') && r.postData().includes('"empty"')) opened += 1; });
 
 // The number of the picture that a video shows; -1 when it cannot be read.
 await page.addInitScript(() => {
@@ -136,6 +142,13 @@ try {
   await moves(`article[aria-label="${options.stream}"] video`);
   await page.locator('article[aria-label="empty"]').getByText('Nothing has been recorded yet.').waitFor();
   await look('wall');
+
+  // a camera that does not send is asked for without opening sessions, and is shown once it sends
+  await page.waitForResponse((r) => r.url().endsWith('/weir/getStreamStatus') && r.request().postData().includes('"empty"'));
+  result.opened = opened;
+  const [command, ...args] = options.send;
+  spawn(command, args, { env: options.environment, stdio: 'inherit' });
+  await page.waitForFunction(() => document.querySelector('article[aria-label="empty"] video').readyState >= 2);
 
   // one is heard at a time, and what is out of sight rests
   const tile = (name) => page.locator(`article[aria-label="${name}"]`);

@@ -11,9 +11,9 @@ import (
 )
 
 // The console's page of a stream shows what the camera sends now and the very picture of any
-// moment, at any speed and over gaps, and exports a range of it; the wall shows it beside a camera
-// that never sent, lets one be heard, and what is out of sight rest. Neither breaks a rule of
-// axe-core.
+// moment, at any speed and over gaps, and exports a range of it. The wall shows it beside a camera
+// that does not send yet, lets one be heard, and what is out of sight rest. Neither breaks a rule
+// of axe-core.
 func TestConsoleShowsAnyMoment(t *testing.T) {
 	works(t)
 	needTool(t, "chromium", "node", "ffmpeg")
@@ -35,8 +35,15 @@ func TestConsoleShowsAnyMoment(t *testing.T) {
 
 	clip := filepath.Join(t.TempDir(), "clip.mp4")
 	link := strings.TrimSpace(string(s.run("weir", "open", "--print")))
+	environment := map[string]string{}
+	for _, v := range s.env {
+		name, value, _ := strings.Cut(v, "=")
+		environment[name] = value
+	}
 	arg, err := json.Marshal(map[string]any{"chromium": chromiumPath(t), "link": link,
-		"stream": n.stream(), "begin": begin.UnixMilli(), "clip": clip})
+		"stream": n.stream(), "begin": begin.UnixMilli(), "clip": clip,
+		"environment": environment, "send": []string{weirBinary, "put-media", "--stream-name",
+			"empty", filepath.Join("..", "..", "cmd", "weir", "demo.mkv")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,6 +51,7 @@ func TestConsoleShowsAnyMoment(t *testing.T) {
 		Errors, Violations     []string
 		Live, Says, Link, File string
 		Rates, Heard           string
+		Opened                 int
 	}
 	before := sessionsOf(t, s, n.stream())
 	out := program(t, "node", "console_stream.mjs", string(arg))
@@ -67,6 +75,8 @@ func TestConsoleShowsAnyMoment(t *testing.T) {
 		t.Errorf("speeds: %q", got.Rates)
 	case got.Heard != "false true":
 		t.Errorf("heard are %q, want the second alone", got.Heard)
+	case got.Opened != 1:
+		t.Errorf("a camera that never sent was asked for %d sessions, want 1", got.Opened)
 	case !strings.Contains(got.Says, says):
 		t.Errorf("the timeline says %q, want %q", got.Says, says)
 	case !regexp.MustCompile(`^Export MP4 · [\d.]+ kB$`).MatchString(got.Link):

@@ -12,7 +12,7 @@ import type { Range } from '../timeline/scale';
 import { beginDate, dateAt, endDate, timeOf } from './dates';
 import { Engine, type Trouble } from './engine';
 import { loadHls } from './hls';
-import { datesOf, isNothing, openLive, openRecording, type Opened, serverNow } from './sessions';
+import { datesOf, isNothing, openLive, openRecording, type Opened, receives, serverNow } from './sessions';
 
 /** What the player does, for the line of words and the buttons. */
 export type State =
@@ -27,7 +27,7 @@ const LONGEST = 20_000; // a fragment lasts no longer
 const MAX_RANGE = 24 * 3_600_000; // of a session
 const REST = 120; // milliseconds that a wish must last before a session is opened for it
 const STEPS = 8; // steps that may wait: a key that is held down asks for more than can be shown
-const AGAIN = 5_000; // milliseconds until a silent camera is asked for again
+const AGAIN = 5_000; // milliseconds until a silent camera is looked at again
 const CLOSED_AGAIN = 60_000; // a session that others close sooner than that is not opened again by itself
 
 // A session, and where in it to begin, the player's seconds; at its live edge where that is not said.
@@ -266,7 +266,7 @@ export class Player {
     this.opened = undefined;
   }
 
-  // With again, the page keeps what it says until there is an answer.
+  // With again, the page keeps what it says until there is something to show.
   private openSoon(after: number, again = false): void {
     clearTimeout(this.wish);
     this.pending = true;
@@ -297,6 +297,12 @@ export class Player {
     const { signal } = this.opening;
     if (!again) this.state.value = { kind: 'loading' };
     try {
+      const nothing = again && !await this.goesOn(at, signal);
+      if (signal.aborted || this.over) return;
+      if (nothing) {
+        this.openSoon(AGAIN, true);
+        return;
+      }
       const Hls = await loadHls();
       const ready = await this.sessionFor(at, signal);
       if (!ready) return;
@@ -308,6 +314,12 @@ export class Player {
       this.state.value = isNetworkError(error)
         ? { kind: 'away', text: words(error) } : { kind: 'failed', text: words(error) };
     }
+  }
+
+  // Whether there may be something to show now: the camera sends, or something was recorded at a moment or later.
+  private async goesOn(at: number | undefined, signal: AbortSignal): Promise<boolean> {
+    if (at === undefined) return await receives(this.stream, signal) !== false;
+    return await firstFrom(this.source, at, serverNow(), signal) !== undefined;
   }
 
   // A session that has the moment, or what came next; undefined, with the state said, when there is none.

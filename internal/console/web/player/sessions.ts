@@ -40,6 +40,24 @@ async function idOfNewest(stream: string): Promise<string | undefined> {
   }
 }
 
+const untold = new Set<string>(); // streams whose state the user may not know
+
+/**
+ * Whether a camera sends; undefined if the user may not know. Unlike a session that cannot be opened, the question is no
+ * event in the audit log.
+ */
+export async function receives(stream: string, signal: AbortSignal): Promise<boolean | undefined> {
+  if (untold.has(stream)) return undefined;
+  try {
+    const { StreamStatusList: [status] } = await weir<{ StreamStatusList: { State: string }[] }>('GetStreamStatus', { StreamNames: [stream] }, signal);
+    return status && status.State === 'RECEIVING';
+  } catch (error) {
+    if (!isRefused(error)) throw error;
+    untold.add(stream);
+    return undefined;
+  }
+}
+
 async function open(stream: string, input: object, live: boolean, signal: AbortSignal): Promise<Opened> {
   const answer = await archived.send(new GetHLSStreamingSessionURLCommand({
     StreamName: stream,

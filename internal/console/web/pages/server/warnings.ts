@@ -15,17 +15,16 @@ export interface Warning {
 }
 
 const month = 30 * 86_400; // seconds
+const slow = 600; // seconds between lists; each one is an event in the audit log
+const quick = 30; // seconds between looks at their streams, which are none
 const looked = 1000; // streams at most whose cameras are looked after
 const named = 5; // as many are called by name
 
 /** What the parts of the server that the caller may ask about have to complain of. */
 export function useWarnings(server: ServerStatus | undefined): Warning[] {
-  const cameras = useQuery('camera certificates', listCameras, 600);
-  useQuery('silent cameras', async (abort) => {
-    const names = (await listStreams(abort)).slice(0, looked).map((s) => s.StreamName!);
-    await look(names, abort);
-    return names.length;
-  }, 30);
+  const cameras = useQuery('camera certificates', listCameras, slow);
+  const names = useQuery('streams', async (abort) => (await listStreams(abort)).slice(0, looked).map((s) => s.StreamName!), slow).data;
+  useQuery(names ? 'states' : 'no states yet', (abort) => look(names ?? [], abort), quick);
   if (!server) return [];
   const now = server.CurrentTime;
   return [

@@ -22,7 +22,7 @@ interface SessionInfo {
   ExpirationTime: number;
 }
 
-const again = 10; // seconds
+const again = 60; // seconds; each time is an event in the audit log
 
 /** Who watches, and a way to end it. */
 export default function Sessions() {

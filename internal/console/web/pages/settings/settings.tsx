@@ -26,14 +26,17 @@ async function describe(name: string, abort: AbortSignal) {
   } catch {
     // who may not hear of the tier may still see the rest
   }
-  await look([name], abort);
   return { info: info!, tier };
 }
+
+const described = 300; // seconds; each time is two events in the audit log
+const looked = 15; // seconds; each time is none
 
 /** What a stream is called, how its camera is connected, and what is kept of it. */
 export default function Settings({ params }: PageProps) {
   const name = params['name']!;
-  const { data, error, reload } = useQuery(`settings ${name}`, (abort) => describe(name, abort), 15);
+  const { data, error, reload } = useQuery(`settings ${name}`, (abort) => describe(name, abort), described);
+  useQuery(`state of ${name}`, (abort) => look([name], abort), looked);
   const status = statuses.value.get(name);
   return (
     <div class="page settings">

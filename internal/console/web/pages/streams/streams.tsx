@@ -13,13 +13,14 @@ import { CreateStream } from './create';
 import { matcher, needsStatus } from './search';
 import { Row, useRowSize } from './row';
 
-const again = 10; // seconds between looks at what is in sight
+const listed = 120; // seconds between lists; each one is an event in the audit log
+const again = 10; // seconds between looks at what is in sight, which are none
 const looked = 500; // streams of which all are looked at, for the summary
 const searched = 300_000; // milliseconds for which a search among more of them trusts what it was told
 
 export default function Streams() {
   const [early, setEarly] = useState<StreamInfo[]>(); // the first of many, while the others come
-  const query = useQuery('streams', (abort) => listStreams(abort, setEarly), 30);
+  const query = useQuery('streams', (abort) => listStreams(abort, setEarly), listed);
   const { error, reload } = query;
   const data = query.data ?? early;
   const [creating, setCreating] = useState(false);
