@@ -1,13 +1,11 @@
 package e2e_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -55,45 +53,20 @@ func serveCopies(dir string) int {
 	return 1
 }
 
-// startCopies runs serveCopies in a process of its own.
-func startCopies(b *testing.B, dir string) (u string, pid int) {
-	b.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), copyVariable+"="+dir)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatal(err)
-	}
-	return "http://" + strings.TrimSpace(address) + "/0.mp4", cmd.Process.Pid
-}
-
 // BenchmarkClipServing downloads a clip of 20 MB from Weir, the same bytes from nginx as a file,
 // and from the simplest form of Weir. They take turns as in BenchmarkSegmentServing. first-byte-ms
 // is from the request for a ten-second clip, signed and not cached, to its first byte, in the
 // median.
 func BenchmarkClipServing(b *testing.B) {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		if nginx = "/usr/sbin/nginx"; !exists(nginx) {
-			b.Skip("nginx is not installed; `make bench-deps` installs it")
-		}
-	}
+	nginx := nginxPath(b)
 	s := start(b, "", "--hls-fragment-rate=0")
 	pushSegments(b, s, clipFragment)
 	link := strings.TrimSpace(string(s.run("weir", "clip", "bench", "--from", "10m ago", "--url")))
 	dir := mirror(b, []string{link})
 	urls, workers := startNginx(b, nginx, dir, 1, nil)
-	copies, pid := startCopies(b, filepath.Join(dir, "files"))
+	copies, pid := startSelf(b, copyVariable, filepath.Join(dir, "files"))
 	sides := []*side{newSide(b, []string{link}, nil, s.cmd.Process.Pid),
-		newSide(b, urls, nil, workers...), newSide(b, []string{copies}, nil, pid)}
+		newSide(b, urls, nil, workers...), newSide(b, []string{copies + "/0.mp4"}, nil, pid)}
 	besideSimplest(b, sides)
 	b.ReportMetric(firstByte(b, s), "first-byte-ms")
 }
@@ -116,15 +89,7 @@ func firstByte(b *testing.B, s *server) float64 {
 		}
 		p.body.Write(endOfFragment())
 	}()
-	for persisted := 0; persisted < fragments; {
-		a, err := p.next()
-		if err != nil || a.EventType == "ERROR" {
-			b.Fatal(a, err)
-		}
-		if a.EventType == "PERSISTED" {
-			persisted++
-		}
-	}
+	p.persisted(b, fragments)
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(s.Data, "credentials"))
 	if err != nil {
 		b.Fatal(err)

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -109,27 +107,6 @@ func rebuild(ctx context.Context, s *local.Store, id store.StreamID, f store.Fra
 	return nil
 }
 
-// startRebuilt runs serveRebuilt in a process of its own.
-func startRebuilt(b *testing.B, dir string) (u string, pid int) {
-	b.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), rebuildVariable+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	address, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatal(err)
-	}
-	return "http://" + strings.TrimSpace(address), cmd.Process.Pid
-}
-
 // pushMedia stores fragments of two seconds as a camera makes them: 50 pictures, the first one
 // large, and 94 frames of sound between them.
 func pushMedia(b *testing.B, s *server) {
@@ -197,20 +174,6 @@ func mediaCluster(timecode int64, random *rand.ChaCha8) []byte {
 	return bytes.Join(parts, nil)
 }
 
-// persisted waits until so many fragments are.
-func (p *putMedia) persisted(t testing.TB, fragments int) {
-	t.Helper()
-	for n := 0; n < fragments; {
-		a, err := p.next()
-		if err != nil || a.EventType == "ERROR" {
-			t.Fatal(a, err)
-		}
-		if a.EventType == "PERSISTED" {
-			n++
-		}
-	}
-}
-
 // mediaReader asks a server for its stream's media.
 type mediaReader struct {
 	url    string
@@ -247,12 +210,7 @@ func (m mediaReader) open(client *http.Client, start string) (*http.Response, er
 // bytes from nginx as a file, and the same media from the simplest form of Weir. They take turns as
 // in BenchmarkSegmentServing.
 func BenchmarkMediaServing(b *testing.B) {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		if nginx = "/usr/sbin/nginx"; !exists(nginx) {
-			b.Skip("nginx is not installed; `make bench-deps` installs it")
-		}
-	}
+	nginx := nginxPath(b)
 	s := start(b, "")
 	pushMedia(b, s)
 	data := s.Data
@@ -281,7 +239,7 @@ func BenchmarkMediaServing(b *testing.B) {
 		b.Fatal(err)
 	}
 	urls, workers := startNginx(b, nginx, dir, 1, nil)
-	rebuilt, pid := startRebuilt(b, copied)
+	rebuilt, pid := startSelf(b, rebuildVariable, copied)
 
 	weir := &side{b: b, pids: []int{s.cmd.Process.Pid}, client: &http.Client{}}
 	weir.open = func() (*http.Response, error) { return media.open(weir.client, "EARLIEST") }

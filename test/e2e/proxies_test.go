@@ -161,11 +161,7 @@ func (p *behindProxy) dial() (net.Conn, error) {
 func TestNginxAsDocumented(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg", "openssl")
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		nginx = "/usr/sbin/nginx"
-	}
-	needTool(t, nginx)
+	nginx := nginxPath(t)
 	checkProxy(t, func(dir, port, backend, cert, key, both string) []string {
 		site := proxyConfiguration(t, "nginx", map[string]string{
 			"listen 443": "listen 127.0.0.1:" + port, "video.example.com.pem": cert,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -29,12 +28,7 @@ const viewers = 8
 // shows what of that is net/http's: floor-ratio is its processor time to nginx's, over-floor Weir's
 // to its.
 func BenchmarkSegmentServing(b *testing.B) {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		if nginx = "/usr/sbin/nginx"; !exists(nginx) {
-			b.Skip("nginx is not installed; `make bench-deps` installs it")
-		}
-	}
+	nginx := nginxPath(b)
 	for _, scheme := range []string{"http", "https"} {
 		for _, size := range []int{200_000, 2_000_000} {
 			b.Run(fmt.Sprintf("%s/%dKB", scheme, size/1000), func(b *testing.B) {
@@ -143,15 +137,7 @@ func pushSegments(b *testing.B, s *server, size int) []string {
 		}
 		p.body.Write(endOfFragment())
 	}()
-	for persisted := 0; persisted < fragments; {
-		a, err := p.next()
-		if err != nil || a.EventType == "ERROR" {
-			b.Fatal(a, err)
-		}
-		if a.EventType == "PERSISTED" {
-			persisted++
-		}
-	}
+	p.persisted(b, fragments)
 	u := s.hls("bench", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
 		everything("PRODUCER_TIMESTAMP"))
 	segments, _ := parsePlaylist(b, mediaPlaylist(u, 1))

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -52,6 +53,39 @@ func mirror(b *testing.B, urls []string) string {
 		}
 	}
 	return dir
+}
+
+// nginxPath is where nginx is. Debian has it where only root looks.
+func nginxPath(t testing.TB) string {
+	t.Helper()
+	if path, err := exec.LookPath("nginx"); err == nil {
+		return path
+	}
+	const path = "/usr/sbin/nginx"
+	needTool(t, path)
+	return path
+}
+
+// startSelf runs this binary as another process, with a variable that tells it what to do, until the
+// test ends. It returns the address that the process prints.
+func startSelf(b *testing.B, variable, value string) (u string, pid int) {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), variable+"="+value)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return "http://" + strings.TrimSpace(address), cmd.Process.Pid
 }
 
 // startNginx returns the URLs of the mirrored files, and the processes that send them; with a key

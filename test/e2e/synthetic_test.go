@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"sort"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -221,4 +222,18 @@ func sigV4Payload(s *server, path string, headers map[string]string, now time.Ti
 	}
 	return fmt.Sprintf("AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x",
 		credential(s.t, s, "aws_access_key_id"), scope, signed, key)
+}
+
+// persisted waits until so many fragments are PERSISTED; ERROR is fatal.
+func (p *putMedia) persisted(t testing.TB, fragments int) {
+	t.Helper()
+	for n := 0; n < fragments; {
+		a, err := p.next()
+		if err != nil || a.EventType == "ERROR" {
+			t.Fatal(a, err)
+		}
+		if a.EventType == "PERSISTED" {
+			n++
+		}
+	}
 }
