@@ -158,8 +158,8 @@ func TestGetMediaForFragmentList(t *testing.T) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
-	if x.store.Opened() != 0 {
-		t.Errorf("%d fragments are still open", x.store.Opened())
+	if x.store.OpenNow() != 0 {
+		t.Errorf("%d fragments are still open", x.store.OpenNow())
 	}
 }
 

@@ -160,8 +160,8 @@ func TestGetMediaSelectors(t *testing.T) {
 		f.expect(last)
 		f.ends()
 	}
-	if x.store.Opened() != 0 {
-		t.Errorf("%d fragments are still open", x.store.Opened())
+	if x.store.OpenNow() != 0 {
+		t.Errorf("%d fragments are still open", x.store.OpenNow())
 	}
 }
 

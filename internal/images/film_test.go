@@ -255,8 +255,8 @@ func (f *film) expect(in *api.GetImagesInput, want string) (next string) {
 	if strings.Join(got, " ") != want {
 		f.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
 	}
-	if f.store.Opened() != 0 {
-		f.Errorf("%d fragments are still open", f.store.Opened())
+	if f.store.OpenNow() != 0 {
+		f.Errorf("%d fragments are still open", f.store.OpenNow())
 	}
 	if f.decoder.turns != 0 {
 		f.Error("a turn was not given back")

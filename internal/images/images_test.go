@@ -348,7 +348,7 @@ func TestImagesRefuse(t *testing.T) {
 	f.service.decoder = nil
 	_, err = f.service.Get(t.Context(), f.stream, in)
 	wantError(t, err, api.InvalidArgumentException, "apt install ffmpeg")
-	if f.store.Opened() != 0 {
+	if f.store.OpenNow() != 0 {
 		t.Error("a fragment is still open")
 	}
 }

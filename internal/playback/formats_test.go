@@ -110,8 +110,8 @@ func TestTransportStreams(t *testing.T) {
 	_, err = r.service.TSSegment(t.Context(), token,
 		SegmentRef{Track: 1, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
-	if r.store.Opened() != 0 {
-		t.Errorf("%d fragments are still open", r.store.Opened())
+	if r.store.OpenNow() != 0 {
+		t.Errorf("%d fragments are still open", r.store.OpenNow())
 	}
 }
 
@@ -161,8 +161,8 @@ func TestTransportStreamOfABrokenFragment(t *testing.T) {
 	r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(good)}))
 	_, err := r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(bad)})
 	wantError(t, err, api.InvalidMediaFrameException, "frame 2 of track 1")
-	if r.store.Opened() != 0 {
-		t.Errorf("%d fragments are still open", r.store.Opened())
+	if r.store.OpenNow() != 0 {
+		t.Errorf("%d fragments are still open", r.store.OpenNow())
 	}
 }
 

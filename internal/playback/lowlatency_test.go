@@ -44,8 +44,8 @@ func TestPartsAreListedAsFramesCome(t *testing.T) {
 			r.samplesOf(1, r.read(1))
 			r.samplesOf(2, r.read(2))
 		}
-		if r.store.Opened() != 0 {
-			t.Errorf("%d fragments are still open", r.store.Opened())
+		if r.store.OpenNow() != 0 {
+			t.Errorf("%d fragments are still open", r.store.OpenNow())
 		}
 		before = r.read(1)
 		again := r.process() // another process has none of this in memory

@@ -44,8 +44,8 @@ func TestSegments(t *testing.T) {
 			r.wantSegment(token, &track, sent[i], records[i], origin)
 		}
 	}
-	if r.store.Opened() != 0 {
-		t.Errorf("%d fragments left open", r.store.Opened())
+	if r.store.OpenNow() != 0 {
+		t.Errorf("%d fragments left open", r.store.OpenNow())
 	}
 }
 

@@ -235,8 +235,8 @@ func TestWhatIsNotSilent(t *testing.T) {
 		_, err := r.service.MediaSegment(t.Context(), token, ref)
 		wantError(t, err, api.ResourceNotFoundException, "not found")
 	}
-	if r.store.Opened() != 0 {
-		t.Errorf("%d fragments are still open", r.store.Opened())
+	if r.store.OpenNow() != 0 {
+		t.Errorf("%d fragments are still open", r.store.OpenNow())
 	}
 }
 

@@ -90,8 +90,8 @@ func (s *Store) Opens() int {
 	return s.opens
 }
 
-// Opened is how many fragments are open now.
-func (s *Store) Opened() int {
+// OpenNow is how many fragments are open now.
+func (s *Store) OpenNow() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.opened
