@@ -5,7 +5,7 @@ import { kinesis } from '../../api/clients';
 import { may } from '../../api/permissions';
 import { Button } from '../../ui/button';
 import { hours as inWords } from '../../ui/format';
-import { complain, say } from '../../ui/toast';
+import { useSave } from '../../ui/submit';
 import { Retention } from '../streams/retention';
 
 interface Props {
@@ -20,36 +20,27 @@ export function Keeping({ name, info, tier, onChanged }: Props) {
   const now = info.DataRetentionInHours ?? 0;
   const [hours, setHours] = useState(now);
   const [where, setWhere] = useState(tier);
-  const [busy, setBusy] = useState(false);
+  const { busy, save } = useSave(onChanged);
   const id = useId();
   const mayKeep = may('kinesisvideo:UpdateDataRetention', info.StreamARN);
   const mayMove = may('kinesisvideo:UpdateStreamStorageConfiguration', info.StreamARN);
   const changed = hours !== now || where !== tier;
 
-  const save = async (event: Event) => {
-    event.preventDefault();
-    setBusy(true);
-    try {
-      if (hours !== now) {
-        await kinesis.send(new UpdateDataRetentionCommand({
-          StreamName: name, CurrentVersion: info.Version, DataRetentionChangeInHours: Math.abs(hours - now),
-          Operation: hours > now ? 'INCREASE_DATA_RETENTION' : 'DECREASE_DATA_RETENTION',
-        }));
-      }
-      if (where !== tier) {
-        const CurrentVersion = hours === now ? info.Version : undefined;
-        await moveTo(name, where, CurrentVersion);
-      }
-      say('Saved.');
-    } catch (error) {
-      complain(error);
+  const change = async () => {
+    if (hours !== now) {
+      await kinesis.send(new UpdateDataRetentionCommand({
+        StreamName: name, CurrentVersion: info.Version, DataRetentionChangeInHours: Math.abs(hours - now),
+        Operation: hours > now ? 'INCREASE_DATA_RETENTION' : 'DECREASE_DATA_RETENTION',
+      }));
     }
-    setBusy(false);
-    onChanged();
+    if (where !== tier) {
+      const CurrentVersion = hours === now ? info.Version : undefined;
+      await moveTo(name, where, CurrentVersion);
+    }
   };
 
   return (
-    <form class="card stack" onSubmit={save}>
+    <form class="card stack" onSubmit={(e) => save(e, change)}>
       <h2>Keeping</h2>
       {mayKeep ? <Retention hours={hours} onChange={setHours} /> : <p>Recordings are kept for {inWords(now)}.</p>}
       {hours < now && <p class="note warn">Recordings older than {inWords(hours)} are deleted as soon as you save.</p>}
