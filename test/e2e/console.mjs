@@ -102,6 +102,13 @@ try {
   await see('Receiving');
   await see('320×240 H.264 + AAC');
   await look('streams');
+  // a window that moves to a larger screen has larger text, and rows that hold it
+  await page.setViewportSize({ width: 3840, height: 2160 });
+  await page.waitForFunction(() => {
+    const row = document.querySelector('.stream-row');
+    return row.scrollHeight <= row.clientHeight;
+  });
+  await page.setViewportSize({ width: 1280, height: 900 });
   const other = await context.newPage();
   await other.goto(base);
   await other.getByLabel('Access key ID').waitFor();

@@ -10,16 +10,24 @@ import { Pill } from '../../ui/pill';
 
 const narrow = matchMedia('(max-width: 56rem)');
 
+function rowSize() {
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+  return { height: (narrow.matches ? 6.25 : 4.75) * rem, width: 60 * rem };
+}
+
 /** The size of a row: its height, which is larger where it is folded, and its least width beside another one. */
 export function useRowSize(): { height: number; width: number } {
-  const [folded, setFolded] = useState(narrow.matches);
-  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const [size, setSize] = useState(rowSize);
   useEffect(() => {
-    const changed = () => setFolded(narrow.matches);
-    narrow.addEventListener('change', changed);
-    return () => narrow.removeEventListener('change', changed);
+    // wide windows have larger text
+    const changed = () => setSize((before) => {
+      const now = rowSize();
+      return now.height === before.height && now.width === before.width ? before : now;
+    });
+    addEventListener('resize', changed);
+    return () => removeEventListener('resize', changed);
   }, []);
-  return { height: (folded ? 6.25 : 4.75) * rem, width: 60 * rem };
+  return size;
 }
 
 /** One stream of the list. */
