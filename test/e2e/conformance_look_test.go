@@ -231,8 +231,8 @@ sessions and on playlists with parts.
 			}
 		}
 	}
-	doc.WriteString("\n## Rules\n\nFor each rule, the checker's own tests have at least one playlist, " +
-		"manifest or segment that breaks it, and must be found.\n\n" +
+	doc.WriteString("\n## Rules\n\nFor each rule, the checker's own tests have at least one " +
+		"playlist, manifest or segment that breaks it, and must be found.\n\n" +
 		"| rule | from | what it says |\n|---|---|---|\n")
 	for _, s := range conformance.Statements() {
 		fmt.Fprintf(&doc, "| %s | %s | %s |\n", s.Rule, s.Source, s.Text)

@@ -66,8 +66,8 @@ func nginxPath(t testing.TB) string {
 	return path
 }
 
-// startSelf runs this binary as another process, with a variable that tells it what to do, until the
-// test ends. It returns the address that the process prints.
+// startSelf runs this binary as another process until the test ends. The variable tells it what to
+// do. It returns the address that the process prints.
 func startSelf(b *testing.B, variable, value string) (u string, pid int) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
