@@ -38,7 +38,8 @@ export function isSignedOut(error: unknown): boolean {
     .includes(nameOf(error));
 }
 
-const sentence = (text: string) => (/[.!?…]$/.test(text) ? text : `${text}.`);
+/** A text with a full stop, unless it ends a sentence already. */
+export const sentence = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
 /** What went wrong, for people: the server's own words where it has some. */
 export function words(error: unknown): string {

@@ -1,6 +1,7 @@
 // One playback session in one video element, by hls.js: what it has, and what is wrong with it in words.
 import type Hls from 'hls.js';
 import type { ErrorData, LevelDetails } from 'hls.js';
+import { sentence } from '../api/errors';
 import { reached, unreachable } from '../api/transport';
 import { serverNow } from './sessions';
 import { type Dated, dateAt, endDate } from './dates';
@@ -28,8 +29,6 @@ const CATCH_UP = 1.1; // how much faster a live picture that is late is played
 
 // Errors of hls.js for codecs that the browser does not have.
 const UNDECODABLE: string[] = ['manifestIncompatibleCodecsError', 'bufferAddCodecError', 'bufferIncompatibleCodecsError'];
-
-const sentence = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
 function messageOf(data: ErrorData): string {
   const request = data.networkDetails as { response?: unknown } | undefined;
@@ -165,10 +164,6 @@ export class Engine {
   get frame(): number {
     const rate = this.hls.levels[Math.max(this.hls.currentLevel, 0)]?.frameRate;
     return rate && rate > 0 ? 1 / rate : 1 / 25;
-  }
-
-  get picture(): { width: number; height: number } {
-    return { width: this.video.videoWidth, height: this.video.videoHeight };
   }
 
   /** Lets hls.js hurry a late live picture, or leaves its speed alone. */

@@ -82,9 +82,6 @@ export class Coverage {
 
   close(): void { this.aborter.abort(); }
 
-  // Drops what is known, such as after the stream's retention changed.
-  clear(): void { this.tiles.clear(); }
-
   get size(): number { return this.tiles.size; }
 
   // The tiles that a view needs, and asks for those that are missing or old.

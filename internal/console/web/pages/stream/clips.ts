@@ -6,7 +6,7 @@ import type { Range } from '../../timeline/scale';
 
 export interface Clip {
   url: string;
-  bytes: number | undefined;
+  size: number | undefined; // bytes
 }
 
 const LIFE = 3_600; // seconds that the link opens the clip
@@ -32,17 +32,5 @@ export async function clipOf(stream: string, range: Range, clock: Clock, signal:
   const url = `${location.origin}${pathname}${search}`;
   const head = await fetch(url, { method: 'HEAD', signal });
   const length = Number(head.headers.get('content-length'));
-  return { url, bytes: head.ok && length > 0 ? length : undefined };
-}
-
-/** 640 kB, 12.3 MB, 1.24 GB. */
-export function sizeText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let size = bytes;
-  let unit = 0;
-  while (size >= 1000 && unit < units.length - 1) {
-    size /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 || size >= 100 ? Math.round(size) : size.toPrecision(3)} ${units[unit]}`;
+  return { url, size: head.ok && length > 0 ? length : undefined };
 }

@@ -10,9 +10,10 @@ import { FIELD_MAX, fieldText, momentOf } from '../../timeline/field';
 import { setEnd } from '../../timeline/selection';
 import { durationText } from '../../timeline/zone';
 import { Button } from '../../ui/button';
+import { copy } from '../../ui/copy';
+import { bytes } from '../../ui/format';
 import { Icon } from '../../ui/icon';
-import { copy } from './copy';
-import { type Clip, clipOf, sizeText } from './clips';
+import { type Clip, clipOf } from './clips';
 
 interface Props {
   stream: string;
@@ -107,10 +108,10 @@ function Export({ stream, clock, range }: { stream: string; clock: Clock; range:
 
   const now = making.value;
   if (now.state === 'made') {
-    const { url, bytes } = now.clip;
+    const { url, size } = now.clip;
     return (
       <a class="button primary" href={url} download={clipName(stream, range)}>
-        <Icon name="export" /><span>Export MP4{bytes !== undefined && ` · ${sizeText(bytes)}`}</span>
+        <Icon name="export" /><span>Export MP4{size !== undefined && ` · ${bytes(size)}`}</span>
       </a>
     );
   }
