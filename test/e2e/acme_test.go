@@ -36,9 +36,10 @@ func background(t *testing.T, env []string, command ...string) {
 	})
 }
 
-// pebble runs Let's Encrypt's ACME server for tests, with a name server for which every host is
-// this machine. It validates at the ports, and returns its directory, the CA file to reach it with,
-// and where it tells of the root that it issues under. good is how long its certificates are valid.
+// pebble runs Let's Encrypt's ACME server for tests, with a name server that resolves every name
+// to this machine. It validates at the given ports. pebble returns its directory, the CA file to
+// reach it with, and the address that tells the root it issues under. good is how long its
+// certificates are valid.
 func pebble(t *testing.T, httpPort, tlsPort string, good time.Duration,
 ) (directory, ca, management string) {
 	t.Helper()
@@ -106,8 +107,8 @@ func fetchText(t *testing.T, url string, pem []byte) []byte {
 	return text
 }
 
-// The server gets its certificate from an ACME authority, which asks it by a TLS handshake or, if
-// port 443 leads elsewhere, over http; after a restart it has it still.
+// The server gets its certificate from an ACME authority, which validates by a TLS handshake or,
+// if port 443 leads elsewhere, over HTTP. After a restart the server still has it.
 func TestACME(t *testing.T) {
 	t.Parallel()
 	const host = "video.example.com"
@@ -182,7 +183,7 @@ func issuedUnder(t *testing.T, management string, trusted []byte) *x509.CertPool
 }
 
 // A certificate that is about to expire is replaced while the server runs: new connections get the
-// new one, and those that are open go on.
+// new one, and open connections continue.
 func TestACMERenews(t *testing.T) {
 	waits(t)
 	const host = "video.example.com"

@@ -10,17 +10,17 @@ import (
 	"testing"
 )
 
-// awsBatch runs many command lines of the AWS command line in children of one process, which has
-// its modules and models loaded: a process of its own for each takes a second of the processor,
+// awsBatch runs command lines of the AWS command line in children of one process, which has loaded
+// its modules and models. A process of its own for each would take a second of the processor,
 // twenty times as much.
 type awsBatch struct {
 	in  *json.Encoder
 	out *json.Decoder
 }
 
-// awsBatchProgram is awscli.clidriver.main in two: a driver is made once, which has read the models
-// of the services; each command line is a child's. What a command line leaves in a driver is in
-// those of others: commands that load modules have had theirs.
+// awsBatchProgram is awscli.clidriver.main in two halves. One driver reads the models of the
+// services, once. Then each command line runs in a child. Two commands run first, so that the
+// modules that they load are there for all.
 const awsBatchProgram = `
 import contextlib, io, json, os, sys, tempfile, warnings
 warnings.simplefilter("ignore")

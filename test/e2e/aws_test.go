@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// aws runs the AWS command line in the way that every user of it would: nothing but
-// AWS_ENDPOINT_URL is special.
+// aws runs the AWS command line as every user would: only AWS_ENDPOINT_URL is special.
 func (s *server) aws(args ...string) map[string]any {
 	s.t.Helper()
 	return s.runJSON("aws", append(args, "--output", "json")...)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A producer's key and a viewer's do each their part with boto3, and nothing else; what they may
-// not do, and limits, end in the exception classes that the service's models have.
+// The keys of a producer and of a viewer each do their part with boto3, and nothing else. What
+// they may not do, and limits, raise the exception classes of the service's models.
 func TestBotoKnowsRefusals(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg")

@@ -11,8 +11,8 @@ import (
 	"weir/internal/api"
 )
 
-// botoPython is a Python that has boto3, the AWS SDK for Python; that of the AWS command line's
-// package is the system's.
+// botoPython is a Python that has boto3, the AWS SDK for Python; with the AWS command line's
+// package it is the system's.
 func botoPython(t *testing.T) string {
 	t.Helper()
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
@@ -24,8 +24,8 @@ func botoPython(t *testing.T) string {
 	return ""
 }
 
-// What reads stored media answers boto3, whose models and parsers are the service's: results and
-// errors.
+// The calls that read stored media answer boto3, whose models and parsers are the service's, with
+// results and with errors.
 func TestBoto(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg")

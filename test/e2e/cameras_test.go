@@ -13,7 +13,8 @@ import (
 )
 
 // A camera gets credentials for the certificate that weir camera add made, with libcurl as the C
-// SDK does, sends to the stream of its own name with them over the same address, and to no other.
+// SDK does. With them it sends to the stream of its own name, over the same address, and to no
+// other.
 func TestCameraWithCertificate(t *testing.T) {
 	waits(t)
 	needTool(t, "curl", "openssl", "ffmpeg")
@@ -117,8 +118,8 @@ func (s *server) cutsOff(camera string) {
 	}
 }
 
-// cameraSends sends to a stream, with the credentials of the environment, until the server ends it;
-// it returns once the first fragment is stored. ended waits for that end.
+// cameraSends sends to a stream, with the credentials of the environment, until the server ends
+// the connection. It returns once the first fragment is stored; ended waits for the end.
 func (s *server) cameraSends(stream string) (ended func()) {
 	s.t.Helper()
 	source := exec.Command("ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i",

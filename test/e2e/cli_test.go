@@ -20,9 +20,10 @@ import (
 	"weir/internal/awscli"
 )
 
-// Side by side with the AWS command line: every operation and each form of each parameter, made
-// from the table of shapes, given to `aws` and to `weir` against the same server. Standard output
-// is equal as JSON, or byte for byte in the other forms; exit codes are equal.
+// Weir's command line side by side with the AWS command line: every operation, and each form of
+// each parameter, made from the table of shapes, is given to `aws` and to `weir` against the same
+// server. Standard output is equal as JSON, or byte for byte in the other forms, and exit codes
+// are equal.
 func TestCommandLineSideBySide(t *testing.T) {
 	worksLongest(t)
 	needTool(t, "aws")
@@ -203,8 +204,8 @@ func (g *generator) cases(op *api.Operation) []sideCase {
 		out = out[:len(out)-1]
 	}
 
-	// The whole input as JSON, in a file, with a flag that goes before, with a key that nobody
-	// knows, with the wrong type, cut short.
+	// The whole input as JSON: in a file, with a flag that overrides it, with an unknown key, with
+	// the wrong type, cut short.
 	input := map[string]any{}
 	for i := range op.Input.Members {
 		if f := &op.Input.Members[i]; f.Required || f.Name == "StreamName" ||
@@ -289,7 +290,7 @@ func (g *generator) base(op *api.Operation) []string {
 	return slices.Clip(args) // for those who append to it
 }
 
-// value is one that fits a parameter, and lets a change change nothing.
+// value is a value that fits a parameter, and with which a change changes nothing.
 func (g *generator) value(op *api.Operation, f *api.Member) any {
 	switch {
 	case f.Name == "StreamName":

@@ -98,8 +98,8 @@ func pcm(t *testing.T, file string) []byte {
 	return program(t, "ffmpeg", "-v", "error", "-i", file, "-map", "0:a", "-f", "s16le", "-")
 }
 
-// checkTimes holds a clip of two halves to times that rise, end after so many seconds, and have
-// picture and sound begin the second half together.
+// checkTimes checks that the times of a clip of two halves rise and end after so many seconds, and
+// that picture and sound begin the second half together.
 func checkTimes(t *testing.T, clip string, length float64) {
 	t.Helper()
 	var ends [2]float64
@@ -140,8 +140,8 @@ func TestExactClip(t *testing.T) {
 	compareHashes(t, "exact", all[at:at+len(got)], got)
 }
 
-// The AWS command line downloads the same file, and names what is wrong as it names it for the
-// service. A change of the codec's private data is told with the moment of it.
+// The AWS command line downloads the same file, and gets the service's names of errors. The error
+// of a change of codec private data says when the change was.
 func TestAWSGetClip(t *testing.T) {
 	waits(t)
 	needTool(t, "aws", "ffmpeg")
@@ -181,7 +181,7 @@ func TestAWSGetClip(t *testing.T) {
 	}
 }
 
-// A page that has the link for the source of its video plays it, and seeks in it.
+// A page whose video has the link as its source plays it, and seeks in it.
 func TestChromiumPlaysAClip(t *testing.T) {
 	works(t)
 	needTool(t, "chromium", "node", "ffmpeg")

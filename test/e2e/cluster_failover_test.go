@@ -42,10 +42,10 @@ func (c *clusterSite) checkCluster(flags ...string) (code int, out string) {
 	return 0, string(text)
 }
 
-// The database fails over to a standby that lacks the last commits, under two nodes that know both.
-// Cameras go on there, the nodes say that commits are lost, and weir check --repair brings back all
-// that was acknowledged, once: of a stream that the standby knew, and of one that it did not. What
-// was deleted stays deleted.
+// The database fails over to a standby that lacks the last commits, under two nodes that know
+// both. Cameras go on there, and the nodes say that commits are lost. weir check --repair brings
+// back all that was acknowledged, once: of a stream that the standby knew, and of one that it did
+// not. What was deleted stays deleted.
 func TestClusterFailover(t *testing.T) {
 	waits(t)
 	site := newClusterSite(t)

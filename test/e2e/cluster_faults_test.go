@@ -93,9 +93,9 @@ func (r *clusterReader) goesOn(t *testing.T, before int64) bool {
 	return r.came.Load() > before
 }
 
-// Database and object store are stopped, refuse, hang and are slow while cameras send to two nodes
-// behind them. Each time /readyz tells the truth, a viewer goes on with what he was served, a
-// GetMedia holds on, cameras get 5001 or no connection, and afterwards they go on. In the end
+// Database and object store are stopped, refuse, hang and are slow while cameras send to two
+// nodes. Each time, /readyz tells the truth, a viewer still gets what he was served before,
+// GetMedia waits, and cameras get 5001 or no connection. Afterwards cameras go on, and in the end
 // everything acknowledged is there once.
 func TestClusterFaults(t *testing.T) {
 	waits(t)
@@ -216,7 +216,7 @@ func newClusterViewer(t *testing.T, s *server) *clusterViewer {
 	return v
 }
 
-// check holds what the viewer gets during a fault to what he was served before.
+// check compares what the viewer gets during a fault with what he was served before.
 func (v *clusterViewer) check(t *testing.T, f clusterFault) {
 	t.Helper()
 	if list := mustGet(t, v.playlist); !strings.Contains(string(list), "#EXTINF") {

@@ -35,9 +35,9 @@ func (c *crashCamera) acknowledged() int {
 	return len(c.acked)
 }
 
-// Three nodes, of which one after the other is killed and another starts in its place, while
-// cameras send to whichever is there and streams are deleted: what was acknowledged is there, once
-// and unaltered, and nothing that was deleted comes back.
+// Of three nodes, one after the other is killed and another one starts in its place, while cameras
+// send to whichever is there and streams are deleted. What was acknowledged is there, once and
+// unaltered, and nothing that was deleted comes back.
 func TestClusterKillNine(t *testing.T) {
 	waits(t)
 	rounds := 10

@@ -19,9 +19,9 @@ func newestSegment(t *testing.T, playlist []byte) conformance.Segment {
 	return m.Segments[len(m.Segments)-1]
 }
 
-// A viewer of a live stream asks another node each time, while one of them receives it: playlists
-// never go back, what they list is there, and once the camera is silent all nodes have the same
-// playlist byte by byte.
+// A viewer of a live stream asks another node each time, while one of them receives the stream.
+// Playlists never go back, and what they list is there. Once the camera is silent, all nodes have
+// the same playlist, byte by byte.
 func TestClusterLiveViewerMoves(t *testing.T) {
 	works(t)
 	site := newClusterSite(t)

@@ -21,9 +21,9 @@ func (c *clusterSite) migrate(data string, flags ...string) (string, error) {
 	return string(out), err
 }
 
-// A server that ran on one machine goes on as a node: a session that was opened before plays there,
-// with the same playlist and the same media, the keys of root and of users sign, and fragments have
-// the names that they had.
+// A server that ran on one machine goes on as a node. A session that was opened before plays
+// there, with the same playlist and the same media; the keys of root and of users sign; and
+// fragments have the names that they had.
 func TestMigrated(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg")

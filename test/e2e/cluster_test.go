@@ -81,8 +81,8 @@ func at(u, server string) string {
 	return server + parsed.RequestURI()
 }
 
-// What comes in at one node goes out at every one, and what is allowed, limited or ended at one is
-// so at all. A node that is killed loses nothing that it acknowledged.
+// What comes in at one node goes out at every node. What is allowed, limited or ended at one is so
+// at all. A node that is killed loses nothing that it acknowledged.
 func TestCluster(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg", "ffprobe")

@@ -13,9 +13,10 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// A live camera that lowers its key frame rate in mid-session: its fragments of eight seconds are
-// listed in slices, which hold to the rules like all segments, the target duration stays, and
-// ffmpeg shows every frame. Only EXT-X-INDEPENDENT-SEGMENTS goes, once, for it is no longer so.
+// A live camera lowers its key frame rate in mid-session. Its fragments of eight seconds are
+// listed in slices, which keep the rules like all segments. The target duration stays, and ffmpeg
+// shows every frame. Only EXT-X-INDEPENDENT-SEGMENTS is removed, once, because it is no longer
+// true.
 func TestConformanceOfLongFragments(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg")
@@ -82,8 +83,8 @@ func TestConformanceOfLongFragments(t *testing.T) {
 					frames += v.lists[0].timings[i].Frames
 				}
 			}
-			// The playlist is not over: what the decoder puts in order again at its end, it gives
-			// only when more comes.
+			// The playlist has no end. The decoder gives out the last pictures that it reorders
+			// only when more come.
 			const held = 4
 			got := hashesOf(t, "-threads", "1", "-live_start_index", "0", "-i",
 				v.lists[0].url.String(), "-map", "0:v", "-frames:v", fmt.Sprint(frames-held))
@@ -92,8 +93,8 @@ func TestConformanceOfLongFragments(t *testing.T) {
 	}
 }
 
-// A camera that is off for a minute and comes back with another picture, and once more with the
-// first: recordings of it hold to the rules in every container and discontinuity mode, with a new
+// A camera is off for a minute and comes back with another picture, and then once more with the
+// first. Recordings of it keep the rules in every container and discontinuity mode, with a new
 // initialization section and a discontinuity at each change.
 func TestConformanceOfCodecChanges(t *testing.T) {
 	waits(t)

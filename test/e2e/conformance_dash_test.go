@@ -12,7 +12,7 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// dashViewer follows a DASH session, and holds everything that it gets to the rules.
+// dashViewer follows a DASH session, and checks everything that it gets against the rules.
 type dashViewer struct {
 	viewer
 	url   *url.URL
@@ -100,7 +100,7 @@ func (v *dashViewer) get(ref string) []byte {
 	return data
 }
 
-// bandwidths holds what a recording says of its rates to its segments.
+// bandwidths compares the rates that a recording's manifest claims with its segments.
 func (v *dashViewer) bandwidths() {
 	for i := range v.last.Periods[0].Sets {
 		a := &v.last.Periods[0].Sets[i]
@@ -109,9 +109,9 @@ func (v *dashViewer) bandwidths() {
 	}
 }
 
-// Manifests of a live camera, read again and again while it pushes, and of a recording with a gap:
-// every rule of MPEG-DASH that the checker knows, for the manifest, for each change of it and for
-// the segments' bytes.
+// Manifests of a live camera, read again and again while it pushes, and of a recording with a gap
+// keep every rule of MPEG-DASH that the checker knows: for the manifest, for each change of it,
+// and for the segments' bytes.
 func TestDASHConformance(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg")

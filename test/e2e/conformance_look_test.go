@@ -20,7 +20,7 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// lookWithMP4Box lets mp4box read every MP4 track and compares.
+// lookWithMP4Box has mp4box read every MP4 track, and compares.
 func lookWithMP4Box(t *testing.T, viewers []*viewer) {
 	t.Helper()
 	dir := t.TempDir()
@@ -89,7 +89,7 @@ func lookWithMP4Box(t *testing.T, viewers []*viewer) {
 	}
 }
 
-// lookWithFFprobe lets ffprobe read every transport stream, segments back to back, and compares.
+// lookWithFFprobe has ffprobe read every transport stream, segments back to back, and compares.
 func lookWithFFprobe(t *testing.T, viewers []*viewer) {
 	t.Helper()
 	dir := t.TempDir()
@@ -192,7 +192,7 @@ func (v *viewer) counted() map[string]int {
 	return counted
 }
 
-// conformanceDocument writes what was found, and holds docs/conformance.md to it.
+// conformanceDocument writes what was found, and compares docs/conformance.md with it.
 func conformanceDocument(t *testing.T, viewers []*viewer) {
 	t.Helper()
 	var doc strings.Builder

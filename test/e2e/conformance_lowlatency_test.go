@@ -16,8 +16,9 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// partsViewer follows the media playlists of a low-latency session by blocking, reads every part as
-// soon as it is listed and every segment when it is whole, and holds all to the rules.
+// partsViewer follows the media playlists of a low-latency session by blocking. It reads every
+// part as soon as it is listed, and every segment when it is whole, and checks all of it against
+// the rules.
 type partsViewer struct {
 	viewer
 	mu      sync.Mutex // of findings and faults
@@ -144,7 +145,7 @@ func (v *partsViewer) follow(p *partsList, segments int) {
 	}
 }
 
-// delta asks for what is new since a playlist, and for the whole again: they must agree, unless
+// delta asks for what is new since a playlist, and for the whole again. Both must agree, unless
 // something came between the two.
 func (v *partsViewer) delta(p *partsList, known *conformance.Media) {
 	delta, _, _ := v.playlist(p, "&_HLS_skip=YES")
@@ -237,7 +238,7 @@ func (v *partsViewer) refusals(p *partsList) {
 	}
 }
 
-// reports holds what each rendition says of the others to them.
+// reports compares what each rendition says of the others with them.
 func (v *partsViewer) reports() {
 	for i, p := range v.lists {
 		var others []conformance.Other
@@ -258,9 +259,9 @@ func (v *partsViewer) reports() {
 }
 
 // Low-latency sessions of cameras with sound and B-frames, and of 29.97 pictures a second, in each
-// discontinuity mode: every rule of RFC 8216bis that the checker knows holds for every playlist,
-// every blocked request, every delta update, every part and every hint. It runs alone: how long a
-// request is blocked is one of the rules.
+// discontinuity mode, keep every rule of RFC 8216bis that the checker knows: for every playlist,
+// blocked request, delta update, part and hint. The test runs alone, because one rule is how long
+// a request is blocked.
 func TestLowLatencyConformance(t *testing.T) {
 	needTool(t, "ffmpeg")
 	s := start(t, "", "--hls-sessions-per-stream", "0",
@@ -313,8 +314,8 @@ func (v *partsViewer) watch() {
 
 // What a player was shown stays as it was when the server is killed in the middle of a part and
 // starts again, and when the camera breaks off in the middle of a fragment and comes back. (By
-// server timestamps the fragment that is sent again has another date.) It runs alone, as the test
-// above.
+// server timestamps, the fragment that is sent again has another date.) It runs alone, like the
+// test above.
 func TestLowLatencyAcrossBreaks(t *testing.T) {
 	needTool(t, "ffmpeg")
 	data := filepath.Join(t.TempDir(), "data")
@@ -338,7 +339,7 @@ func TestLowLatencyAcrossBreaks(t *testing.T) {
 	var shown []*conformance.Media
 	for _, p := range v.lists {
 		shown = append(shown, p.known)
-		// They are there again when the camera has sent them again: sound begins anew then, within
+		// They are there again once the camera has sent them again. Sound then begins anew, within
 		// a millisecond.
 		p.known, p.parts = nil, map[string][]byte{}
 	}

@@ -89,9 +89,9 @@ func combinations() (all []combination) {
 	return all
 }
 
-// Every combination of mode, selector, discontinuity mode, container and codec, over several
-// reloads while the cameras push, against every rule of the conformance package; the files against
-// mp4box and ffprobe too. docs/conformance.md is what this test found.
+// Every combination of mode, selector, discontinuity mode, container and codec keeps every rule of
+// the conformance package, over several reloads while the cameras push. mp4box and ffprobe read
+// the files, too. docs/conformance.md is what this test found.
 func TestConformance(t *testing.T) {
 	works(t)
 	needTool(t, "ffmpeg", "ffprobe", "node")
@@ -197,8 +197,8 @@ func (v *viewer) begin(s *server) {
 // 0.4 seconds. What it returns ends the cameras and waits until all that they sent is stored.
 func conformanceCameras(t *testing.T, s *server) (stop func()) {
 	t.Helper()
-	// Longer than a busy machine needs for the live sessions; stop ends it. In sixteen seconds
-	// there are whole groups of pictures and whole frames of AAC.
+	// Longer than the live sessions take on a busy machine; stop ends it. Sixteen seconds have
+	// whole groups of pictures and whole frames of AAC.
 	const seconds, times = 16, 5
 	dir := t.TempDir()
 	codecs := conformanceCodecs()

@@ -12,7 +12,8 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// viewer follows one session as a player would, and holds everything that it gets to the rules.
+// viewer follows one session as a player would, and checks everything that it gets against the
+// rules.
 type viewer struct {
 	c        combination
 	changing bool // the source has gaps and changes its codec private data
@@ -131,7 +132,7 @@ func (v *viewer) poll() {
 				}
 			}
 			if next >= 0 && s.Sequence > next {
-				// Segments came and went between two reloads, because this machine is slow: what
+				// Segments came and went between two reloads, because this machine is slow. What
 				// follows is looked at on its own.
 				p.union.Segments, p.timings, p.streams, p.bytes = nil, nil, nil, nil
 			}
@@ -162,7 +163,7 @@ func (v *viewer) iframes(i int) bool {
 	return i >= len(v.master.Variants)+len(v.master.Rendition)
 }
 
-// shape holds a playlist to what its session asked for.
+// shape compares a playlist with what its session asked for.
 func (v *viewer) shape(name string, m *conformance.Media) {
 	vod := v.c.mode == onDemand
 	if (m.Type == conformance.VOD) != vod || m.Ended != vod {
@@ -263,7 +264,7 @@ func (v *viewer) init(name string, p *playlist, m *conformance.Map) *conformance
 	return in
 }
 
-// finish holds everything that was seen together.
+// finish checks everything that was seen together.
 func (v *viewer) finish() {
 	if v.master == nil || len(v.lists) == 0 {
 		return
@@ -274,8 +275,8 @@ func (v *viewer) finish() {
 			v.faults = append(v.faults, name+" has no segments")
 			continue
 		}
-		// Pictures last whole milliseconds after Matroska; the last one of a transport stream is
-		// not written down.
+		// Pictures last whole milliseconds, because Matroska's times do. The duration of the last
+		// one of a transport stream is not written down.
 		source := conformance.Source{Contiguous: !v.changing}
 		if v.c.container == mpegTS {
 			source.Tolerance = 2 * time.Millisecond
@@ -309,8 +310,8 @@ func (v *viewer) finish() {
 	}
 }
 
-// checkProgress wants the session to have shown what it is for: a recording all that was asked for,
-// a live one fragments that came and, when it began with a full window, some that went.
+// checkProgress checks that the session has shown what it is for: a recording, all that was asked
+// for; a live session, fragments that came and, if it began with a full window, some that went.
 func (v *viewer) checkProgress() {
 	for i, p := range v.lists {
 		if p.last == nil {
@@ -332,7 +333,7 @@ func (v *viewer) checkProgress() {
 	}
 }
 
-// checkMaster holds the master playlist to the media. CODECS of a session whose codecs change
+// checkMaster compares the master playlist with the media. If a session's codecs change, CODECS
 // cannot say what will come.
 func (v *viewer) checkMaster() {
 	variant := &v.master.Variants[0]
@@ -359,7 +360,7 @@ func (v *viewer) checkMaster() {
 	v.note("master", conformance.CheckBandwidth(variant, peak, average))
 }
 
-// checkVariant holds what the variant says of codecs and picture to the media.
+// checkVariant compares what the variant says of codecs and picture with the media.
 func (v *viewer) checkVariant(variant *conformance.Variant) {
 	var codecs []string
 	for i, p := range v.lists {
@@ -393,7 +394,7 @@ func (v *viewer) checkVariant(variant *conformance.Variant) {
 	}
 }
 
-// checkSync holds the tracks of each fragment to one another.
+// checkSync compares the tracks of each fragment with one another.
 func (v *viewer) checkSync() {
 	if v.c.video == "" || !v.c.audio {
 		return

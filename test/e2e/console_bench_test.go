@@ -62,8 +62,8 @@ func BenchmarkConsole(b *testing.B) {
 	}
 }
 
-// benchDirectory is in memory where Linux has a place for that: what is measured is no disk, and
-// to fill a month there takes a tenth of the time.
+// benchDirectory is in memory where Linux has a place for that: the benchmark does not measure a
+// disk, and filling a month takes a tenth of the time there.
 func benchDirectory(b *testing.B) string {
 	dir, err := os.MkdirTemp("/dev/shm", "weir-bench-")
 	if err != nil {
@@ -73,8 +73,8 @@ func benchDirectory(b *testing.B) string {
 	return dir
 }
 
-// fillMonth makes a data directory of 10,000 streams, of which one has the month, and returns when
-// that begins. It writes to the store itself: many producers at a time would take minutes.
+// fillMonth makes a data directory of 10,000 streams, one of which has the month, and returns when
+// the month begins. It writes to the store directly: by way of producers, it would take minutes.
 func fillMonth(b testing.TB, dir string) time.Time {
 	b.Helper()
 	ctx := b.Context()

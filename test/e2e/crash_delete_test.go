@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// A deletion that was answered before a kill -9 holds afterwards, at every later start: nothing of
-// a deleted stream, or of what a shorter retention took, comes back, and its space is freed.
-// Nothing else is lost: what was acknowledged of a stream that was not deleted is there, also when
-// the server died over its deletion.
+// A deletion that was answered before a kill -9 holds after it, at every later start: nothing of a
+// deleted stream, or of what a shorter retention took, comes back, and its space is freed. Nothing
+// else is lost: what was acknowledged of a stream that was not deleted is there, even if the
+// server died while it deleted the stream.
 func TestKillNineDeletedStaysDeleted(t *testing.T) {
 	waits(t)
 	rounds := 4
@@ -148,8 +148,8 @@ func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	}
 }
 
-// checkOthers looks for fragments in the stream that this camera did not send: those of its earlier
-// lives, since a time.
+// checkOthers looks in the stream for fragments, since a time, that this camera did not send:
+// those of its earlier lives.
 func (c *crashCamera) checkOthers(t *testing.T, s *server, since int64) {
 	t.Helper()
 	out, stderr, err := s.try("weir", "get-hls-streaming-session-url", "--stream-name", c.stream,

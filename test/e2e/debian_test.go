@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// dpkg installs the package, whose service starts the program that is in it, and removes it again
-// but for what was recorded.
+// dpkg installs the package, whose service starts the program in it, and removes everything again
+// except what was recorded.
 func TestDebianPackage(t *testing.T) {
 	waits(t)
 	needTool(t, "dpkg-deb")

@@ -110,8 +110,8 @@ func (c *crashCamera) live(t *testing.T, on func() *server, refused chan<- struc
 }
 
 // Another program takes the last byte under a live producer, and again after each stop. What was
-// acknowledged plays, before and after a clean stop and a kill -9; streams can be deleted and
-// retention be shortened; and all goes on by itself when there is space.
+// acknowledged plays, before and after a clean stop and a kill -9. Streams can be deleted and
+// retention can be shortened. When there is space, everything goes on by itself.
 func TestFullDiskIsNotTheEnd(t *testing.T) {
 	waits(t)
 	disk := newSmallDisk(t, "64m")
@@ -184,8 +184,8 @@ func TestFullDiskIsNotTheEnd(t *testing.T) {
 	cam.check(t, s)
 }
 
-// The oldest recordings go so that new ones find room, also when there is not a byte left, and at
-// the start.
+// The oldest recordings are deleted so that new ones have room, even when not a byte is left, and
+// at the start.
 func TestDeleteOldestAtZeroBytes(t *testing.T) {
 	waits(t)
 	disk := newSmallDisk(t, "64m")

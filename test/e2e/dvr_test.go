@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A live session that lists an hour lets a browser go back that far while the stream goes on, and
-// return to live: over HTTP/2, at the address for players.
+// With a live session that lists an hour, a browser goes back that far while the stream goes on,
+// and returns to live: over HTTP/2, at the address for players.
 func TestChromiumGoesBackInALiveStream(t *testing.T) {
 	works(t)
 	needTool(t, "chromium", "node", "ffmpeg", "curl", "openssl")
@@ -78,8 +78,8 @@ func TestChromiumGoesBackInALiveStream(t *testing.T) {
 	}
 }
 
-// calm is what the page says of its errors where none, or only a processor that others used, kept
-// the picture waiting.
+// calm is what the page says of its errors if there were none, or only a picture that waited
+// because others used the processor.
 var calm = regexp.MustCompile(`^(0|\d+, the last: (aborted|buffer(NudgeOnStall|StalledError)))$`)
 
 // awaitSession runs a command that prints a session URL until the camera's first fragments are

@@ -13,7 +13,7 @@ import (
 )
 
 // What goes into an encrypted server comes out frame by frame and range by range, also after a
-// restart without the flag, and lies nowhere in the data directory. The same search finds it where
+// restart without the flag, and is nowhere in the data directory. The same search finds it where
 // nothing is encrypted.
 func TestEncryptedRecordings(t *testing.T) {
 	waits(t)
@@ -93,7 +93,7 @@ func piecesOf(t *testing.T, raw []byte, dir string) (n int) {
 	return n
 }
 
-// checkRanges holds ranges of a stream's first segment to the whole.
+// checkRanges compares ranges of a stream's first segment with the whole.
 func checkRanges(t *testing.T, master string) {
 	t.Helper()
 	base, err := neturl.Parse(master)

@@ -250,9 +250,10 @@ func BenchmarkMediaServing(b *testing.B) {
 	besideSimplest(b, sides)
 }
 
-// BenchmarkMediaFollowing follows a producer of eight fragments of 510 KB a second, in processes of
-// their own but for the test's: how long after a fragment's PERSISTED a reader of GetMedia has all
-// of its chunk, of which the token is last. Frame by frame most of it came before.
+// BenchmarkMediaFollowing follows a producer of eight fragments of 510 KB a second; server and
+// producer are processes of their own. It measures how long after a fragment's PERSISTED a reader
+// of GetMedia has all of its chunk, the token at the end included. Frame by frame, most of it came
+// before.
 func BenchmarkMediaFollowing(b *testing.B) {
 	const fragments = 80
 	s := start(b, "")

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Two cameras send to one stream at a time, and a consumer follows it: numbers rise, and it has
-// every frame of every fragment that ListFragments lists, once.
+// Two cameras send to one stream at a time, and a consumer follows it. Numbers rise, and the
+// consumer gets every frame of every fragment that ListFragments lists, once.
 func TestGetMediaOfTwoProducers(t *testing.T) {
 	waits(t)
 	const fragments, bytes = 40, 30_000

@@ -38,8 +38,8 @@ func (s *server) numbers(program, stream string) (numbers []string) {
 }
 
 // getMedia runs get-media until it has written so many fragments. It does not end by itself, and
-// the AWS command line writes a megabyte at a time, so the stream is deleted then: the answer ends
-// whole.
+// the AWS command line writes a megabyte at a time. So the stream is deleted then, and the answer
+// ends after a whole fragment.
 func (s *server) getMedia(program, stream string, fragments int) string {
 	s.t.Helper()
 	path := filepath.Join(s.t.TempDir(), program+".mkv")
@@ -87,7 +87,7 @@ func (s *server) fragmentsSent() (n int) {
 }
 
 // What the AWS command line and weir's own write of GetMedia and GetMediaForFragmentList is what
-// went in, for ffmpeg and for mkvtoolnix: every picture and all of the sound, once, in order.
+// went in: ffmpeg and mkvtoolnix find every picture and all of the sound, once, in order.
 func TestGetMediaFrames(t *testing.T) {
 	waits(t)
 	needTool(t, "aws", "ffmpeg", "mkvmerge")
@@ -142,8 +142,8 @@ func frameHashesQuietly(t *testing.T, file, stream string, copy bool) []string {
 	return hashesOf(t, args...)
 }
 
-// A camera that changes its codec in mid-stream: the header changes with it, and what stands behind
-// each header decodes to what went in.
+// A camera changes its codec in mid-stream: the header changes with it, and what follows each
+// header decodes to what went in.
 func TestGetMediaThroughACodecChange(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg")
@@ -209,8 +209,8 @@ func documents(t *testing.T, data []byte) (all [][]byte) {
 	}
 }
 
-// consumer follows a stream as a program over an SDK does: it asks again with the last token when
-// an answer ends or breaks off, and keeps the frames of the fragments that came whole.
+// consumer follows a stream as a program over an SDK does: when an answer ends or breaks off, it
+// asks again with the last token. It keeps the frames of the fragments that came whole.
 type consumer struct {
 	server  func() *server
 	stream  string
@@ -281,8 +281,8 @@ func (c *consumer) read(answer io.Reader, frames int) {
 	}
 }
 
-// Each frame reaches a reader before the producer sends the next one, and what the reader has in
-// the end is the producer's media for ffmpeg and for mkvtoolnix.
+// Each frame reaches a reader before the producer sends the next one. What the reader has in the
+// end is the producer's media, to ffmpeg and to mkvtoolnix.
 func TestGetMediaFrameByFrame(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg", "mkvmerge")
@@ -376,8 +376,8 @@ func remerged(t *testing.T, path string) string {
 	return merged
 }
 
-// A consumer that follows a live stream across two restarts of the server, and goes on with its
-// token each time, has every fragment once.
+// A consumer follows a live stream across two restarts of the server, continues with its token
+// each time, and gets every fragment once.
 func TestGetMediaAcrossRestarts(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg")

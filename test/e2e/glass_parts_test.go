@@ -13,9 +13,9 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// TestPartLatency measures how long after the frame behind it a part can be read: listed in the
-// answer to a blocked request, and whole in the answer to a request for the hinted address. A
-// producer of ours sends each frame by itself, so that the moment of sending is known.
+// TestPartLatency measures how long after its last frame a part can be read: listed in the answer
+// to a blocked request, and whole in the answer to a request for the hinted address. A producer of
+// ours sends each frame by itself, so that the moment of sending is known.
 func TestPartLatency(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("WEIR_GLASS"))
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *frameCamera) run(p *putMedia, stop <-chan struct{}) error {
 }
 
 // follow blocks for part after part, in the playlist and at the hinted address, and says how long
-// after the frame behind it each was there.
+// after its last frame each part was there.
 func (c *frameCamera) follow(t *testing.T, v *partsViewer, length time.Duration) (listed,
 	hinted []time.Duration) {
 	t.Helper()
@@ -130,7 +130,7 @@ func (c *frameCamera) follow(t *testing.T, v *partsViewer, length time.Duration)
 	in, _ := conformance.ParseInit(data)
 	_, data, _ = v.read(list.url, first.URI)
 	zero, _ := conformance.ParseFragment(in, first.URI, data)
-	// Where the session's first frame is among the camera's: groups are read whole.
+	// Where the session's first frame is among the camera's; groups are read whole.
 	offset := (first.Date.UnixMilli()-c.begin)/40 - zero.Start*25/zero.Scale
 	for end := time.Now().Add(length); time.Now().Before(end); {
 		msn, part := list.known.Next()

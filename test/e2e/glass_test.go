@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// glassCamera is a camera whose every frame says which one it is, as numbered's do, and that knows
-// when it sent each: a player that shows a frame shows the clock.
+// glassCamera is a camera whose every frame says which one it is, like those of a numbered source,
+// and that knows when it sent each. So a player that shows a frame shows the time.
 type glassCamera struct {
 	name   string
 	group  int    // seconds from key frame to key frame
@@ -29,8 +29,8 @@ type glassCamera struct {
 
 func (g *glassCamera) fps() float64 { return float64(g.rate[0]) / float64(g.rate[1]) }
 
-// encode is what ffmpeg is to do with pictures of sixteen blocks: it gives out each frame as soon
-// as the muxer has the next.
+// encode is what ffmpeg does with pictures of sixteen blocks: it gives out each frame as soon as
+// the muxer has the next one.
 func (g *glassCamera) encode() []string {
 	args := []string{"-v", "error", "-fflags", "nobuffer", "-f", "rawvideo", "-pix_fmt", "gray",
 		"-video_size", "8x2", "-framerate", fmt.Sprintf("%d/%d", g.rate[0], g.rate[1]), "-i",
@@ -87,7 +87,7 @@ func (g *glassCamera) draw(ctx context.Context, pictures io.Writer) {
 	}
 }
 
-// latencies turns what a page saw, frame numbers and the clock when each was painted, into the time
+// latencies turns what a page saw, frame numbers and the time when each was painted, into the time
 // from the camera to the screen.
 func (g *glassCamera) latencies(frames [][3]float64) (out []time.Duration, err error) {
 	g.mu.Lock()
@@ -110,7 +110,7 @@ func (g *glassCamera) latencies(frames [][3]float64) (out []time.Duration, err e
 	return out, nil
 }
 
-// watchClock lets a player of the browser follow a URL for some seconds, not counting the first.
+// watchClock has a player of the browser follow a URL for some seconds, not counting the first.
 func (b *browser) watchClock(player, u string, seconds int,
 	options ...string) (browserAnswer, error) {
 	return b.ask(map[string]any{"page": b.page(player, u, append(options, "clock")...), "join": 5,
@@ -187,7 +187,7 @@ func TestGlassToGlass(t *testing.T) {
 		time.Now().Format(time.DateOnly), length, &table)
 }
 
-// measure lets a player follow a URL, and tells what it did as cells of a table.
+// measure has a player follow a URL, and returns what it did as cells of a table.
 func (g *glassCamera) measure(b *browser, player, u string,
 	length time.Duration) (cells string, err error) {
 	a, err := b.watchClock(player, u, int(length.Seconds()), g.options()...)
@@ -204,9 +204,9 @@ func (g *glassCamera) measure(b *browser, player, u string,
 		a.Stalls, 100*float64(len(l))/(length.Seconds()*g.fps()), a.Blocked), nil
 }
 
-// hls.js and Shaka Player with their defaults play a live stream part by part, without a stall, and
-// show its pictures in order; and they go on when the server is killed in the middle of a part and
-// starts again. It runs alone: a player is a second behind the camera here.
+// hls.js and Shaka Player with their defaults play a live stream part by part, without a stall,
+// and show its pictures in order. They go on when the server is killed in the middle of a part and
+// starts again. The test runs alone, because a player is a second behind the camera here.
 func TestPlayersUseParts(t *testing.T) {
 	needTool(t, "ffmpeg", "chromium", "node")
 	data := filepath.Join(t.TempDir(), "data")
@@ -274,7 +274,7 @@ func (g *glassCamera) pause(frames [][3]float64, moment time.Time) (longest time
 	return longest, after
 }
 
-// watch lets a player play for some seconds.
+// watch has a player play for some seconds.
 func (g *glassCamera) watch(b *browser, player, u string, seconds int) error {
 	a, err := b.watchClock(player, u, seconds, g.options()...)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	decoding "weir/internal/still"
 )
 
-// hostile is what a camera may send to whoever decodes it.
+// hostile is what a camera may send to a decoder.
 type hostile struct {
 	name    string
 	private func(codecPrivate []byte) []byte
@@ -39,7 +39,7 @@ func hostileMedia() []hostile {
 }
 
 // hugePictures returns codec private data of H.264 that claims pictures of 16,384 by 16,384, with
-// the PPS of what it is given.
+// the PPS of the given ones.
 func hugePictures(private []byte) []byte {
 	sps := []byte{0x67, 66, 0, 62}
 	var bits []byte
@@ -108,7 +108,7 @@ func (h *hostile) rewrite(t *testing.T, source []byte) []byte {
 	}
 }
 
-// frame changes the largest NAL unit, each of which comes after its length.
+// frame changes the largest NAL unit. Each NAL unit follows its length.
 func (h *hostile) frame(data []byte) (out []byte) {
 	var units [][]byte
 	largest := 0
@@ -126,8 +126,8 @@ func (h *hostile) frame(data []byte) (out []byte) {
 	return out
 }
 
-// Whatever a camera sends, no image of it is made up, ffmpeg keeps to its limits, and the server
-// and other images are well.
+// Whatever a camera sends, no image of it is invented, ffmpeg stays within its limits, and the
+// server and other images are unharmed.
 func TestHostileImages(t *testing.T) {
 	works(t)
 	needTool(t, "ffmpeg")
@@ -157,7 +157,7 @@ func TestHostileImages(t *testing.T) {
 		return failed, len(images)
 	}
 	for codec, film := range map[string][]byte{"h264": source("-c:v", "libx264"),
-		// With checksums, without which damage in its slices does not show.
+		// With checksums: without them, damage in slices does not show.
 		"h265": source("-c:v", "libx265", "-x265-params", "log-level=error:hash=1"),
 	} {
 		put(codec, film)
@@ -184,8 +184,8 @@ func TestHostileImages(t *testing.T) {
 	decodeBeyondLimits(t)
 }
 
-// decodeBeyondLimits has ffmpeg get input that never comes to a frame, and make an image that is
-// longer than it may be.
+// decodeBeyondLimits gives ffmpeg input that never comes to a frame, and has it make an image that
+// is larger than allowed.
 func decodeBeyondLimits(t *testing.T) {
 	t.Helper()
 	job := func(write func(w io.Writer) error) *decoding.Job {

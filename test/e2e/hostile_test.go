@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Each body is sent over PutMedia of the running binary. The answer is the documented ERROR
-// acknowledgement, and the server goes on as if nothing had been.
+// Each body is sent to PutMedia of the running binary. The answer is the documented ERROR
+// acknowledgement, and the server goes on as if nothing had happened.
 func TestHostileMatroska(t *testing.T) {
 	waits(t)
 	s := start(t, "")
@@ -108,7 +108,7 @@ func simpleTag(name, value string) []byte {
 	return element(0x67C8, element(0x45A3, []byte(name)), element(0x4487, []byte(value)))
 }
 
-// endless sends 300 MB of Void and 60 MB of a fragment that never ends; neither may be kept in
+// endless sends 300 MB of Void, and 60 MB of a fragment that never ends; neither may be kept in
 // memory.
 func endless(t *testing.T, base *server) {
 	s := *base
@@ -164,8 +164,8 @@ func residentMB(t *testing.T, pid int) int {
 	return pages * os.Getpagesize() >> 20
 }
 
-// Requests without, with broken and with foreign rights get the documented status, error type and
-// message.
+// Requests with no rights, with broken ones and with those of others get the documented status,
+// error type and message.
 func TestHostileRequests(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg")

@@ -52,8 +52,8 @@ func newImageBench(b *testing.B, wrapper ...string) *imageBench {
 	return s
 }
 
-// page gets the images of so many seconds, and returns how many there are: none when the server has
-// too much to do.
+// page gets the images of so many seconds, and returns how many came: none if the server has too
+// much to do.
 func (s *imageBench) page(seconds int64) (images int, err error) {
 	body := fmt.Sprintf(`{"StreamName":"bench","ImageSelectorType":"PRODUCER_TIMESTAMP",`+
 		`"StartTimestamp":%d,"EndTimestamp":%d,"SamplingInterval":1000,"Format":"JPEG"}`,
@@ -122,9 +122,9 @@ func (s *imageBench) cpu(b *testing.B) time.Duration {
 	return sum
 }
 
-// BenchmarkHundredImageCalls has a hundred callers ask for images at a time, five each: the most
-// memory that the server takes, and its ffmpeg processes together, and how many of the callers are
-// refused because their turn does not come in time.
+// BenchmarkHundredImageCalls has a hundred callers ask for images at a time, five each. It reports
+// the most memory that the server takes, and its ffmpeg processes together, and how many callers
+// are refused because their turn does not come in time.
 func BenchmarkHundredImageCalls(b *testing.B) {
 	s := newImageBench(b)
 	stop, most := make(chan struct{}), make(chan int)

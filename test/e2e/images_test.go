@@ -94,8 +94,8 @@ var (
 		"open-gop=1:ref=4:b-pyramid=2:bframes=3:rc-lookahead=5:sync-lookahead=0:threads=1"}}
 )
 
-// writesImages has weir images write the files of more moments than one call of GetImages has, of
-// which the last four have frames.
+// writesImages has weir images write the files of more moments than one call of GetImages may
+// have; the last four have frames.
 func (s *server) writesImages(begin time.Time) {
 	s.t.Helper()
 	dir := filepath.Join(s.t.TempDir(), "stills", "of a day")
@@ -130,7 +130,7 @@ func (s *server) writesImages(begin time.Time) {
 	}
 }
 
-// imagesOfDamage: a damaged frame costs what needs it. Packet 20 is a key frame.
+// imagesOfDamage: a damaged frame costs only the images that need it. Packet 20 is a key frame.
 func (s *server) imagesOfDamage(t *testing.T, source numbered, begin time.Time) {
 	t.Helper()
 	source.record(t, s, "damaged", begin, 4, "-bsf:v", `noise=amount=eq(n\,20)*20`)
@@ -143,8 +143,8 @@ func (s *server) imagesOfDamage(t *testing.T, source numbered, begin time.Time) 
 	}
 }
 
-// imageSizes asks for formats and sizes, also of a video whose pixels are half as wide again as
-// they are high.
+// imageSizes asks for formats and sizes, also of a video whose pixels are one and a half times as
+// wide as they are high.
 func (s *server) imageSizes(begin time.Time) {
 	s.t.Helper()
 	const moment = 700 * time.Millisecond

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Producers of fragments of 45 MB, near the limit of the service, are served within the memory that
-// docs/operations.md tells. `make attack` does it with 48 of them, which is twice what the memory
-// for fragments holds, and prints the figures.
+// Producers of fragments of 45 MB, near the service's limit, are served within the memory that
+// docs/operations.md gives. `make attack` does it with 48 of them, twice what the memory for
+// fragments holds, and prints the figures.
 func TestLargeFragments(t *testing.T) {
 	load := largeFragments{server: start(t, "", "--ingest-memory", "1GiB"), producers: 4}
 	if os.Getenv("WEIR_ATTACK") != "" {

@@ -15,8 +15,8 @@ import (
 )
 
 // TestLiveStreams measures what live streams with readers cost the server, with low latency and
-// without, in turns (`make scale`). The cameras send 2 Mbit/s in groups of two seconds; a reader
-// fetches all there is to show, by parts and blocked reloads where there are any, else by segments.
+// without, in turns (`make scale`). The cameras send 2 Mbit/s in groups of two seconds. A reader
+// fetches all there is to show: by parts and blocked reloads if there are any, else by segments.
 func TestLiveStreams(t *testing.T) {
 	if os.Getenv("WEIR_SCALE") == "" {
 		t.Skip("WEIR_SCALE is not set; `make scale` sets it")
@@ -48,7 +48,7 @@ func compareLive(t *testing.T, streams, readers int) {
 // liveCost is what a server takes: of a processor, and MB of memory more than without streams.
 type liveCost struct{ processor, memory float64 }
 
-// measureLive lets readers follow streams for ten seconds.
+// measureLive has readers follow streams for ten seconds.
 func measureLive(t *testing.T, mode string, streams, readers int) liveCost {
 	const warm, length = 3 * time.Second, 10 * time.Second
 	s := start(t, "", "--low-latency", mode, "--hls-sessions-per-stream", "0",
@@ -163,7 +163,7 @@ func (r *liveReader) follow(stop <-chan struct{}, begun func()) {
 	}
 }
 
-// addresses are those of a playlist's parts, or of its segments when it has no parts.
+// addresses are those of a playlist's parts, or of its segments if it has no parts.
 func addresses(m *conformance.Media) (all []string) {
 	for i := range m.Segments {
 		if m.PartTarget == 0 {

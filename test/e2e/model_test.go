@@ -34,11 +34,11 @@ type modelShape struct {
 	Pattern     string
 }
 
-// tighter are the bounds that only the model's text names.
+// tighter are bounds that only the texts of the models have.
 var tighter = map[string]int64{"DataRetentionInHours": api.MaxRetentionHours,
 	"DataRetentionChangeInHours": 1<<31 - 1}
 
-// loosened are what models of 2022 demanded more of.
+// loosened are members of which the models of 2022 demanded more.
 var loosened = []string{"SamplingInterval"}
 
 // The table of the API has every operation of the installed service models, and of those that Weir

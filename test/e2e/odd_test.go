@@ -27,7 +27,7 @@ type oddBlock struct {
 }
 
 // oddStreams are ways in which producers send ten pictures a second with a key frame every second,
-// made from blocks that each hold one picture; and how many pictures there are to see of so many.
+// made from blocks that each hold one picture; and how many pictures there are to see, of so many.
 var oddStreams = []struct {
 	name string
 	lost int
@@ -195,8 +195,8 @@ func putBody(t *testing.T, s *server, stream string, body []byte) {
 	}
 }
 
-// Whatever the blocks are in which a producer sends its pictures, and whatever times it gives them,
-// each picture is shown, once and in order.
+// However a producer divides its pictures into blocks, and whatever times it gives them, each
+// picture is shown, once and in order.
 func TestOddProducers(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg", "ffprobe")
@@ -221,8 +221,8 @@ func TestOddProducers(t *testing.T) {
 	}
 }
 
-// checkOdd looks at a live session and a recorded one, of one container each, of a stream that has
-// so many pictures at ten a second, each of them to be seen once.
+// checkOdd looks at a live session and a recorded one, each of one container, of a stream that has
+// so many pictures at ten a second. Each picture is to be seen once.
 func checkOdd(t *testing.T, s *server, stream string, pictures int) {
 	t.Helper()
 	for _, session := range [][]string{
@@ -259,8 +259,8 @@ func checkOdd(t *testing.T, s *server, stream string, pictures int) {
 	}
 }
 
-// checkPackets looks that a file has so many pictures in order, four of them key frames, that each
-// lasts for a while, and that all of them last as long as the playlist says.
+// checkPackets checks that a file has so many pictures in order, four of them key frames, that
+// each has a duration, and that all of them last as long as the playlist says.
 func checkPackets(t *testing.T, what, path string, pictures int, length float64) {
 	t.Helper()
 	lines := strings.Fields(string(program(t, "ffprobe", "-v", "warning", "-select_streams", "v",

@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// The page says what is wrong, in the server's words where it has some, and goes on saying it for
-// as long as it is.
+// The page says what is wrong, in the server's words if it has some, for as long as it is wrong.
 func TestPlayerPageSaysWhatIsWrong(t *testing.T) {
 	works(t)
 	needTool(t, "chromium", "node")
@@ -32,8 +31,8 @@ func TestPlayerPageSaysWhatIsWrong(t *testing.T) {
 	s.stop()
 	says.until(`^The server cannot be reached \(since \d\d:\d\d:\d\d\)\. Trying again…$`)
 	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
-	// A server that ends within five seconds of a camera forgets what it listed of the fragment
-	// that broke off, and a player may show pictures before it once more.
+	// If a server ends within five seconds of a camera, it forgets what it listed of the fragment
+	// that broke off, and a player may show pictures before it again.
 	says.until(`^No picture since `)
 	// the limit of sessions a stream, so that the watched one is closed
 	for range 5 {
@@ -94,7 +93,7 @@ func (w *pageLines) until(pattern string) {
 	w.t.Fatalf("the page ended without saying %s", pattern)
 }
 
-// nothingMore wants the last text to stay: for as long as the page would need to fall back into
+// nothingMore checks that the last text stays, for as long as the page would need to go back to
 // waiting.
 func (w *pageLines) nothingMore() {
 	w.t.Helper()

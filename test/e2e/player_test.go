@@ -41,8 +41,8 @@ type playback struct {
 	Failure          string
 }
 
-// play wants a player that neither stalls nor reports anything. What another test takes from
-// Chromium's processor shows as stalls, and hls.js says bufferAppendNoProgress when sound arrives
+// play runs a player that must neither stall nor report anything. What another test takes from
+// Chromium's processor shows as stalls, and hls.js says bufferAppendNoProgress if sound arrives
 // before it knows where the picture begins, so there is a second chance.
 func play(t *testing.T, pageURL string, options map[string]any) playback {
 	t.Helper()
@@ -179,8 +179,8 @@ func awaitLive(t *testing.T, s *server, stream string, args ...string) string {
 	}
 }
 
-// Without parts: other tests run beside this one, and a player that is a second behind the camera
-// stalls when the processor is busy. TestPlayersUseParts runs alone.
+// Without parts, because other tests run beside this one, and a player that is a second behind the
+// camera stalls when the processor is busy. TestPlayersUseParts runs alone.
 func TestChromiumPlaysLive(t *testing.T) {
 	works(t)
 	s := start(t, "", "--low-latency", "off")

@@ -197,9 +197,9 @@ func (b *browser) play(name, u string, c playCase) (shown, error) {
 	return s, s.watch(a)
 }
 
-// watch takes over the frames that the page saw. The page reads the picture when the browser tells
-// it of one; if that is late, it reads the next, whose number is ahead of the media time. A number
-// that is behind was shown at a wrong time.
+// watch takes the frames that the page saw. The page reads the picture when the browser tells it
+// of one. If it is late, it reads the next picture, whose number is ahead of the media time. A
+// number that is behind was shown at a wrong time.
 func (s *shown) watch(a browserAnswer) error {
 	var starts []float64 // where each picture puts the time of frame 0
 	for _, f := range a.Frames {

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Players of MPEG-DASH show every frame once and in order: a live camera, a replay to its last
-// frame, and recordings, also across a gap and a change of codec private data; H.264 in dash.js and
-// Shaka Player, in GStreamer, VLC and ffmpeg also H.265.
-// The sound of a live camera and of recordings is played in order, G.711 too.
+// Players of MPEG-DASH show every frame once and in order: of a live camera, of a replay to its
+// last frame, and of recordings, also across a gap and a change of codec private data. dash.js and
+// Shaka Player do so in H.264, GStreamer, VLC and ffmpeg also in H.265. The sound of a live camera
+// and of recordings is played in order, G.711 too.
 func TestDASHPlayersShowEveryFrame(t *testing.T) {
 	works(t)
 	needTool(t, "ffmpeg", "gst-launch-1.0", "cvlc", "chromium", "node")
@@ -62,8 +62,8 @@ func TestDASHPlayersShowEveryFrame(t *testing.T) {
 	}
 	running.Wait()
 	// A browser that gets no processor for a second loses what it would have painted, and
-	// GStreamer now and then gives up although every request was answered: what failed has more
-	// chances in calm.
+	// GStreamer now and then gives up although every request was answered. So what failed gets
+	// more chances when less runs.
 	failed := d.failed(append(browsers, decoders...))
 	for chance := 0; chance < 3 && len(failed) > 0; chance++ {
 		for _, play := range failed {
@@ -151,7 +151,7 @@ func (d *dashTest) cell(p player, c playCase, begin time.Time) *dashPlay {
 		run: func() error { return playCell(d.server, p, c, begin) }}
 }
 
-// acrossAGap is a program at the recording with a gap, of which it shows all that is there.
+// acrossAGap plays the recording with a gap in a program, which must show all that is there.
 func (d *dashTest) acrossAGap(p player, codec numbered) *dashPlay {
 	return &dashPlay{what: p.name + ", ON_DEMAND, gap", run: func() error {
 		u := d.server.dash("gap", "--playback-mode", "ON_DEMAND", "--dash-fragment-selector",
@@ -179,8 +179,8 @@ func framesOf(first int, seconds ...int) (frames []int) {
 	return frames
 }
 
-// watch lets a player of the browser show a stream, with the frames from each second to the next.
-// Of a replay, which goes on while the page loads, those at the start may be missing.
+// watch has a player of the browser show a stream, and returns the frames from each second to the
+// next. A replay goes on while the page loads, so those at its start may be missing.
 func (d *dashTest) watch(b *browser, player, stream, mode string, seconds ...int,
 ) *dashPlay {
 	return &dashPlay{what: fmt.Sprintf("%s, %s, %s", player, mode, stream), run: func() error {

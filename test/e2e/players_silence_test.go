@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Sound begins late, is switched off and on again in the middle of fragments, of a recording and
-// of a live stream: each player shows every picture all the same. (Without silence in its place
-// players of separate sound wait for ever or jump over the pictures, and transport streams whose
+// Sound begins late, and is switched off and on again in the middle of fragments, of a recording
+// and of a live stream. Each player shows every picture all the same. (Without silence in its
+// place, players of separate sound wait for ever or skip the pictures, and transport streams whose
 // program map changes end hls.js and Shaka Player.)
 func TestPlayersGoOnWithoutSound(t *testing.T) {
 	works(t)

@@ -12,9 +12,10 @@ import (
 )
 
 // A numbered source says in every frame which one it is. The picture is two rows of eight blocks,
-// one bit each (the first is the lowest), of 29 times the frame's number (which begins again after
-// 2,199): a number read wrongly is hardly ever a multiple of 29. The sound's pitch says the time:
-// it is 500 Hz and goes up by 50 Hz every quarter of a second, for a hundred steps, and again.
+// one bit each (the first is the lowest), of 29 times the frame's number, which begins again after
+// 2,199. So a number that is read wrongly is hardly ever a multiple of 29. The sound's pitch says
+// the time: it begins at 500 Hz and rises by 50 Hz every quarter of a second, for a hundred steps,
+// and then begins again.
 type numbered struct {
 	name         string
 	video, audio string // ffmpeg's encoders; empty for none
@@ -50,7 +51,7 @@ func (n numbered) stream() string {
 	return string(out)
 }
 
-// encode is what ffmpeg is to do for so many seconds of the source, in real time or at once. Key
+// encode is what ffmpeg does for so many seconds of the source, in real time or at once. Key
 // frames come every second, with B-frames between.
 func (n numbered) encode(seconds int, pace ...string) []string {
 	args := []string{"-v", "error"}
@@ -205,7 +206,7 @@ func readPitch(raw []byte) (pitch []int) {
 	return pitch
 }
 
-// check holds what was shown against what the case asks for.
+// check compares what was shown with what the case asks for.
 func (s *shown) check(c playCase) error {
 	if c.codec.video != "" {
 		if err := s.checkFrames(c); err != nil {
@@ -249,8 +250,8 @@ func (s *shown) checkFrames(c playCase) error {
 	return nil
 }
 
-// checkPitch follows the pitch from step to step. A step counts when two measurements in a row say
-// it, so that those which lie across a step do not.
+// checkPitch follows the pitch from step to step. A step counts if two measurements in a row say
+// it, so that those across a step do not.
 func (s *shown) checkPitch(c playCase) error {
 	var steps, lengths []int
 	previous := -1

@@ -51,7 +51,8 @@ type hole struct {
 
 var browserPlayers = []string{"hls.js", "Shaka Player", "video.js", "Chromium"}
 
-// holes has the reasons of everything that is not played. The test makes sure of each where it can.
+// holes has the reasons for everything that is not played. The test checks each reason where it
+// can.
 var holes = []hole{
 	{browserPlayers, func(c playCase) bool { return c.codec.h265() },
 		"Debian's Chromium has no H.265 decoder: `MediaSource.isTypeSupported` says no to the " +
@@ -83,8 +84,8 @@ func holeOf(player string, c playCase) *hole {
 	return nil
 }
 
-// defaults is what a session of pictures and sound with the API's defaults is: LIVE, by server
-// timestamps, ALWAYS.
+// defaults is a session of pictures and sound with the API's defaults: LIVE, by server timestamps,
+// ALWAYS.
 func defaults(container string) playCase {
 	return playCase{"LIVE", container, numberedCodecs[1], true}
 }
@@ -97,7 +98,7 @@ const (
 )
 
 // Every player shows every frame once and in order, and plays the sound in order, live and
-// recorded, in every container and codec that it can decode; docs/players.md tells which.
+// recorded, in every container and codec that it can decode; docs/players.md says which.
 func TestPlayersShowEveryFrame(t *testing.T) {
 	worksLongest(t)
 	needTool(t, "ffmpeg", "gst-launch-1.0", "cvlc", "chromium", "node")
@@ -134,7 +135,7 @@ func TestPlayersShowEveryFrame(t *testing.T) {
 	running.Wait()
 	// A browser that gets no processor for a second loses what it would have painted, and
 	// GStreamer's hlsdemux2 now and then gives up a recording of transport streams although every
-	// request was answered: what failed has more chances in calm.
+	// request was answered. So what failed gets more chances when less runs.
 	for chance := range 3 {
 		var again []*cell
 		for _, cell := range cells {
@@ -246,7 +247,7 @@ func TestShakaWindsByKeyFrames(t *testing.T) {
 	}
 }
 
-// playCell lets a player play a case.
+// playCell has a player play a case.
 func playCell(s *server, p player, c playCase, begin time.Time) error {
 	u, err := sessionURL(s, c, begin)
 	if err != nil {

@@ -25,8 +25,8 @@ import (
 	"weir/test/output"
 )
 
-// proxyConfiguration takes the first block of a language out of docs/operations.md, so that what is
-// tested is what is written there, and puts a test's addresses and files in.
+// proxyConfiguration takes the first block of a language from docs/operations.md, so that what is
+// tested is what the page says, and puts a test's addresses and files in.
 func proxyConfiguration(t *testing.T, language string, with map[string]string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/operations.md")
@@ -86,7 +86,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// behindProxy is a server and a proxy before it that speaks TLS and has the server's advertised
+// behindProxy is a server, and a proxy in front of it that speaks TLS at the server's advertised
 // URL.
 type behindProxy struct {
 	*server
@@ -95,8 +95,8 @@ type behindProxy struct {
 	roots  *x509.CertPool
 }
 
-// startBehindProxy starts a server and runs a proxy on what configure makes of port, the server's
-// address and the certificate's files.
+// startBehindProxy starts a server, and runs a proxy with what configure makes of the port, the
+// server's address and the certificate's files.
 func startBehindProxy(t *testing.T,
 	configure func(dir, port, backend, cert, key, both string) []string) *behindProxy {
 	t.Helper()
@@ -244,8 +244,8 @@ func checkProxy(t *testing.T, configure func(dir, port, backend, cert, key, both
 	p.checkAckChunks(media)
 }
 
-// sendInHalves runs put-media on its standard input and holds the second half back until something
-// of the first is stored: a proxy that collects requests or answers never gets there.
+// sendInHalves runs put-media on its standard input, and holds the second half back until
+// something of the first is stored. A proxy that collects requests or answers never gets that far.
 func (p *behindProxy) sendInHalves(media []byte) {
 	t := p.t
 	t.Helper()
@@ -290,7 +290,7 @@ func (p *behindProxy) sendInHalves(media []byte) {
 }
 
 // checkAckChunks sends all of a file at once, which has a cluster every 200 ms, and reads the
-// answer as it comes off the wire: SDKs drop the second acknowledgement of a chunk.
+// answer as it comes from the connection: SDKs drop the second acknowledgement of a chunk.
 func (p *behindProxy) checkAckChunks(media []byte) {
 	t := p.t
 	t.Helper()

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// The README's transcript is what happens: each `$` line of its console blocks marked "tested" is
-// run in one shell, in order, and what it prints is compared with the lines below it. An … stands
-// for anything, a line that is only … for any number of lines.
+// The README's transcript is what happens: each `$` line of its console blocks marked "tested"
+// runs in one shell, in order, and its output is compared with the lines below it. An … stands for
+// anything; a line that is only … stands for any number of lines.
 func TestReadmeTranscript(t *testing.T) {
 	waits(t)
 	needTool(t, "bash", "aws", "ffmpeg", "ffprobe")

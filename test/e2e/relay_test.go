@@ -45,8 +45,8 @@ func (c *frameCamera) sentFrames() int {
 	return len(c.sent)
 }
 
-// followAt reads a stream at a node from the newest fragment on, until the first frame of so many
-// fragments has come before the camera had sent their last one.
+// followAt reads a stream at a node from the newest fragment on, until for so many fragments the
+// first frame has come before the camera had sent the last one.
 func (c *frameCamera) followAt(t *testing.T, s *server, stream string, fragments int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -81,9 +81,10 @@ func (c *frameCamera) followAt(t *testing.T, s *server, stream string, fragments
 	}
 }
 
-// What one node receives is seen at another frame by frame: by GetMedia, and in parts by a player
-// whose every request goes to another node and who is never shown less than before. When the node
-// is killed that receives, the fragment is a gap at the other one, where the camera goes on.
+// What one node receives is seen at another one frame by frame: by GetMedia, and in parts by a
+// player whose every request goes to another node and who is never shown less than before. When
+// the node that receives is killed, the fragment is a gap at the other one, where the camera goes
+// on.
 func TestLiveAcrossNodes(t *testing.T) { // alone: how long a request is blocked is a rule
 	site := newClusterSite(t)
 	one, two := site.node("--hls-playlist-rate", "0"), site.node("--hls-playlist-rate", "0")

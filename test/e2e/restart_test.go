@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// A server that restarts, in whatever way, loses no frame and shows none twice: producers with
-// absolute and relative timecodes, in groups of two and ten seconds, send across two restarts and a
-// renewal of their token.
+// A server that restarts, in whatever way, loses no frame and shows none twice. Producers with
+// absolute and relative timecodes, in groups of two and ten seconds, send across two restarts and
+// a renewal of their token.
 func TestRestartLosesNoFrame(t *testing.T) {
 	t.Parallel()
 	needTool(t, "ffmpeg")
@@ -106,8 +106,7 @@ var restarts = []struct {
 			return start(t, s.Data, "--listen", address(s))
 		}
 	}},
-	// Another program takes the last byte under the producers, and what the stop has freed after
-	// it.
+	// Another program takes the last byte under the producers, and later what the stop has freed.
 	{"full disk", true, true, func(t *testing.T) (*server, func(*server) *server) {
 		const full = "degraded, read-only: the disk is full"
 		disk := newSmallDisk(t, "64m")
@@ -155,8 +154,8 @@ var restarts = []struct {
 		}
 		data := filepath.Join(t.TempDir(), "data")
 		activate := func() *server {
-			// As systemd does: descriptors from 3 on, and the process that becomes the server says
-			// who it is.
+			// As systemd does it: descriptors start at 3, and the process that becomes the server
+			// says who it is.
 			cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, weirBinary, "serve",
 				"--data", data)
 			cmd.ExtraFiles = sockets

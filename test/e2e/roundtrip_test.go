@@ -62,7 +62,7 @@ func (c clip) make(t testing.TB) string {
 	return path
 }
 
-// The frames that come out are bit for bit those that went in: every frame, once, in order; and the
+// The frames that come out are bit for bit those that went in, every frame, once, in order. The
 // times of the segments add up.
 func TestFramesComeOutAsTheyWentIn(t *testing.T) {
 	t.Parallel()
@@ -123,7 +123,7 @@ func frameHashes(t testing.TB, input, stream string, copy bool) []string {
 	return hashesOf(t, args...)
 }
 
-// hashesOf returns one MD5 for each frame that ffmpeg gives with the arguments.
+// hashesOf returns one MD5 for each frame that ffmpeg returns with the arguments.
 func hashesOf(t testing.TB, args ...string) (hashes []string) {
 	t.Helper()
 	args = slices.Concat([]string{"-v", "error"}, args,
@@ -151,8 +151,8 @@ func compareHashes(t testing.TB, what string, want, got []string) {
 	}
 }
 
-// checkSegments fetches a track's playlist and every segment, and holds their times against EXTINF,
-// one another and the source's pace.
+// checkSegments fetches a track's playlist and every segment, and compares their times with
+// EXTINF, with one another and with the source's pace.
 func checkSegments(t *testing.T, master string, track, frames int, c clip) {
 	t.Helper()
 	playlist := mediaPlaylist(master, track)
@@ -183,9 +183,9 @@ func checkSegments(t *testing.T, master string, track, frames int, c clip) {
 		t.Fatal(err)
 	}
 	packets := probe(t, path)
-	// One packet follows the other at the source's pace, across segments too. ffprobe guesses the
-	// durations of video packets from the frame rate, so decode times are compared: those of video
-	// were rounded to milliseconds by the source's muxer.
+	// One packet follows another at the source's pace, across segments too. ffprobe guesses the
+	// durations of video packets from the frame rate, so decode times are compared: the source's
+	// muxer has rounded those of video to milliseconds.
 	pace, tolerance := c.frame(t), 0.0011
 	if track == 2 {
 		pace, tolerance = 1024.0/44100, 1.0/44100

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// sdkProducer plays the state machine of the producer SDK in C (kvssink, the samples), as observed
-// from outside: what it does when a connection breaks, is refused, or is told of an error. Times
-// run faster than real ones.
+// sdkProducer acts like the state machine of the producer SDK in C (kvssink, the samples), as
+// observed from outside: what it does when a connection breaks, is refused, or is told of an
+// error. It runs faster than real time.
 type sdkProducer struct {
 	s         *server
 	stream    string
@@ -62,14 +62,14 @@ const (
 	sdkMillis = 40 // a frame
 	sdkRetry  = 13 * time.Millisecond
 	sdkWait   = 30 * time.Second // for anything
-	// How long it waits for an acknowledgement before it gives the connection up (kvssink's
-	// connection-staleness, 60 s). A body that begins where all frames have been sent is
-	// END_OF_FRAGMENT alone, which the server cannot tell from one left over, and answers nothing.
+	// How long it waits for an acknowledgement before it gives up the connection (kvssink's
+	// connection-staleness, 60 s). A body that begins after all frames have been sent is
+	// END_OF_FRAGMENT alone. The server cannot tell it from one left over, and does not answer it.
 	sdkStale = 60 * time.Second / sdkSpeed
 )
 
-// sdkSource encodes so many frames in groups and gives them as the SDK has them: access units with
-// delimiter and parameter sets, each NAL unit behind its length.
+// sdkSource encodes so many frames in groups, and returns them as the SDK has them: access units
+// with delimiter and parameter sets, each NAL unit after its length.
 func sdkSource(t *testing.T, frames, group int) (path string, header []byte, units [][]byte) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "source.h264")
@@ -159,17 +159,17 @@ func (p *sdkProducer) run() error {
 	return fmt.Errorf("%s: stuck at frame %d of %d", p.stream, p.next, len(p.frames))
 }
 
-// patience is when all frames that are sent from a time on must have been persisted.
+// patience is when all frames that are sent from a time on must be persisted.
 func (p *sdkProducer) patience(began time.Time) time.Time {
 	return began.Add(p.due(len(p.frames)) + 2*sdkWait)
 }
 
-// due is how long after the first frame one is sent.
+// due is how long after the first frame a frame is sent.
 func (p *sdkProducer) due(frame int) time.Duration {
 	return time.Duration(frame) * sdkMillis * time.Millisecond / sdkSpeed
 }
 
-// open begins a PutMedia call. After a refusal nothing is rolled back any more.
+// open begins a PutMedia call. After a refusal, nothing is rolled back any more.
 func (p *sdkProducer) open() *sdkBody {
 	conn, err := connectAs(p.s, p.stream, p.timecodes)
 	if err != nil {
@@ -250,8 +250,8 @@ func (p *sdkProducer) send(body *sdkBody, began time.Time) (done bool, err error
 	return true, nil
 }
 
-// spareBody opens the connection of the next token; a refusal of it changes nothing for the one
-// that sends.
+// spareBody opens the connection of the next token. If it is refused, nothing changes for the
+// connection that sends.
 func (p *sdkProducer) spareBody() *sdkBody {
 	rollback := p.rollback
 	body := p.open()
@@ -332,7 +332,7 @@ func (p *sdkProducer) take(a sdkAck) {
 	}
 }
 
-// broken decides how to go on after a body that ended before its end.
+// broken decides how to go on after a body that ended early.
 func (p *sdkProducer) broken(body *sdkBody) error {
 	body.conn.Close()
 	<-body.ended

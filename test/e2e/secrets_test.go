@@ -17,8 +17,8 @@ import (
 	"weir/test/output"
 )
 
-// What a server writes for people and machines must not have what opens something: every server
-// that a test starts is held to that when it ends, by checkOutputs.
+// What a server writes for people and machines must not have anything that opens something.
+// checkOutputs checks each server that a test starts, when it ends.
 
 // leaking are the forms of what opens something, wherever it comes from.
 var leaking = []*regexp.Regexp{
@@ -90,8 +90,8 @@ func (s *server) scrape() string {
 	return b.String()
 }
 
-// checkOutputs holds a server that has ended to having put out no secret: in its log, its metrics,
-// its audit log, and what commands that ran against it printed beside their answers.
+// checkOutputs checks that a server that has ended has put out no secret: in its log, its metrics,
+// its audit log, and in what commands that ran against it printed beside their answers.
 func (s *server) checkOutputs(metrics string) {
 	s.secrets.mu.Lock()
 	secrets := slices.Clone(s.secrets.all)
@@ -116,8 +116,8 @@ func (s *server) checkOutputs(metrics string) {
 	}
 }
 
-// learn notes the secrets of an answer, and looks for those that are known in what a command
-// printed beside it.
+// learn notes the secrets of an answer, and looks for known ones in what a command printed beside
+// it.
 func (s *server) learn(answer, beside []byte) {
 	s.secrets.mu.Lock()
 	defer s.secrets.mu.Unlock()
@@ -152,7 +152,7 @@ func TestLeaksAreFound(t *testing.T) {
 	}
 }
 
-// At the level that tells most, and of clients that do everything wrong, nothing is told that opens
+// At the level that logs most, with clients that do everything wrong, nothing is logged that opens
 // something.
 func TestDebugLogHasNoSecrets(t *testing.T) {
 	waits(t)

@@ -27,7 +27,7 @@ func block(t *testing.T, page, heading, language string) string {
 	return m[1]
 }
 
-// The web back end of docs/security.md, with the key and the policy that stand there, gives each
+// The web back end of docs/security.md, with the key and the policy that the page has, gives each
 // viewer a session of his own, and its key opens nothing else.
 func TestWebBackEndAsDocumented(t *testing.T) {
 	waits(t)

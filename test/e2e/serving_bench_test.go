@@ -19,14 +19,15 @@ import (
 // viewers is how many connections fetch at a time; each is kept alive.
 const viewers = 8
 
-// BenchmarkSegmentServing fetches media segments from Weir (a moof made per request, then the
+// BenchmarkSegmentServing fetches media segments from Weir (a moof made for each request, then the
 // record's bytes), and the same bytes from nginx as ready-made files, without and with TLS (one
 // certificate, one cipher suite), on the machine as it is. The two take turns of some 50 ms, and
-// change who goes first. An iteration is a run of twenty turns of each; reported are, of the runs,
-// the median requests a second and CPU seconds per gigabyte of each, and median, least and most of
-// the ratios of Weir to nginx. A bare handler of net/http sends the same files after them, and
-// shows what of that is net/http's: floor-ratio is its processor time to nginx's, over-floor Weir's
-// to its.
+// change who goes first.
+//
+// An iteration is a run of twenty turns of each. The benchmark reports, over the runs, the median
+// requests a second and CPU seconds per gigabyte of each, and the median, least and greatest ratio
+// of Weir to nginx. A bare handler of net/http sends the same files after them, and shows what of
+// that is net/http's: floor-ratio is its processor time to nginx's, over-floor Weir's to its.
 func BenchmarkSegmentServing(b *testing.B) {
 	nginx := nginxPath(b)
 	for _, scheme := range []string{"http", "https"} {
@@ -186,7 +187,7 @@ func newSide(b *testing.B, urls []string, pair *keyPair, pids ...int) *side {
 	return s
 }
 
-// warm makes requests that do not count: after them everything is known and in memory.
+// warm makes requests that do not count, after which everything is known and in memory.
 func (s *side) warm(requests int64) {
 	s.turn(requests)
 	s.endRun()
@@ -237,7 +238,7 @@ func (s *side) turn(requests int64) {
 	s.bytes += bytes.Load()
 }
 
-// endRun notes what the turns since the last run came to together.
+// endRun notes the sums of the turns since the last run.
 func (s *side) endRun() {
 	s.requests = append(s.requests, float64(s.made)/s.elapsed.Seconds())
 	s.cpu = append(s.cpu, s.spent.Seconds()/(float64(s.bytes)/1e9))

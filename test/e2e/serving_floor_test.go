@@ -17,7 +17,7 @@ import (
 const floorEnv = "WEIR_E2E_FLOOR"
 
 // serveFloor sends files as plainly as net/http can with sendfile(2): a handler of a few lines
-// without deadlines, logs, metrics or rights. What it takes is the floor of any server made with
+// without deadlines, logs, metrics or rights. Its cost is the least of any server made with
 // net/http.
 func serveFloor(dir string) error {
 	listener, err := net.FileListener(os.NewFile(3, "listener"))

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// TestSoak shows that a server which runs for long stops growing (`make soak`): producers send,
-// viewers follow and renew their sessions, and memory, open files and goroutines must not be higher
-// in the last third than in the second. Everything goes faster than life, so that what is bounded
-// by a count or by bytes reaches its bound: twenty fragments a second of each producer, and a
-// session is renewed after some seconds. At the end the heap's profile is in the directory that
-// WEIR_SOAK_PROFILE names.
+// TestSoak shows that a server that runs for long stops growing (`make soak`). Producers send,
+// viewers follow and renew their sessions, and memory, open files and goroutines must not be
+// higher in the last third than in the second. Everything is faster than in real life, so that
+// what is bounded by a count or by bytes reaches its bound: each producer sends twenty fragments a
+// second, and a session is renewed after some seconds. At the end, the heap's profile is in the
+// directory that WEIR_SOAK_PROFILE names.
 func TestSoak(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("WEIR_SOAK"))
 	if err != nil {

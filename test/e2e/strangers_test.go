@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Strangers who promise bodies of 1 MiB without a signature and hold back the last byte, and others
-// who send half a head, take little memory, and a viewer beside them is answered. `make attack`
-// does it with 1,600 and 4,000 and prints the figures.
+// Strangers who promise bodies of 1 MiB without a signature and hold back the last byte, and
+// others who send half a head, take little memory, and a viewer beside them is answered. `make
+// attack` does this with 1,600 and 4,000 of them, and prints the figures.
 func TestStrangers(t *testing.T) {
 	bodies, heads := 100, 300
 	if os.Getenv("WEIR_ATTACK") != "" {
@@ -83,8 +83,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// watch fetches a playlist again and again, at most 20 a second so that no limit is met, and
-// returns how long it took.
+// watch fetches a playlist again and again, at most 20 times a second so that it meets no limit,
+// and returns how long that took.
 func watch(url string, milliseconds int) (median, p99 time.Duration, failed int) {
 	client := &http.Client{Transport: &http.Transport{}, Timeout: 20 * time.Second}
 	defer client.CloseIdleConnections()

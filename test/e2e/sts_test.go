@@ -20,9 +20,9 @@ const viewerRole = "arn:aws:iam::000000000000:role/viewer"
 func ownSession(name string) string { return fmt.Sprintf("%s-%d", name, time.Now().UnixNano()) }
 
 // withViewers makes a stream north with the tag site=north, a role that may list streams and
-// describe those of the tag site that its session has, and a user ann who may assume it. The
-// environment becomes that of ann, with a profile viewer that assumes the role, and nothing but
-// the addresses is special.
+// describe those with the site of its session, and a user ann who may assume the role. The
+// environment becomes ann's, with a profile viewer that assumes the role; only the addresses are
+// special.
 func (s *server) withViewers() (root []string) {
 	s.t.Helper()
 	dir := s.t.TempDir()
@@ -62,8 +62,8 @@ func (s *server) withViewers() (root []string) {
 	return root
 }
 
-// AWS's command line takes temporary credentials and assumes roles with a profile, and so does
-// AWS's SDK for Go, which weir's own command line finds its keys with.
+// The AWS command line takes temporary credentials, and assumes roles with a profile. So does
+// AWS's SDK for Go, with which weir's own command line finds its keys.
 func TestRolesOfTheAWSCommandLine(t *testing.T) {
 	waits(t)
 	needTool(t, "aws")

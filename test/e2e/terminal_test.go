@@ -109,8 +109,8 @@ func (m *terminal) expect(expression string) string {
 	}
 }
 
-// The completion scripts in the shells themselves: what is typed with a tab behind it becomes what
-// follows.
+// The completion scripts in the shells themselves: what is typed, followed by a tab, becomes what
+// is wanted.
 func TestCompletionInShells(t *testing.T) {
 	t.Parallel()
 	needTool(t, "bash", "zsh", "fish")

@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// source is a recording of every kind of stream that is played: what ffmpeg encodes it with.
+// source is a recording of a kind of stream that is played, and what ffmpeg encodes it with.
 type source struct {
 	name         string
 	video, audio []string // encoder options; nil: none
@@ -63,9 +63,9 @@ func (c source) make(t testing.TB) string {
 	return path
 }
 
-// Every frame that went in comes out of a transport stream, and of MP4: once, in order, the same
-// when decoded; sound bit for bit. ffmpeg has no complaint, neither about lost packets nor about
-// times.
+// Every frame that went in comes out of a transport stream, and of MP4, once and in order, and is
+// the same when decoded; sound is the same bit for bit. ffmpeg complains neither of lost packets
+// nor of times.
 func TestEveryCodecInEveryContainer(t *testing.T) {
 	t.Parallel()
 	s := start(t, "")
@@ -119,8 +119,8 @@ func hashes(t testing.TB, input, stream string, options ...string) (found []stri
 	return found
 }
 
-// A transport stream of a whole recording, segment behind segment: times go on without a seam,
-// decode times before presentation.
+// The transport stream of a whole recording, one segment after another, has no seams in its times,
+// and no presentation time before its decode time.
 func TestTransportStreamTimes(t *testing.T) {
 	waits(t)
 	s := start(t, "")
@@ -265,9 +265,9 @@ func TestIFramePlaylist(t *testing.T) {
 	}
 }
 
-// playTransportStream lets hls.js report that it skipped a few milliseconds where it began, and
-// nothing else. It lets the time of a transport stream begin with the first sound or the decoding
-// of the first picture, whichever comes first; where that is a little before the first picture is
+// playTransportStream allows hls.js to report that it skipped a few milliseconds where it began,
+// and nothing else. It begins the time of a transport stream at the first sound or at the decoding
+// of the first picture, whichever comes first. If that is a little before the first picture is
 // shown, it may say so, whoever made the stream.
 func playTransportStream(t *testing.T, pageURL string, options map[string]any) playback {
 	t.Helper()

@@ -24,8 +24,8 @@ import (
 // that held a turn while its subtests wait for theirs could wait for ever.
 var waiters, workers = turns(2), turns(1)
 
-// turns are so many for each processor. On a machine with one there are as many as on one with two:
-// it has more to do, and not other things.
+// turns are how many there are for each processor. A machine with one processor has as many as one
+// with two: it takes longer, but does not do other things.
 func turns(each int) chan struct{} {
 	return make(chan struct{}, each*max(2, runtime.GOMAXPROCS(0)))
 }
@@ -54,8 +54,8 @@ func works(t *testing.T) {
 	ends(t, workers)
 }
 
-// ends gives a turn back when the test has ended, and tells how long it took: the time that go test
-// shows counts the wait for the turn.
+// ends gives a turn back when the test has ended, and logs how long the test took: the time that
+// go test shows includes the wait for the turn.
 func ends(t *testing.T, turns chan struct{}) {
 	began := time.Now()
 	t.Cleanup(func() { // the first cleanup runs last, when the server has ended

@@ -21,10 +21,10 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// TestManyViewers lets viewers who share a session block on reload of its playlist, over a
+// TestManyViewers has viewers who share a session block on reloads of its playlist, over a
 // connection each, without fetching media; the camera sends 2 Mbit/s. However many they are, each
 // state of the playlist is written once. With WEIR_SCALE=1 there are 2,000, the server has one
-// processor, and it is said how many states each viewer got and what a waiting viewer costs.
+// processor, and the test logs how many states each viewer got and what a waiting viewer costs.
 func TestManyViewers(t *testing.T) {
 	works(t)
 	viewers, length := 20, 2*time.Second
@@ -197,7 +197,7 @@ func body(res *http.Response, err error) (string, error) {
 	return string(text), err
 }
 
-// came notes an answer and returns what is asked for next: the part after the last one.
+// came notes an answer, and returns what is asked for next: the part after the last one.
 func (c *crowd) came(text string) (next string) {
 	now := time.Now()
 	c.mu.Lock()

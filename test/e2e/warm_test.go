@@ -12,8 +12,8 @@ import (
 	"weir/internal/store/cluster/clustertest"
 )
 
-// A stream of the WARM tier has its recordings in an object store after a while, and nobody who
-// lists, plays or downloads them can tell.
+// The recordings of a WARM stream are in an object store after a while, and nobody who lists,
+// plays or downloads them can tell.
 func TestWarmTier(t *testing.T) {
 	waits(t)
 	needTool(t, "ffmpeg", "ffprobe")
