@@ -1,7 +1,7 @@
-// Package administration is what the operations of the administration API do: those on keys,
-// policies and roles. Nobody but root can raise himself with them: a call that changes what its own
-// signer may do is refused, whatever the policies say, and a policy is given away only by who may
-// give away that policy.
+// Package administration performs the operations of the administration API on keys, policies,
+// roles, cameras and sessions. Only root can gain rights with them. A call that changes what its
+// own signer may do is refused, whatever the policies say, and only a signer that may attach a
+// policy can give it to somebody.
 package administration
 
 import (
@@ -19,9 +19,9 @@ import (
 	"weir/internal/store"
 )
 
-// Service performs the operations. Whether a call is allowed is decided before, from the table of
-// the API; an operation that gives somebody policies asks for that right, too, before it does
-// anything. Each returns an *api.Error, or an internal fault.
+// Service performs the operations. Whether a call is allowed was decided before, from the table of
+// the API. An operation that gives somebody policies also asks for that right, before it does
+// anything. Errors are *api.Error, or internal faults.
 type Service struct {
 	access  *access.Registry
 	cameras *cameras.Service
@@ -34,23 +34,23 @@ func New(who *access.Registry, of *cameras.Service) *Service {
 	return &Service{access: who, cameras: of}
 }
 
-// Call is who calls an operation, and about what; that is allowed.
+// Call is an allowed call: who makes it, and what it is about.
 type Call struct {
 	Principal *access.Principal
 	Action    string         // of the operation, such as weir:CreateKey
-	Stream    store.StreamID // that the call is about; "": none, or all
-	User      string         // whose key the call is about; "": root's, or it is about no key
-	// Permit decides whether the principal may do something else to a resource. Its error is the
-	// answer to a call that is refused.
+	Stream    store.StreamID // the stream that the call is about; "": none, or all
+	User      string         // whose key the call is about; "": root's, or no key
+	// Permit decides whether the principal may also perform another action on a resource. Its error
+	// is the answer to a refused call.
 	Permit func(action, resource string) error
 }
 
-// actionAttach is what a call needs that gives somebody a policy.
+// actionAttach is the right that a call needs to give somebody a policy.
 const actionAttach = "weir:AttachPolicy"
 
-// permitGrant refuses a call that gives a holder policies, if there are any: the signer must be
-// allowed to attach them, on the holder and on each policy, and must not be the holder. Whoever is
-// not root cannot raise himself, whatever his policies say.
+// permitGrant refuses a call that gives a holder policies unless its signer may attach them, to the
+// holder and each of the policies, and is not the holder: nobody but root can gain rights by a call
+// of his own.
 func (s *Service) permitGrant(call *Call, of access.Holder, name string, policies []string) error {
 	if len(policies) == 0 {
 		return nil
@@ -80,7 +80,7 @@ func (s *Service) notSelf(call *Call, of access.Holder, name string) error {
 			"may do", p.ARN, call.Action)
 }
 
-// holderOf is who an input names.
+// holderOf returns the holder that an input names.
 func holderOf(ref *api.HolderRef) (access.Holder, string) {
 	switch {
 	case ref.RoleName != "":
@@ -91,7 +91,7 @@ func holderOf(ref *api.HolderRef) (access.Holder, string) {
 	return access.HolderUser, ref.UserName
 }
 
-// refOf is holderOf the other way round.
+// refOf is the inverse of holderOf.
 func refOf(a access.Attachment) api.HolderRef {
 	switch a.Kind {
 	case access.HolderRole:
@@ -102,7 +102,7 @@ func refOf(a access.Attachment) api.HolderRef {
 	return api.HolderRef{UserName: a.Name}
 }
 
-// accessError turns the errors of package access into those of the API; anything else passes as an
+// accessError turns the errors of package access into those of the API. Any other error stays an
 // internal fault.
 func accessError(err error) error {
 	var document *policy.Error
@@ -137,7 +137,7 @@ func accessError(err error) error {
 	return err
 }
 
-// ifVersion is the revision that a change is for: whatever is there, without a version.
+// ifVersion returns the revision that a change is for. Without a version it is for any.
 func ifVersion(version string) (int64, error) {
 	if version == "" {
 		return store.AnyRevision, nil
@@ -149,7 +149,7 @@ func ifVersion(version string) (int64, error) {
 	return n, nil
 }
 
-// page cuts a page out of a list that is in the order of its names.
+// page returns a page of a list that is sorted by name.
 func page[T any](list []T, ref *api.PageRef, name func(T) string) ([]T, *string, error) {
 	after, err := api.DecodeNextToken(ref.NextToken)
 	if err != nil {
@@ -171,7 +171,7 @@ func page[T any](list []T, ref *api.PageRef, name func(T) string) ([]T, *string,
 	return list, nil, nil
 }
 
-// orEmpty are the parts of an answer that clients iterate over.
+// orEmpty replaces a nil list in an answer, because clients iterate over it.
 func orEmpty[T any](list []T) []T {
 	if list == nil {
 		return []T{}
@@ -186,7 +186,7 @@ func tagsOrEmpty(tags map[string]string) map[string]string {
 	return tags
 }
 
-// timestampOf is nil for the zero time.
+// timestampOf returns a timestamp, nil for the zero time.
 func timestampOf(t time.Time) *api.Timestamp {
 	if t.IsZero() {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"weir/internal/cameras"
 )
 
-// AddCamera needs weir:AttachPolicy, too, on what the camera gets beside the stream of its own
-// name.
+// AddCamera adds a camera. It also needs weir:AttachPolicy for anything that the camera gets
+// besides the stream of its own name.
 func (s *Service) AddCamera(ctx context.Context, call *Call,
 	in *api.AddCameraInput) (*api.IssuedCertificate, error) {
 	err := s.permitGrant(call, access.HolderCamera, in.ThingName, in.Policies)
@@ -40,7 +40,7 @@ func (s *Service) RenewCamera(ctx context.Context, _ *Call,
 	return issuedCertificate(issued), cameraError(err)
 }
 
-// cameraError is accessError with what cameras send in addition.
+// cameraError is accessError with the additional errors of package cameras.
 func cameraError(err error) error {
 	if errors.Is(err, cameras.ErrRequest) {
 		return api.Errorf(api.InvalidArgumentException, "%v.", err)
@@ -93,13 +93,13 @@ func (s *Service) DescribeCamera(_ context.Context, _ *Call,
 	return &api.DescribeCameraOutput{CameraInfo: cameraInfo(c)}, accessError(err)
 }
 
-// DisableCamera makes the certificates and credentials of a camera open nothing.
+// DisableCamera makes the certificates and credentials of a camera useless until EnableCamera.
 func (s *Service) DisableCamera(ctx context.Context, call *Call,
 	in *api.DisableCameraInput) (*api.Done, error) {
 	return s.changeCamera(ctx, call, in.ThingName, s.access.DisableCamera)
 }
 
-// EnableCamera takes DisableCamera back.
+// EnableCamera undoes DisableCamera.
 func (s *Service) EnableCamera(ctx context.Context, call *Call,
 	in *api.EnableCameraInput) (*api.Done, error) {
 	return s.changeCamera(ctx, call, in.ThingName, s.access.EnableCamera)

@@ -9,7 +9,7 @@ import (
 	"weir/internal/api"
 )
 
-// CreateKey makes a user with a first key, which has the policies that are given.
+// CreateKey makes a user with a first key and the given policies.
 func (s *Service) CreateKey(ctx context.Context, call *Call,
 	in *api.CreateKeyInput) (*api.KeyPair, error) {
 	if err := s.permitGrant(call, access.HolderUser, in.UserName, in.Policies); err != nil {
@@ -29,8 +29,8 @@ func keyPair(user string, pair access.KeyPair) *api.KeyPair {
 		SecretAccessKey: pair.SecretAccessKey}
 }
 
-// namedKeys are the keys that an input names, by an ID or by their user. What an ID is of goes
-// before what a name is of.
+// namedKeys returns the keys that an input names, by an ID or by their user. An ID takes precedence
+// over a name.
 func (s *Service) namedKeys(call *Call, ref api.KeyRef) ([]access.KeyInfo, error) {
 	key, err := s.access.Key(ref.Key)
 	if err == nil && key.User == call.User {
@@ -45,7 +45,7 @@ func (s *Service) namedKeys(call *Call, ref api.KeyRef) ([]access.KeyInfo, error
 	return s.access.Keys(call.User), nil
 }
 
-// changeKeys does something with each key that an input names.
+// changeKeys calls do for each key that an input names.
 func (s *Service) changeKeys(call *Call, ref api.KeyRef,
 	change func(id string) error) (*api.Done, error) {
 	keys, err := s.namedKeys(call, ref)
@@ -60,7 +60,7 @@ func (s *Service) changeKeys(call *Call, ref api.KeyRef,
 	return &api.Done{}, nil
 }
 
-// DisableKey makes keys open nothing until EnableKey.
+// DisableKey makes keys useless until EnableKey.
 func (s *Service) DisableKey(ctx context.Context, call *Call,
 	in *api.DisableKeyInput) (*api.Done, error) {
 	return s.changeKeys(call, in.KeyRef, func(id string) error {
@@ -68,7 +68,7 @@ func (s *Service) DisableKey(ctx context.Context, call *Call,
 	})
 }
 
-// EnableKey takes DisableKey back.
+// EnableKey undoes DisableKey.
 func (s *Service) EnableKey(ctx context.Context, call *Call,
 	in *api.EnableKeyInput) (*api.Done, error) {
 	return s.changeKeys(call, in.KeyRef, func(id string) error {
@@ -76,8 +76,8 @@ func (s *Service) EnableKey(ctx context.Context, call *Call,
 	})
 }
 
-// DeleteKey deletes the user with the last key: a user is the name of its keys, and one without
-// would only keep others from the name.
+// DeleteKey deletes keys, and with the last key the user: a user is only a name for its keys, and
+// one without keys would only block the name.
 func (s *Service) DeleteKey(ctx context.Context, call *Call,
 	in *api.DeleteKeyInput) (*api.Done, error) {
 	s.keys.Lock()
@@ -92,8 +92,8 @@ func (s *Service) DeleteKey(ctx context.Context, call *Call,
 	return &api.Done{}, accessError(s.access.DeleteUser(ctx, call.User))
 }
 
-// RotateKey makes a key of a user that has one. The signer's own session must not: the new key
-// would not have its session policy and its end.
+// RotateKey makes another key for a user that has one. A session may not do so for itself: the new
+// key would have neither its session policy nor its end.
 func (s *Service) RotateKey(ctx context.Context, call *Call,
 	in *api.RotateKeyInput) (*api.KeyPair, error) {
 	s.keys.Lock()
@@ -116,7 +116,7 @@ func (s *Service) RotateKey(ctx context.Context, call *Call,
 	return keyPair(call.User, pair), nil
 }
 
-// TagUser adds tags to a user. They may decide what it may do, so not to one's own.
+// TagUser adds tags to a user, but not to the signer's own: tags may decide what a user may do.
 func (s *Service) TagUser(ctx context.Context, call *Call,
 	in *api.TagUserInput) (*api.Done, error) {
 	return s.tag(ctx, call, in.UserName, in.Tags, nil)
@@ -147,7 +147,7 @@ func (s *Service) ListKeys(_ context.Context, _ *Call,
 	return &api.ListKeysOutput{KeyInfoList: keyInfos(keys), NextToken: next}, err
 }
 
-// keyPlace orders keys by their users.
+// keyPlace returns the name by which keys are ordered: by their users.
 func keyPlace(k access.KeyInfo) string { return k.User + "/" + k.AccessKeyID }
 
 func keyInfos(keys []access.KeyInfo) []api.KeyInfo {
@@ -164,7 +164,7 @@ func keyInfos(keys []access.KeyInfo) []api.KeyInfo {
 	return list
 }
 
-// DescribeKey tells of a user and its keys, without their secrets.
+// DescribeKey describes a user and its keys, without their secrets.
 func (s *Service) DescribeKey(_ context.Context, call *Call,
 	in *api.DescribeKeyInput) (*api.DescribeKeyOutput, error) {
 	keys, err := s.namedKeys(call, in.KeyRef)
@@ -175,7 +175,7 @@ func (s *Service) DescribeKey(_ context.Context, call *Call,
 	out := &api.DescribeKeyOutput{KeyInfoList: keyInfos(keys), UserInfo: api.UserInfo{
 		UserName: api.NullIfEmpty(name), UserARN: s.access.HolderARN(access.HolderUser, name),
 		Tags: map[string]string{}, Policies: []string{}}}
-	if u, err := s.access.User(name); err == nil { // root is none, and one may be gone
+	if u, err := s.access.User(name); err == nil { // root is not a user, and one may be gone
 		out.UserInfo.UserId, out.UserInfo.CreationTime = &u.ID, timestampOf(u.Created)
 		out.UserInfo.Tags, out.UserInfo.Policies = tagsOrEmpty(u.Tags), orEmpty(u.Policies)
 	}

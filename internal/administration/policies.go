@@ -9,7 +9,8 @@ import (
 	"weir/internal/policy"
 )
 
-// notOwn refuses a call that changes a policy that its signer has, or that bounds his session.
+// notOwn refuses a call that changes a policy that its signer has, or that limits the signer's
+// session.
 func notOwn(call *Call, name string) error {
 	p := call.Principal
 	has := slices.ContainsFunc(append([][]policy.Named{p.Policies}, p.Bounds...),
@@ -24,7 +25,8 @@ func notOwn(call *Call, name string) error {
 			"changes what it may do", p.ARN, call.Action, name)
 }
 
-// PutPolicy makes a policy or replaces its document. A description that is not given stays.
+// PutPolicy makes a policy or replaces its document. Without a new description it keeps the old
+// one.
 func (s *Service) PutPolicy(ctx context.Context, call *Call,
 	in *api.PutPolicyInput) (*api.PolicyOutput, error) {
 	if err := notOwn(call, in.PolicyName); err != nil {
@@ -50,7 +52,7 @@ func (s *Service) PutPolicy(ctx context.Context, call *Call,
 	return out, nil
 }
 
-// actions are all that policies can be about.
+// actions returns all actions that policies can allow.
 func actions() (names []string) {
 	for _, op := range api.Operations() {
 		names = append(names, op.Action())
@@ -126,7 +128,8 @@ func (s *Service) AttachPolicy(ctx context.Context, call *Call,
 	return &api.Done{}, accessError(s.access.Attach(ctx, of, name, in.PolicyName))
 }
 
-// DetachPolicy may raise somebody as well: the policy may be one that denies.
+// DetachPolicy takes a policy from somebody, but never from the signer: the policy may be one that
+// denies.
 func (s *Service) DetachPolicy(ctx context.Context, call *Call,
 	in *api.DetachPolicyInput) (*api.Done, error) {
 	of, name := holderOf(&in.HolderRef)
@@ -136,7 +139,7 @@ func (s *Service) DetachPolicy(ctx context.Context, call *Call,
 	return &api.Done{}, accessError(s.access.Detach(ctx, of, name, in.PolicyName))
 }
 
-// SimulatePolicy decides requests that nobody makes.
+// SimulatePolicy decides hypothetical requests.
 func (s *Service) SimulatePolicy(_ context.Context, _ *Call,
 	in *api.SimulatePolicyInput) (*api.SimulatePolicyOutput, error) {
 	of, name := holderOf(&in.HolderRef)
@@ -171,7 +174,7 @@ func (s *Service) SimulatePolicy(_ context.Context, _ *Call,
 	return out, nil
 }
 
-// orAll are the resources of a simulation: * for calls that name none.
+// orAll returns the resources of a simulation, * if it names none.
 func orAll(resources []string) []string {
 	if len(resources) == 0 {
 		return []string{"*"}

@@ -8,7 +8,7 @@ import (
 	"weir/internal/oidc"
 )
 
-// PutOpenIDConnectProvider writes a provider, or another version of it.
+// PutOpenIDConnectProvider makes or replaces a provider.
 func (s *Service) PutOpenIDConnectProvider(ctx context.Context, _ *Call,
 	in *api.PutOpenIDConnectProviderInput) (*api.PutOpenIDConnectProviderOutput, error) {
 	revision, err := ifVersion(in.CurrentVersion)
@@ -45,8 +45,8 @@ func (s *Service) ListOpenIDConnectProviders(_ context.Context, _ *Call,
 	return out, err
 }
 
-// DeleteOpenIDConnectProvider deletes a provider. The credentials that its tokens were exchanged
-// for stay until they end.
+// DeleteOpenIDConnectProvider deletes a provider. Credentials that its tokens were exchanged for
+// stay valid until they expire.
 func (s *Service) DeleteOpenIDConnectProvider(ctx context.Context, _ *Call,
 	in *api.DeleteOpenIDConnectProviderInput) (*api.Done, error) {
 	name := oidc.Name(in.Url)

@@ -9,7 +9,7 @@ import (
 	"weir/internal/api"
 )
 
-// CreateRole makes a role, which has the policies that are given.
+// CreateRole makes a role with the given policies.
 func (s *Service) CreateRole(ctx context.Context, call *Call,
 	in *api.CreateRoleInput) (*api.RoleOutput, error) {
 	if err := s.permitGrant(call, access.HolderRole, in.RoleName, in.Policies); err != nil {
@@ -24,7 +24,7 @@ func (s *Service) CreateRole(ctx context.Context, call *Call,
 	return roleOutput(role), nil
 }
 
-// UpdateRole keeps what the input does not have.
+// UpdateRole changes a role. Whatever the input leaves out stays.
 func (s *Service) UpdateRole(ctx context.Context, call *Call,
 	in *api.UpdateRoleInput) (*api.RoleOutput, error) {
 	if err := s.notSelf(call, access.HolderRole, in.RoleName); err != nil {
@@ -94,7 +94,7 @@ func (s *Service) ListRoles(_ context.Context, _ *Call,
 	return out, err
 }
 
-// DeleteRole deletes a role; its sessions may do nothing from then on.
+// DeleteRole deletes a role. From then on its sessions may do nothing.
 func (s *Service) DeleteRole(ctx context.Context, _ *Call,
 	in *api.DeleteRoleInput) (*api.Done, error) {
 	revision, err := ifVersion(in.CurrentVersion)

@@ -30,15 +30,16 @@ type TokenKeys interface {
 type Sessions struct {
 	Store  SessionStore
 	Tokens TokenKeys // nil: they cannot be rotated
-	// makes a new key that seals temporary credentials, as Tokens.Rotate does; nil: there are none
+	// makes a new key that seals temporary credentials, as Tokens.Rotate does; nil: there are no
+	// such keys
 	RotateCredentials func(ctx context.Context, revoke bool) error
-	Audit             *audit.Log              // nil: it has no events
+	Audit             *audit.Log              // nil: no events
 	Protocol          func(kind uint8) string // api.ProtocolHLS or api.ProtocolDASH
 	Region            string                  // of ARNs
 	Account           string
 }
 
-// closePage is how many sessions are looked at a time when many are closed.
+// closePage is how many sessions are closed at a time.
 const closePage = 1000
 
 func (s *Sessions) streamARN(stream *store.Stream) string {
@@ -106,7 +107,7 @@ func (s *Sessions) CloseSessions(
 func (s *Sessions) closeOne(ctx context.Context, text string) (*api.CloseSessionsOutput, error) {
 	id, err := hex.DecodeString(text)
 	if err != nil {
-		return nil, err // the table of the API has looked at it
+		return nil, err // not reached: the table of the API has checked it
 	}
 	err = s.Store.CloseSession(ctx, string(id))
 	if errors.Is(err, store.ErrNotFound) {
@@ -117,7 +118,7 @@ func (s *Sessions) closeOne(ctx context.Context, text string) (*api.CloseSession
 	return &api.CloseSessionsOutput{Closed: 1}, nil
 }
 
-// closeAll closes the sessions that a query selects, and tells how many they were.
+// closeAll closes the sessions that a query selects, and returns how many there were.
 func (s *Sessions) closeAll(ctx context.Context, q store.SessionQuery) (n int64, err error) {
 	for q.Limit = closePage; ; {
 		list, err := s.Store.ListSessions(ctx, q)
@@ -139,8 +140,8 @@ func (s *Sessions) closeAll(ctx context.Context, q store.SessionQuery) (n int64,
 	}
 }
 
-// RotateTokenKey makes new keys for the tokens of sessions and of temporary credentials; with
-// OlderKeysRevoke nothing that is out opens any more.
+// RotateTokenKey makes new keys for the tokens of sessions and of temporary credentials. With
+// OlderKeysRevoke, all tokens issued so far become invalid.
 func (s *Sessions) RotateTokenKey(
 	ctx context.Context, _ *Call, in *api.RotateTokenKeyInput,
 ) (*api.RotateTokenKeyOutput, error) {
@@ -163,7 +164,7 @@ func (s *Sessions) RotateTokenKey(
 	}
 	out := &api.RotateTokenKeyOutput{KeyId: fmt.Sprintf("%02x", made.ID),
 		CreationTime: api.Timestamp(made.Created.UnixMilli()), OlderKeys: int64(made.Opening)}
-	if revoke { // servers remember the tokens that they have opened, not which key sealed them
+	if revoke { // servers remember opened tokens, not which key sealed them
 		out.Closed, err = s.closeAll(ctx, store.SessionQuery{})
 	}
 	return out, err
