@@ -1,12 +1,12 @@
 // Package audit keeps a log of who did what: one JSON object a line, in a file that rotates.
 //
 // Write never waits for the disk. Lines go through a bounded queue to one goroutine, which writes
-// and syncs them. When the disk is full or does not answer, lines wait in the queue, and those that
-// find no place are lost, which is never silent: they are counted in weir_audit_lost_total, and the
-// first line that can be written again says how many they were. A power cut loses what was not
-// synced yet: a second at most, unless the disk is slower.
+// and syncs them. While the disk is full or does not answer, lines wait in the queue. Those that do
+// not fit are lost, but never silently: weir_audit_lost_total counts them, and the next line that
+// is written says how many there were. A power cut loses lines that were not synced yet: those of a
+// second at most, unless the disk is slower.
 //
-// Several processes may append to one file, as a server and the one that takes over from it do.
+// Several processes may append to one file, as a server and its successor do.
 package audit
 
 import (
@@ -55,10 +55,10 @@ type Event struct {
 	Lost      int64     `json:"lost,omitempty"`     // events that were lost before this line
 }
 
-// OK is the Outcome of what went well.
+// OK is the Outcome of a call that succeeded.
 const OK = "ok"
 
-// Defaults of Options, with what they are for.
+// Defaults of Options.
 const (
 	defaultMaxBytes = 64 << 20            // some 150,000 events
 	defaultMaxAge   = 30 * 24 * time.Hour // a file a month on a quiet server
@@ -68,20 +68,20 @@ const (
 
 // Options say where a Log is and how it rotates.
 type Options struct {
-	Path     string        // of the file that is written; others stand beside it
-	MaxBytes int64         // of a file; 0: defaultMaxBytes
+	Path     string        // of the current file; older ones are beside it
+	MaxBytes int64         // size of a file; 0: defaultMaxBytes
 	MaxAge   time.Duration // of a file; 0: defaultMaxAge
-	Keep     int           // files beside the one that is written; 0: defaultKeep
+	Keep     int           // older files; 0: defaultKeep
 	Queue    int           // events that may wait; 0: defaultQueue
 
 	Logger *slog.Logger     // nil: none
 	Clock  func() time.Time // nil: time.Now
 
-	open func(path string) (file, error) // of tests
-	tick time.Duration                   // of tests: between tries
+	open func(path string) (file, error) // for tests
+	tick time.Duration                   // for tests: between tries
 }
 
-// Log is an audit log. A nil one writes nothing and has nothing.
+// Log is an audit log. A nil Log drops events and has none.
 type Log struct {
 	o     Options
 	clock func() time.Time
@@ -98,7 +98,7 @@ type Log struct {
 	done     chan struct{}
 }
 
-// Open opens a log for appending, and makes its file and directory if there are none.
+// Open opens a log for appending. It makes the file and its directory if there are none.
 func Open(o Options) (*Log, error) {
 	o.MaxBytes, o.MaxAge = cmp.Or(o.MaxBytes, defaultMaxBytes), cmp.Or(o.MaxAge, defaultMaxAge)
 	o.Keep, o.Queue = cmp.Or(o.Keep, defaultKeep), cmp.Or(o.Queue, defaultQueue)
@@ -181,8 +181,8 @@ func (l *Log) add(e Event) {
 	l.queue = append(l.queue, line.Bytes())
 }
 
-// Close writes what waits, once, and closes the file. It tells what could not be written. Later
-// events are lost.
+// Close writes waiting events, trying once, and closes the file. Its error says what could not be
+// written. Later events are lost.
 func (l *Log) Close(ctx context.Context) error {
 	if l == nil {
 		return nil

@@ -18,28 +18,28 @@ import (
 )
 
 const (
-	// maxLine is the longest line that is read; none that Write made comes near.
+	// maxLine is the length of the longest line that is read, much more than Write makes.
 	maxLine = 64 << 10
 
-	// maxScan is how much one Read looks at: a filter that nothing matches must not keep a call for
-	// as long as it takes to read all files.
+	// maxScan is how much one Read reads, so that a filter that matches nothing does not make it
+	// read all files.
 	maxScan = 32 << 20
 )
 
-// ErrCursor says that Filter.After is not a cursor that Read returned.
+// ErrCursor says that Filter.After is not a cursor from Read.
 var ErrCursor = errors.New("no cursor of the audit log")
 
 // Filter selects events.
 type Filter struct {
-	From, Until time.Time // from From on, before Until; zero: no bound
+	From, Until time.Time // at or after From, before Until; zero: no bound
 	// ARN, the last part of one (a user's name, a role's session), or an access key id; "": anybody
 	Principal string
 	Stream    string // name; "": any, and none
 	Action    string // with or without its prefix, case does not matter; "": any
 	Denied    bool   // only what was not allowed
 	Allowed   bool   // only what was
-	After     string // cursor that the Read before returned; "": from the beginning
-	Limit     int    // at most so many; 0: no limit
+	After     string // cursor from the Read before; "": from the beginning
+	Limit     int    // most events; 0: no limit
 }
 
 func (f *Filter) matches(e *Event) bool {
@@ -54,8 +54,9 @@ func (f *Filter) matches(e *Event) bool {
 			strings.HasSuffix(e.Principal, "/"+f.Principal))
 }
 
-// Read returns the events that a filter selects, oldest first, and the cursor with which to go on,
-// "" when there is nothing more now. It may return no events and a cursor. ErrCursor.
+// Read returns the events that a filter selects, oldest first, and the cursor for the next call, ""
+// if there are no more now. It may return a cursor without events. Errors are ErrCursor and those
+// of the file system.
 func (l *Log) Read(ctx context.Context, f Filter) (events []Event, next string, err error) {
 	if l == nil {
 		return nil, "", nil
@@ -98,8 +99,8 @@ func (l *Log) Read(ctx context.Context, f Filter) (events []Event, next string, 
 	return events, "", nil
 }
 
-// A cursor is the sequence of the first event of a file, which stays when the file is renamed, and
-// an offset in it.
+// A cursor is the sequence of a file's first event, which stays the same when the file is renamed,
+// and an offset in the file.
 func formatCursor(first, offset int64) string { return fmt.Sprintf("%d-%d", first, offset) }
 
 func parseCursor(text string) (first, offset int64, err error) {
@@ -116,14 +117,14 @@ func parseCursor(text string) (first, offset int64, err error) {
 	return first, offset, nil
 }
 
-// section is a file of the log that is read.
+// section is a file of the log that is being read.
 type section struct {
 	*os.File
 	first int64 // sequence of its first event
 	info  fs.FileInfo
 }
 
-// files opens all files of the log that have an event, oldest first.
+// files opens all files of the log that have events, oldest first.
 func (l *Log) files() (files []section, err error) {
 	names, err := rotated(l.o.Path)
 	if err != nil {
@@ -154,8 +155,8 @@ func (l *Log) files() (files []section, err error) {
 	return files, nil
 }
 
-// events yields each line from an offset on: its event, nil when it is none, and where it ends. A
-// line that is not there to its end is not yielded: it is being written.
+// events yields each line from an offset on: its event, nil if it is not one, and where it ends. It
+// does not yield an incomplete line, which is being written.
 func (s section) events(from int64) func(yield func(*Event, int64) bool) {
 	return func(yield func(*Event, int64) bool) {
 		rest := io.NewSectionReader(s.File, from, max(0, s.info.Size()-from))

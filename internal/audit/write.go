@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// maxBatch is how much is written at a time.
+// maxBatch is how many bytes are written at a time.
 const maxBatch = 1 << 20
 
-// file is what is written to; *os.File is one.
+// file is what a log is written to; *os.File is one.
 type file interface {
 	io.WriteCloser
 	Sync() error
@@ -24,7 +24,7 @@ type file interface {
 	ReadAt(p []byte, at int64) (int, error)
 }
 
-// openFile opens a log readable by its owner only.
+// openFile opens a log that only its owner can read.
 func openFile(path string) (file, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ type writer struct {
 	size    int64
 	since   time.Time // of the file's first event
 	torn    bool      // the file does not end in a newline
-	failing bool      // the last try failed, and the log says so
+	failing bool      // the last try failed, and was logged
 }
 
 // run writes what is queued until the log is closed.
@@ -61,7 +61,8 @@ func (w *writer) run() {
 	}
 }
 
-// flush writes all that is queued and reports whether it could. What could not be written stays.
+// flush writes everything in the queue, and reports whether it could. What could not be written
+// stays in the queue.
 func (w *writer) flush() bool {
 	for {
 		w.mu.Lock()
@@ -72,7 +73,7 @@ func (w *writer) flush() bool {
 		}
 		n, err := w.write(lines)
 		w.mu.Lock()
-		w.queue = slices.Clone(w.queue[n:]) // or what was written would stay in memory
+		w.queue = slices.Clone(w.queue[n:]) // otherwise written lines would stay in memory
 		w.mu.Unlock()
 		w.written.Add(float64(n))
 		if err != nil {
@@ -91,8 +92,8 @@ func (w *writer) flush() bool {
 	}
 }
 
-// write writes some of the lines, in one piece so that those of other processes do not get between,
-// and syncs. It returns how many are written.
+// write writes some of the lines and syncs. It writes them at once, so that lines of other
+// processes do not get between. It returns how many it wrote.
 func (w *writer) write(lines [][]byte) (n int, err error) {
 	if err := w.prepare(); err != nil {
 		return 0, err
@@ -123,8 +124,8 @@ func (w *writer) write(lines [][]byte) (n int, err error) {
 	return n, err
 }
 
-// prepare makes sure that there is a file to be written to: not one that another process has moved
-// away, or that has become too long or too old.
+// prepare makes sure that there is a file to write to, which no other process has moved away, and
+// which is neither too long nor too old.
 func (w *writer) prepare() error {
 	if w.file != nil {
 		mine, err := w.file.Stat()
@@ -153,7 +154,7 @@ func (w *writer) close() {
 	}
 }
 
-// reopen opens the file, as it was left.
+// reopen opens the file where it was left.
 func (w *writer) reopen() error {
 	f, err := w.o.open(w.o.Path)
 	if err != nil {
@@ -180,11 +181,11 @@ func (w *writer) reopen() error {
 	return nil
 }
 
-// goOn makes sequences go on from those of the file, whatever the clock says now.
+// goOn makes sequences continue those of the file, whatever the clock says.
 func (w *writer) goOn() {
 	from := max(0, w.size-maxLine)
 	tail := make([]byte, w.size-from)
-	n, _ := w.file.ReadAt(tail, from) // sequences are as good as the clock without it
+	n, _ := w.file.ReadAt(tail, from) // if it fails, sequences follow the clock
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for line := range bytes.Lines(tail[:n]) {
@@ -194,7 +195,7 @@ func (w *writer) goOn() {
 	}
 }
 
-// rotate moves the file aside, begins another, and deletes the oldest ones.
+// rotate moves the file aside, begins another one, and deletes the oldest ones.
 func (w *writer) rotate() error {
 	w.close()
 	to, err := rotatedName(w.o.Path, w.clock())
@@ -221,12 +222,11 @@ func (w *writer) rotate() error {
 	return nil
 }
 
-// rotatedForm is what stands in the names of files that were moved aside: when that was, so that
-// they sort by it.
+// rotatedForm is the time in the names of files that were moved aside, so that they sort by it.
 const rotatedForm = "20060102T150405.000000Z"
 
-// rotatedName is a name after all others, whatever the clock says: audit.jsonl becomes
-// audit-20261129T064512.000000Z.jsonl.
+// rotatedName returns a name that sorts after all others, whatever the clock says: audit.jsonl
+// becomes audit-20261129T064512.000000Z.jsonl.
 func rotatedName(path string, now time.Time) (string, error) {
 	ext := filepath.Ext(path)
 	prefix := strings.TrimSuffix(path, ext) + "-"
