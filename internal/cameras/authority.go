@@ -27,21 +27,22 @@ import (
 const (
 	// ownCA is the name of the one document of access.KindCameraCA.
 	ownCA = "own"
-	// caLifetime is longer than cameras last: replacing the authority means visiting each of them.
+	// caLifetime is longer than cameras last: to replace the authority, somebody must visit each of
+	// them.
 	caLifetime = 25 * 365 * 24 * time.Hour
-	// slowClock is how far a camera's clock may be behind: many have none while they are off, and
-	// set it from the network once they are up.
+	// slowClock is how far a camera's clock may be behind. Many have no clock while they are off,
+	// and set it from the network later.
 	slowClock = 24 * time.Hour
 )
 
-// authorityDocument is how it is stored. The key is bound to the document by the seal.
+// authorityDocument is the stored form of the authority. The seal binds the key to the document.
 type authorityDocument struct {
 	Certificate []byte `json:"certificate"` // DER
 	Key         []byte `json:"key"`         // PKCS #8, sealed
 }
 
-// authority returns Weir's own authority, which the first call makes. access.ErrNoSeal when there
-// is no key that its key could be sealed with; store.ErrFull.
+// authority returns Weir's own authority, which the first call makes. Errors are access.ErrNoSeal
+// if there is no key to seal its key with, and store.ErrFull.
 func (s *Service) authority(ctx context.Context) (*certs.Authority, error) {
 	if a := s.own.Load(); a != nil {
 		return a, nil
@@ -62,7 +63,7 @@ func (s *Service) authority(ctx context.Context) (*certs.Authority, error) {
 	return a, nil
 }
 
-// loadAuthority returns nil when none was made yet.
+// loadAuthority loads the authority. It returns nil if none was made yet.
 func (s *Service) loadAuthority() (*certs.Authority, error) {
 	if a := s.own.Load(); a != nil {
 		return a, nil
@@ -103,7 +104,7 @@ func (s *Service) loadAuthority() (*certs.Authority, error) {
 	return &certs.Authority{Certificate: certificate, Key: signer, SlowClock: slowClock}, nil
 }
 
-// makeAuthority stores a new one. access.ErrExists when there is one.
+// makeAuthority makes and stores an authority. The error is access.ErrExists if there is one.
 func (s *Service) makeAuthority(ctx context.Context) error {
 	sealer, err := s.access.Sealer()
 	if err != nil {
@@ -130,8 +131,8 @@ func (s *Service) makeAuthority(ctx context.Context) error {
 	return err
 }
 
-// serialText is how serial numbers are shown, listed and compared: as OpenSSL prints them, in small
-// letters.
+// serialText returns the form in which serial numbers are shown, listed and compared: as OpenSSL
+// prints them, in lower case.
 func serialText(n *big.Int) string {
 	b := n.Bytes()
 	if len(b) == 0 {
@@ -144,11 +145,11 @@ func certificatePEM(c *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
 
-// ErrRequest is of a certificate signing request that cannot be accepted.
+// ErrRequest says that a certificate signing request cannot be accepted.
 var ErrRequest = errors.New("certificate signing request")
 
-// parseRequest reads a certificate signing request (RFC 2986) in PEM and returns the public key of
-// it. Nothing else in it is used. ErrRequest.
+// parseRequest reads a certificate signing request (RFC 2986) in PEM and returns its public key.
+// Nothing else in it is used. The error is ErrRequest.
 func parseRequest(text []byte) (crypto.PublicKey, error) {
 	if len(text) > api.MaxCertificateRequest {
 		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrRequest,
@@ -164,7 +165,7 @@ func parseRequest(text []byte) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	// Before the signature is checked, which takes long with an enormous key.
+	// Check the key before the signature, which takes long with an enormous key.
 	if err := checkPublic(request.PublicKey); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}

@@ -1,10 +1,10 @@
-// Package cameras gives cameras certificates, and temporary credentials in exchange for them: what
-// the credentials provider of AWS IoT does, in the form that the producers' libraries call it
-// (PROD-C IotCredentialProvider.c, EMB iot_credential_provider.c).
+// Package cameras gives cameras certificates, and temporary credentials in exchange for them: as
+// the credentials provider of AWS IoT does, in the form that the producers' libraries use (PROD-C
+// IotCredentialProvider.c, EMB iot_credential_provider.c).
 //
-// The certificates are of an authority of Weir's own (authority.go), or of the operator's
-// (Options.ClientCAs). Who may do what is decided by package access; this package only finds out
-// which camera a certificate is of (identify.go).
+// The certificates come from an authority of Weir's own (authority.go), or from the operator's
+// (Options.ClientCAs). Package access decides who may do what. This package only finds out which
+// camera a certificate belongs to (identify.go).
 package cameras
 
 import (
@@ -23,18 +23,18 @@ import (
 // Options of a Service. Access and Mint are required.
 type Options struct {
 	Access *access.Registry
-	// Mint makes temporary credentials that say what the claims do; it draws key and secret.
+	// Mint makes temporary credentials with these claims, and draws key and secret.
 	Mint func(context.Context, access.Claims) (auth.Credentials, error)
-	// ClientCAs are authorities whose certificates are accepted beside those of Weir's own.
+	// ClientCAs are authorities whose certificates are accepted besides those of Weir's own.
 	ClientCAs []*x509.Certificate
-	// AcceptUnregistered registers a camera that nobody has added when it comes with a certificate
-	// of ClientCAs.
+	// AcceptUnregistered registers a camera that nobody has added if it has a certificate of
+	// ClientCAs.
 	AcceptUnregistered bool
-	Logger             *slog.Logger     // discards when nil
-	Clock              func() time.Time // time.Now when nil
+	Logger             *slog.Logger     // nil: none
+	Clock              func() time.Time // nil: time.Now
 }
 
-// Service is safe for use by many goroutines.
+// Service gives cameras certificates and credentials. It is safe for concurrent use.
 type Service struct {
 	access     *access.Registry
 	mint       func(context.Context, access.Claims) (auth.Credentials, error)
@@ -43,13 +43,13 @@ type Service struct {
 	log        *slog.Logger
 	now        func() time.Time
 
-	making sync.Mutex // of own
+	making sync.Mutex // held while own is made
 	own    atomic.Pointer[certs.Authority]
 
 	told told
 }
 
-// New makes a service. It reads and writes nothing yet.
+// New makes a Service. It does not read or write anything yet.
 func New(o Options) *Service {
 	s := &Service{access: o.Access, mint: o.Mint, clientCAs: o.ClientCAs,
 		unknownToo: o.AcceptUnregistered, log: o.Logger, now: o.Clock}
@@ -62,7 +62,8 @@ func New(o Options) *Service {
 	return s
 }
 
-// told says what the log has said of late: a camera that asks again and again must fill no disk.
+// told remembers what was logged recently, so that a camera that asks again and again does not fill
+// the disk.
 type told struct {
 	mu   sync.Mutex
 	last map[string]time.Time
@@ -73,7 +74,7 @@ const (
 	maxTold   = 1024
 )
 
-// once reports whether something was not said within the last hour.
+// once reports whether something was not logged within the last hour, and remembers it.
 func (t *told) once(what string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

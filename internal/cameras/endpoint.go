@@ -25,27 +25,27 @@ const credentialsPath = "/credentials"
 // headerThing names the thing (PROD-C IotCredentialProvider.h, IOT_THING_NAME_HEADER).
 const headerThing = "x-amzn-iot-thingname"
 
-// defaultAlias is the role alias of the credentials that are a camera's own: what is attached to it
-// holds. Any other alias is the name of a role.
+// defaultAlias is the role alias for a camera's own credentials, with the policies that are
+// attached to the camera. Any other alias is the name of a role.
 const defaultAlias = "camera"
 
 // aliases are names of role aliases (AWS IoT API reference, "CreateRoleAlias").
 var aliases = regexp.MustCompile(`\A[A-Za-z0-9_=,@.+-]{1,128}\z`)
 
 // credentialsTime is how long credentials last: as long as those of AWS IoT by default
-// ("CreateRoleAlias", credentialDurationSeconds). leastTime is what a certificate that is about to
-// end still brings: producers want more than the 38 s that they renew them before the end.
+// ("CreateRoleAlias", credentialDurationSeconds). leastTime is how long they last at least, even if
+// the certificate is about to expire: producers renew them 38 s before their end.
 const (
 	credentialsTime = time.Hour
 	leastTime       = 15 * time.Minute
 )
 
 // timestampForm is the form of expiration: 20 characters, which the producers' library parses by
-// position (PROD-C Util.c convertTimestampToEpoch).
+// their position (PROD-C Util.c convertTimestampToEpoch).
 const timestampForm = "2006-01-02T15:04:05Z"
 
-// credentials is the answer. The embedded C library wants the members in this object, the C library
-// anywhere in the text.
+// credentials is the answer. The embedded C library looks for the members in this object, the C
+// library anywhere in the text.
 type credentials struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	SecretAccessKey string `json:"secretAccessKey"`
@@ -55,9 +55,9 @@ type credentials struct {
 
 // Report says what ServeHTTP did.
 type Report struct {
-	Alias       string // that was asked for; "": the path has none
-	Camera      string // once its certificate is one that was accepted once
-	AccessKeyID string // of the credentials; "": there are none
+	Alias       string // in the request; "": the path has none
+	Camera      string // once its certificate is known
+	AccessKeyID string // of the credentials; "": none were given
 	Refusal     string // why
 }
 
@@ -122,7 +122,8 @@ func answer(w http.ResponseWriter, status int, body any) {
 	_, _ = w.Write(data) // a client that left needs no answer; net/http sends none to HEAD
 }
 
-// credentials makes those that a request is for. The error is a *refusal, or a fault of the server.
+// credentials makes the credentials for a request. The error is a *refusal, or a fault of the
+// server.
 func (s *Service) credentials(
 	ctx context.Context, r *http.Request, alias string,
 ) (*credentials, error) {
@@ -158,8 +159,8 @@ func (s *Service) credentials(
 		SessionToken: made.SessionToken, Expiration: claims.Expires.Format(timestampForm)}, nil
 }
 
-// expiry is the end of credentials: with the certificate, but not so soon that producers refuse
-// them; to the second, as the answer says it.
+// expiry returns the end of credentials, in whole seconds, as in the answer. They end with the
+// certificate, but not so soon that producers refuse them.
 func expiry(now, certificate time.Time) time.Time {
 	end := now.Add(credentialsTime)
 	if certificate.Before(end) {
@@ -171,13 +172,13 @@ func expiry(now, certificate time.Time) time.Time {
 	return end.UTC().Truncate(time.Second)
 }
 
-// iotService is who asks for a role on behalf of a camera, in the role's trust policy (AWS IoT
-// developer guide, "Authorizing direct calls to AWS services using AWS IoT Core credential
-// provider").
+// iotService is the principal, in a role's trust policy, that asks for the role on behalf of a
+// camera (AWS IoT developer guide, "Authorizing direct calls to AWS services using AWS IoT Core
+// credential provider").
 const iotService = "credentials.iot.amazonaws.com"
 
-// assume makes claims those of a role. The camera's own list and the role's trust policy must both
-// allow it.
+// assume turns claims into those of a role. The camera's own list and the role's trust policy must
+// both allow it.
 func (s *Service) assume(claims *access.Claims, camera Camera, alias string) error {
 	role, err := s.access.Role(alias)
 	if errors.Is(err, access.ErrNotFound) {

@@ -20,10 +20,10 @@ import (
 	"weir/internal/store"
 )
 
-// things are names of cameras, as package access has them.
+// things matches names of cameras, as in package access.
 var things = regexp.MustCompile(`\A[A-Za-z0-9_-]+\z`)
 
-// ValidName tells whether a camera may have a name.
+// ValidName reports whether a name is valid for a camera.
 func ValidName(text string) bool {
 	return len(text) <= api.MaxThingName && things.MatchString(text)
 }
@@ -37,7 +37,7 @@ func shorten(text string) string {
 	return text
 }
 
-// normalSerial is a serial number as serialText has it.
+// normalSerial returns a serial number in the form of serialText.
 func normalSerial(text string) string {
 	text = strings.ToLower(strings.ReplaceAll(text, ":", ""))
 	for len(text) > 2 && strings.HasPrefix(text, "00") {
@@ -46,11 +46,11 @@ func normalSerial(text string) string {
 	return text
 }
 
-// refusal is an answer to a camera that gets no credentials.
+// refusal is the answer to a camera that gets no credentials.
 type refusal struct {
 	status  int
 	message string
-	known   string // the camera, once its certificate is one that was accepted once
+	known   string // the camera, once its certificate is known
 }
 
 func (r *refusal) Error() string { return r.message }
@@ -62,21 +62,21 @@ func forbidden(format string, args ...any) *refusal {
 // identity is what a client certificate says.
 type identity struct {
 	leaf   *x509.Certificate
-	own    bool     // it is of Weir's own authority
-	things []string // that it may stand for, the first one unless the camera says which
+	own    bool     // issued by Weir's own authority
+	things []string // that it may be used for; the first one unless the camera names another
 }
 
 func (id *identity) serial() string { return serialText(id.leaf.SerialNumber) }
 
-// certificateID is what AWS IoT calls certificateId: the SHA-256 of the certificate (AWS IoT API
-// reference, "RegisterCertificate").
+// certificateID returns what AWS IoT calls certificateId: the SHA-256 of the certificate (AWS IoT
+// API reference, "RegisterCertificate").
 func (id *identity) certificateID() string {
 	sum := sha256.Sum256(id.leaf.Raw)
 	return hex.EncodeToString(sum[:])
 }
 
-// identify verifies a client certificate, of which the handshake has shown that the client has the
-// key. A *refusal says why it is not accepted.
+// identify verifies a client certificate. The handshake has shown that the client has its key. A
+// *refusal says why it is not accepted.
 func (s *Service) identify(ctx context.Context, state *tls.ConnectionState) (*identity, error) {
 	if state == nil || len(state.PeerCertificates) == 0 {
 		return nil, forbidden("No client certificate was presented.")
@@ -134,11 +134,11 @@ func (s *Service) unverified(err error, leaf *x509.Certificate) *refusal {
 // commonName is the type of a common name (RFC 5280 appendix A.1, id-at-commonName).
 var commonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 
-// maxThings bounds the names of one certificate that are looked at.
+// maxThings bounds how many names of a certificate are considered.
 const maxThings = 16
 
-// thingsOf returns the things that a certificate names: its common name, then its DNS names. Of
-// several common names none counts: which one an authority has looked at is not known.
+// thingsOf returns the things that a certificate names: its common name, then its DNS names. If it
+// has several common names, none counts, because nobody knows which one the authority has checked.
 func thingsOf(c *x509.Certificate) (names []string) {
 	common := 0
 	for _, attribute := range c.Subject.Names {
@@ -158,8 +158,8 @@ func thingsOf(c *x509.Certificate) (names []string) {
 	return names
 }
 
-// camera finds the camera of a certificate. thing is what it calls itself; "" for what the
-// certificate does. A *refusal says why there is none.
+// camera finds the camera of a certificate. thing is what it calls itself, "" if it does not. A
+// *refusal says why there is none.
 func (s *Service) camera(ctx context.Context, id *identity, thing string) (Camera, error) {
 	if thing == "" {
 		thing = id.things[0]
@@ -207,7 +207,7 @@ func (s *Service) camera(ctx context.Context, id *identity, thing string) (Camer
 	return c, nil
 }
 
-// register adds a camera that its certificate alone speaks for.
+// register adds a camera that is known only by its certificate.
 func (s *Service) register(ctx context.Context, thing string) (access.CameraInfo, error) {
 	camera, err := s.put(ctx, access.CameraInfo{Name: thing, Policies: []string{cameraPolicy}},
 		state{External: true}, store.NewDocument)

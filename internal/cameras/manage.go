@@ -19,44 +19,44 @@ import (
 // Camera is a thing that may have credentials.
 type Camera struct {
 	access.CameraInfo
-	// Certificates of Weir's own authority that are accepted, the newest first.
+	// Accepted certificates of Weir's own authority, the newest first.
 	Certificates []Certificate
 	External     bool     // certificates of Options.ClientCAs are accepted
-	Roles        []string // that it may have credentials of, beside its own
+	Roles        []string // roles whose credentials it may also have
 }
 
 // Certificate is one that was issued.
 type Certificate struct {
 	Serial   string    // hexadecimal
 	NotAfter time.Time // its end
-	Until    time.Time // of one that was replaced: it is accepted until then; zero: until NotAfter
+	Until    time.Time // if it was replaced: accepted until then; zero: until NotAfter
 }
 
 // Issued is a new certificate.
 type Issued struct {
 	Camera      Camera
-	Certificate []byte // PEM; none of a camera with certificates of Options.ClientCAs
-	// CA is the authority's certificate in PEM, which verifies the server as well.
+	Certificate []byte // PEM; none if the camera's come from Options.ClientCAs
+	// CA is the authority's certificate in PEM. It also verifies the server.
 	CA       []byte
 	Serial   string
 	NotAfter time.Time
 }
 
-// state is what the document of a camera has of this package.
+// state is this package's part of a camera's document.
 type state struct {
 	Certificates []certificate `json:"certificates,omitempty"`
 	External     bool          `json:"external,omitempty"`
 	Roles        []string      `json:"roles,omitempty"`
 }
 
-// certificate is a Certificate; times are milliseconds since 1970.
+// certificate is the stored form of a Certificate; times are Unix milliseconds.
 type certificate struct {
 	Serial   string `json:"serial"`
 	NotAfter int64  `json:"not_after"`
 	Until    int64  `json:"until,omitempty"`
 }
 
-// accepted tells whether a certificate may be used at a moment.
+// accepted reports whether a certificate may be used now.
 func (c certificate) accepted(now time.Time) bool {
 	ms := now.UnixMilli()
 	return ms < c.NotAfter && (c.Until == 0 || ms < c.Until)
@@ -85,22 +85,22 @@ func cameraOf(c access.CameraInfo) (Camera, error) {
 	return out, err
 }
 
-// AddInput is what a camera is made of.
+// AddInput describes a new camera.
 type AddInput struct {
 	Name string // thing name: letters, digits, - and _
-	// Request is a certificate signing request in PEM; empty: the camera's certificates are those
-	// of Options.ClientCAs.
+	// Request is a certificate signing request in PEM; empty: the camera's certificates come from
+	// Options.ClientCAs.
 	Request  []byte
 	Lifetime time.Duration // of the certificate; 0: api.DefaultCertificateLifetime
-	Policies []string      // none: "camera", which allows its own stream
-	Roles    []string      // that it may have credentials of, beside its own
+	Policies []string      // empty: "camera", which allows its own stream
+	Roles    []string      // roles whose credentials it may also have
 	Tags     map[string]string
 }
 
 const cameraPolicy = "camera"
 
-// Add registers a camera and issues its certificate. Errors are those of access.PutCamera and
-// ErrRequest; access.ErrInvalid.
+// Add registers a camera and issues its certificate. Errors are those of access.PutCamera,
+// ErrRequest and access.ErrInvalid.
 func (s *Service) Add(ctx context.Context, in AddInput) (Issued, error) {
 	if len(in.Policies) == 0 {
 		in.Policies = []string{cameraPolicy}
@@ -162,7 +162,7 @@ func (s *Service) put(
 	return cameraOf(info)
 }
 
-// maxTries is how often a change is tried again because another writer was faster.
+// maxTries is how often a change is tried if other writers are faster.
 const maxTries = 10
 
 // change lets edit change a camera.
@@ -188,7 +188,7 @@ func (s *Service) change(
 	return Camera{}, fmt.Errorf("camera %q: %w", name, access.ErrVersion)
 }
 
-// issue makes a certificate without telling anybody.
+// issue makes a certificate without storing anything.
 func (s *Service) issue(
 	ctx context.Context, name string, request []byte, lifetime time.Duration,
 ) (Issued, error) {
@@ -220,16 +220,15 @@ func (s *Service) issue(
 		Serial: serialText(made.SerialNumber), NotAfter: made.NotAfter}, nil
 }
 
-// cameraTemplate has the name as common name only: as a DNS name of the certificate it could be
-// that of a server.
+// cameraTemplate has the name only as common name: a DNS name could be that of a server.
 func cameraTemplate(name string) *x509.Certificate {
 	return &x509.Certificate{Subject: pkix.Name{CommonName: name},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 }
 
-// Renew issues another certificate. The one before is accepted for overlap longer; without overlap,
-// only the new one is accepted from now on. Credentials that were got with the old one go on to
-// their end, an hour at most. ErrRequest, access.ErrNotFound, access.ErrInvalid.
+// Renew issues another certificate. The one before is accepted for overlap longer, or not at all
+// without overlap. Credentials that were issued for the old one stay valid to their end, an hour at
+// most. Errors are ErrRequest, access.ErrNotFound and access.ErrInvalid.
 func (s *Service) Renew(
 	ctx context.Context, name string, request []byte, lifetime, overlap time.Duration,
 ) (Issued, error) {
@@ -266,11 +265,12 @@ func (s *Service) Renew(
 	return issued, err
 }
 
-// serialPattern is a serial number in hexadecimal, as serialText and OpenSSL write it.
+// serialPattern matches a serial number in hexadecimal, as serialText and OpenSSL write it.
 var serialPattern = regexp.MustCompile(`\A(?:[0-9A-Fa-f]{2}:?){1,20}\z`)
 
-// Revoke refuses a certificate of a camera from now on, of Weir's own authority or another one, and
-// what credentials were got with it. access.ErrNotFound, access.ErrInvalid, access.ErrLimit.
+// Revoke makes a certificate of a camera, from Weir's own authority or another one, invalid from
+// now on, and credentials that were issued for it. Errors are access.ErrNotFound, access.ErrInvalid
+// and access.ErrLimit.
 func (s *Service) Revoke(ctx context.Context, name, serial string) (Camera, error) {
 	if !serialPattern.MatchString(serial) {
 		return Camera{}, fmt.Errorf("camera %q: %w: %q is no serial number in hexadecimal", name,
@@ -311,7 +311,7 @@ func (s *Service) List() []Camera {
 	return list
 }
 
-// Get returns a camera. access.ErrNotFound.
+// Get returns a camera. The error is access.ErrNotFound.
 func (s *Service) Get(name string) (Camera, error) {
 	info, err := s.access.Camera(name)
 	if err != nil {
