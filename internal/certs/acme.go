@@ -22,25 +22,25 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// letsEncrypt is the directory that certificates come from when no other one is named.
+// letsEncrypt is the default directory.
 const letsEncrypt = acme.LetsEncryptURL
 
-// After a refused order a host gets no other one for retryFirst, then for twice as long each time,
-// up to retryMost: authorities count failures, Let's Encrypt to five an hour, and clients must not
-// be able to use those up.
+// After a failed order a host has no other one for retryFirst, then for twice as long each time, up
+// to retryMost. Authorities limit failures, Let's Encrypt to five an hour, and clients must not be
+// able to use those up.
 const (
 	retryFirst = time.Minute
 	retryMost  = time.Hour
 	acmeTime   = time.Minute    // for one request to the authority
-	lookEvery  = 12 * time.Hour // whether a certificate was renewed
+	lookEvery  = 12 * time.Hour // between checks whether a certificate was renewed
 )
 
-// ErrWaiting is of a host whose last order failed, until the next one is due.
+// ErrWaiting says that the last order for a host failed, and the next one is not due yet.
 var ErrWaiting = errors.New("no certificate yet")
 
-// ACMEOptions say where certificates come from. Hosts and Dir are required.
+// ACMEOptions configure an ACME. Hosts and Dir are required.
 type ACMEOptions struct {
-	Hosts     []string // names, each with a dot; the first is for clients that name none (SNI)
+	Hosts     []string // names, each with a dot; the first is for clients without SNI
 	Directory string   // URL of the authority's directory; letsEncrypt when empty
 	Contact   string   // mail address for the authority; may be empty
 	CAs       *x509.CertPool
@@ -48,9 +48,9 @@ type ACMEOptions struct {
 	Logger    *slog.Logger
 }
 
-// ACME has certificates of an ACME authority (RFC 8555), which Run orders and renews. The authority
-// checks that the hosts are this server's by a TLS handshake (RFC 8737), on port 443, and by a
-// request for a file over http, on port 80, which Challenges answers.
+// ACME has certificates from an ACME authority (RFC 8555), which Run orders and renews. To check
+// that the hosts are this server's, the authority makes a TLS handshake on port 443 (RFC 8737), or
+// requests a file over http on port 80, which Challenges answers.
 type ACME struct {
 	hosts   []string
 	log     *slog.Logger
@@ -61,13 +61,13 @@ type ACME struct {
 	tries map[string]attempts
 }
 
-// attempts are orders for one host that failed in a row.
+// attempts counts the orders for one host that failed in a row.
 type attempts struct {
 	pause time.Duration
 	next  time.Time
 }
 
-// NewACME orders nothing yet.
+// NewACME makes an ACME. It does not order anything yet.
 func NewACME(o ACMEOptions) (*ACME, error) {
 	if o.Directory == "" {
 		o.Directory = letsEncrypt
@@ -79,7 +79,7 @@ func NewACME(o ACMEOptions) (*ACME, error) {
 	if err := CheckACMEHosts(o.Hosts); err != nil {
 		return nil, err
 	}
-	// What one authority has issued must not be shown when another one is asked for.
+	// Certificates of one authority must not be used when another one is configured.
 	dir := filepath.Join(o.Dir, strings.Map(func(c rune) rune {
 		if strings.ContainsRune(`/\:`, c) {
 			return '_'
@@ -109,8 +109,8 @@ func NewACME(o ACMEOptions) (*ACME, error) {
 
 var acmeHost = regexp.MustCompile(`\A[a-z0-9_-]+(\.[a-z0-9_-]+)+\z`)
 
-// CheckACMEHosts says which one is not a name that certificates can be had for: with a dot, in
-// small letters, other scripts as xn--, and no address.
+// CheckACMEHosts returns an error for the first host that cannot have a certificate: it must be a
+// name with a dot, in lower case, with other scripts as xn--, and not an address.
 func CheckACMEHosts(hosts []string) error {
 	for _, host := range hosts {
 		if net.ParseIP(host) != nil || !acmeHost.MatchString(host) {
@@ -121,10 +121,10 @@ func CheckACMEHosts(hosts []string) error {
 	return nil
 }
 
-// protocols are those that a listener adds for the challenge of RFC 8737.
+// protocols returns those that a listener adds for the challenge of RFC 8737.
 func (a *ACME) protocols() []string { return []string{acme.ALPNProto} }
 
-// Challenges answers the challenges of RFC 8555 section 8.3, and hands everything else on.
+// Challenges answers the challenges of RFC 8555 section 8.3, and passes everything else on.
 func (a *ACME) Challenges(next http.Handler) http.Handler {
 	manager := a.manager.HTTPHandler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -138,9 +138,9 @@ func (a *ACME) Challenges(next http.Handler) http.Handler {
 	})
 }
 
-// GetCertificate implements Source. The first handshake for a host may wait for the order.
-// Certificates are of ECDSA keys, for whatever client: which kind of key it takes must not make a
-// second order.
+// GetCertificate implements Source. The first handshake for a host may wait for the order. All
+// certificates have ECDSA keys: clients that want another kind of key must not cause a second
+// order.
 func (a *ACME) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if slices.Equal(hello.SupportedProtos, a.protocols()) { // a challenge
 		return a.manager.GetCertificate(hello)
@@ -161,14 +161,14 @@ func (a *ACME) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 	return certificate, err
 }
 
-// wait returns how long no order may be made for a host.
+// wait returns how long to wait before the next order for a host.
 func (a *ACME) wait(host string) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.tries[host].next.Sub(a.now())
 }
 
-// tried remembers how an order has ended, or that there was a certificate.
+// tried remembers whether an order failed, or that there was a certificate.
 func (a *ACME) tried(host string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -186,9 +186,9 @@ func (a *ACME) tried(host string, err error) {
 	a.log.Error("no certificate was issued", "host", host, "again_in", t.pause, "error", err)
 }
 
-// Run orders a certificate for each host that has none, and tells when a renewal is overdue, until
-// ctx ends. Each is renewed by itself when a third of its life is left, 30 days at most. Call it
-// once the challenges are answered.
+// Run orders a certificate for each host that has none, and logs overdue renewals, until ctx ends.
+// Certificates are renewed when a third of their lifetime is left, at most 30 days. Call it once
+// the challenges are answered.
 func (a *ACME) Run(ctx context.Context) error {
 	for _, host := range a.hosts {
 		go a.keep(ctx, host) // may outlive Run: nothing ends an order that has begun
@@ -197,9 +197,9 @@ func (a *ACME) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// keep orders the certificate of a host and watches over it.
+// keep orders the certificate of a host and watches its renewal.
 func (a *ACME) keep(ctx context.Context, host string) {
-	var known time.Time // end of the certificate that the log has told of
+	var known time.Time // end of the certificate that was logged last
 	for ctx.Err() == nil {
 		certificate, err := a.GetCertificate(&tls.ClientHelloInfo{ServerName: host})
 		next := lookEvery

@@ -19,19 +19,19 @@ import (
 	"time"
 )
 
-// ErrEnded is of an authority that no longer may sign.
+// ErrEnded says that an authority has expired and may no longer sign.
 var ErrEnded = errors.New("the authority has ended")
 
 // Authority issues certificates.
 type Authority struct {
 	Certificate *x509.Certificate
 	Key         crypto.Signer
-	// SlowClock is how far the clocks of those who check may be behind.
+	// SlowClock is how far the clocks of verifiers may be behind.
 	SlowClock time.Duration
 }
 
-// NewAuthority makes an authority with a key of its own, ECDSA on P-256. The first digits of its
-// serial number end its name: OpenSSL looks authorities up by name, and those of several servers
+// NewAuthority makes an authority with a new key, ECDSA on P-256. Its name ends with the first
+// digits of its serial number: OpenSSL looks authorities up by name, and those of several servers
 // may be in one file.
 func NewAuthority(name string, now time.Time, lifetime, slowClock time.Duration) (
 	*Authority, error) {
@@ -62,8 +62,8 @@ func NewAuthority(name string, now time.Time, lifetime, slowClock time.Duration)
 	return &Authority{certificate, key, slowClock}, nil
 }
 
-// Issue completes a template and signs it: a certificate for a public key, which ends with the
-// authority at the latest. ErrEnded.
+// Issue completes and signs a template: a certificate for a public key, which ends no later than
+// the authority. The error is ErrEnded.
 func (a *Authority) Issue(template *x509.Certificate, public crypto.PublicKey, now time.Time,
 	lifetime time.Duration) (*x509.Certificate, error) {
 	end := a.Certificate.NotAfter
@@ -84,7 +84,7 @@ func (a *Authority) Issue(template *x509.Certificate, public crypto.PublicKey, n
 	return x509.ParseCertificate(der)
 }
 
-// Serial draws a serial number: positive, of 16 octets (RFC 5280 section 4.1.2.2 allows 20).
+// Serial draws a positive serial number of 16 octets (RFC 5280 section 4.1.2.2 allows 20).
 func Serial() *big.Int {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b) // never fails: it ends the process instead
@@ -93,38 +93,38 @@ func Serial() *big.Int {
 }
 
 const (
-	// ServerLifetime is how long the certificate of a Server lasts; a new one follows when a third
-	// of that is left.
+	// ServerLifetime is how long the certificate of a Server lasts. It is replaced when a third of
+	// that is left.
 	ServerLifetime = 90 * 24 * time.Hour
 	// maxAddresses bounds the addresses of this machine that its certificate names.
 	maxAddresses = 64
 )
 
-// Server is what clients of an authority know a server by: a certificate that is never stored,
-// since each start issues one. It is a Source.
+// Server has the certificate of a server for clients that trust an authority. It is never stored,
+// because each start issues one. A Server is a Source.
 type Server struct {
 	authority *Authority
 	hosts     []string
 	now       func() time.Time
 
 	mu        sync.Mutex
-	addresses []netip.Addr // that clients came to
+	addresses []netip.Addr // that clients connected to
 	issued    *tls.Certificate
 	renew     time.Time // of issued
 }
 
-// NewServer makes the certificate of a server with these names and addresses; each address of this
-// machine that a client comes to need not be among them.
+// NewServer makes the certificate of a server with these names and addresses. Addresses of this
+// machine need not be among them: they are added when clients connect to them.
 func NewServer(of *Authority, hosts []string, now func() time.Time) *Server {
 	return &Server{authority: of, hosts: hosts, now: now}
 }
 
-// GetCertificate implements Source. ErrEnded.
+// GetCertificate implements Source. The error is ErrEnded.
 func (s *Server) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return s.at(hello.Conn.LocalAddr())
 }
 
-// at returns the present certificate for who came to an address.
+// at returns the current certificate for a client that connected to an address.
 func (s *Server) at(address net.Addr) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,14 +153,14 @@ func (s *Server) at(address net.Addr) (*tls.Certificate, error) {
 	return s.issued, nil
 }
 
-// template names everything that the server is known by.
+// template has all names and addresses of the server.
 func (s *Server) template() *x509.Certificate {
 	t := &x509.Certificate{Subject: pkix.Name{CommonName: "Weir"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	addresses := slices.Clone(s.addresses)
 	for _, host := range s.hosts {
 		if address, err := netip.ParseAddr(host); err == nil && address.IsUnspecified() {
-			continue // all of this machine's, which are named as clients come to them
+			continue // all addresses of this machine, which are added when clients connect
 		} else if err == nil {
 			addresses = append(addresses, address.Unmap().WithZone(""))
 		} else if host != "" && !slices.Contains(t.DNSNames, host) {

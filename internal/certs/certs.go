@@ -1,5 +1,6 @@
-// Package certs has the certificates of listeners, from one of three sources: files that are read
-// again when they change, an ACME authority (RFC 8555), or an authority of the server's own.
+// Package certs has the certificates of listeners. They come from one of three sources: files that
+// are read again when they change, an ACME authority (RFC 8555), or an authority of the server's
+// own.
 package certs
 
 import (
@@ -23,8 +24,8 @@ var suites = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// Config returns how a listener talks: TLS 1.2 or 1.3, with the certificates of a source; nil
-// without one.
+// Config returns the configuration of a listener: TLS 1.2 or 1.3, with the certificates of a
+// source. Without a source it returns nil.
 func Config(from Source) *tls.Config {
 	if from == nil {
 		return nil

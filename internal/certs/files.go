@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// checkEvery is how often a handshake looks whether the files have changed, at most.
+// checkEvery is the least time between checks whether the files have changed.
 const checkEvery = time.Second
 
-// Files is a certificate chain and its key in two PEM files. A handshake that comes a second after
-// they were looked at looks again, and gets the new pair if they have changed. A pair that cannot
-// be used, such as one of which only one file is written yet, changes nothing: the log tells once,
-// and the old one stays.
+// Files is a certificate chain and its key in two PEM files. A handshake checks them again if the
+// last check was more than a second ago, and gets the new pair if they have changed. If the new
+// pair cannot be used, for example because only one file is written yet, that is logged once and
+// the old pair stays.
 type Files struct {
 	cert, key string
 	log       *slog.Logger
@@ -23,11 +23,11 @@ type Files struct {
 
 	mu     sync.Mutex
 	pair   *tls.Certificate
-	seen   [2]os.FileInfo // of the files that were read last, whether they could be used or not
+	seen   [2]os.FileInfo // of the files that were read last, usable or not
 	looked time.Time
 }
 
-// NewFiles reads the files. They must be there, and of one key.
+// NewFiles reads the files. They must exist and fit together.
 func NewFiles(cert, key string, logger *slog.Logger) (*Files, error) {
 	f := &Files{cert: cert, key: key, log: logger, now: time.Now}
 	f.looked = f.now()
@@ -55,13 +55,13 @@ func (f *Files) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.pair, nil
 }
 
-// reload reads the files if they are others than before. The caller holds mu.
+// reload reads the files if they have changed. The caller holds mu.
 func (f *Files) reload() {
 	seen, err := f.look()
 	if err == nil && same(seen, f.seen) || err != nil && f.seen == [2]os.FileInfo{} {
 		return
 	}
-	f.seen = seen // looked at before they are read: what changes meanwhile is read once more
+	f.seen = seen // checked before the files are read, so that a change meanwhile is noticed
 	var pair tls.Certificate
 	if err == nil {
 		pair, err = tls.LoadX509KeyPair(f.cert, f.key)
@@ -76,8 +76,8 @@ func (f *Files) reload() {
 	f.log.Info("a new certificate is used", "certificate", f.cert, "until", pair.Leaf.NotAfter)
 }
 
-// look returns what tells whether the files have changed; nothing, with an error, when one of them
-// is not there.
+// look returns the file infos that show whether the files have changed. It returns an error if one
+// of them is missing.
 func (f *Files) look() (seen [2]os.FileInfo, err error) {
 	for i, path := range []string{f.cert, f.key} {
 		if seen[i], err = os.Stat(path); err != nil {

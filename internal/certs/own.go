@@ -23,16 +23,16 @@ const (
 	keyFile       = "ca-key.pem"
 )
 
-// Own is an authority of the server's own, for first steps: clients trust the server once they have
-// the file of the authority.
+// Own is an authority of the server's own, for a quick start: clients that have the file of the
+// authority trust the server.
 type Own struct {
 	*Server
 	path string
 }
 
-// NewOwn reads the authority in a directory, and makes both when they are not there. hosts are the
-// names and addresses of the server; localhost and each address of this machine that a client comes
-// to need not be among them. ErrEnded is wrapped when the authority is past its end.
+// NewOwn reads the authority in a directory, and makes authority and directory if they do not
+// exist. hosts are names and addresses of the server; localhost and addresses of this machine need
+// not be among them. The error wraps ErrEnded if the authority has expired.
 func NewOwn(dir string, hosts ...string) (*Own, error) {
 	return newOwn(dir, time.Now, hosts)
 }
@@ -60,7 +60,7 @@ func newOwn(dir string, now func() time.Time, hosts []string) (*Own, error) {
 		append([]string{"localhost"}, hosts...), now), path}, nil
 }
 
-// CAFile is the PEM file that clients need.
+// CAFile returns the path of the PEM file that clients need.
 func (o *Own) CAFile() string { return o.path }
 
 // GetCertificate implements Source.
@@ -72,7 +72,7 @@ func (o *Own) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 	return certificate, err
 }
 
-// makeOwn makes the files. The certificate is written last: with it, both are there.
+// makeOwn makes the files. It writes the certificate last, so that if it exists, both do.
 func makeOwn(dir string, now time.Time) error {
 	a, err := NewAuthority("Weir server", now, authorityLifetime, slowClock)
 	if err != nil {
@@ -90,7 +90,7 @@ func makeOwn(dir string, now time.Time) error {
 		writePEM(filepath.Join(dir, authorityFile), "CERTIFICATE", a.Certificate.Raw))
 }
 
-// writePEM replaces a file, durably: clients are given a copy of it.
+// writePEM replaces a file durably, because clients are given copies of it.
 func writePEM(path, kind string, der []byte) error {
 	return auth.WriteSecret(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }

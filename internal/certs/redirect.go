@@ -14,9 +14,9 @@ import (
 var redirectHost = regexp.MustCompile(
 	`\A(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\z`)
 
-// Redirect sends GET and HEAD to the same path over https: at base, a URL without final slash, or
-// without one at the host that the request named, on a port. Only what may be repeated: a signed
-// call that went over the wire in the open should fail, lest nobody notice.
+// Redirect redirects GET and HEAD requests to the same path over https: below base, a URL without a
+// final slash, or, if that is empty, at the host of the request, on a port. It refuses other
+// requests: a signed call that was sent in the clear should fail, or nobody would notice.
 func Redirect(base, port string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		to := base
@@ -33,7 +33,7 @@ func Redirect(base, port string) http.Handler {
 	})
 }
 
-// secureBase is "" when the host is none.
+// secureBase returns the base of https URLs at a host, "" if host is not one.
 func secureBase(host, port string) string {
 	u, err := url.Parse("//" + host)
 	if err != nil || !redirectHost.MatchString(host) {
@@ -49,8 +49,8 @@ func secureBase(host, port string) string {
 	return "https://" + name
 }
 
-// HSTS lets answers say over TLS for how long browsers are to use nothing else (RFC 6797); 0 says
-// nothing.
+// HSTS adds a header to answers over TLS that makes browsers use only TLS for a time (RFC 6797); 0
+// adds none.
 func HSTS(d time.Duration, next http.Handler) http.Handler {
 	if d <= 0 {
 		return next
