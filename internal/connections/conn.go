@@ -13,30 +13,29 @@ import (
 	"weir/internal/api"
 )
 
-// Conn is one of the connections. A nil Conn, as in tests that call a handler directly, counts
-// nothing.
+// Conn is one connection. A nil Conn, as in tests that call a handler directly, counts nothing.
 type Conn struct {
 	net.Conn
 	in       *Limiter
 	listener string // its name
 	prefix   netip.Prefix
 
-	metered atomic.Bool  // what is read belongs to a request that nobody has vouched for
-	read    atomic.Int64 // bytes of it
+	metered atomic.Bool  // what is read belongs to an unverified request
+	read    atomic.Int64 // bytes of that request
 
 	// Guarded by in.mu.
 	counts  [2]*address // where it counts: among all, and for its address
 	places  [2]*list.Element
 	state   int   // stranger, idle or atWork
-	known   bool  // it has shown a right signature or token
-	charged int64 // bytes out of the budget
-	gone    bool  // counted out
-	// of HTTP/2: requests that a handler has, and whether net/http says that no stream is open
+	known   bool  // it has shown a valid signature or token
+	charged int64 // bytes taken from the budget
+	gone    bool  // no longer counted
+	// with HTTP/2: requests in handlers, and whether net/http says that no stream is open
 	requests int
 	quiet    bool
 }
 
-// Listener is the name of the listener that it came to; "" of a nil one.
+// Listener returns the name of the listener that accepted it, "" for a nil Conn.
 func (c *Conn) Listener() string {
 	if c == nil {
 		return ""
@@ -44,8 +43,8 @@ func (c *Conn) Listener() string {
 	return c.listener
 }
 
-// Read implements net.Conn. Without room in the budget it fails, but still returns what it has
-// read, so that the rest of the request can be found and thrown away.
+// Read implements net.Conn. Without room in the budget it fails, but returns what it has read, so
+// that the rest of the request can be found and discarded.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.metered.Load() && !c.charge(c.read.Add(int64(n))) {
@@ -63,8 +62,8 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c.Conn}, r)
 }
 
-// CloseWrite lets net/http end an answer before the client has sent everything, so that no reset
-// takes the answer along.
+// CloseWrite lets net/http end an answer before the client has sent everything, so that a reset
+// does not destroy the answer.
 func (c *Conn) CloseWrite() error {
 	if under, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return under.CloseWrite()
@@ -80,7 +79,7 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
-// charge takes a request's bytes so far from the budget, and reports whether there was room.
+// charge takes the request's bytes so far from the budget, and reports whether there was room.
 func (c *Conn) charge(read int64) bool {
 	if read <= api.FreeUnverifiedBytes {
 		return true
@@ -97,7 +96,7 @@ func (c *Conn) charge(read int64) bool {
 	return true
 }
 
-// take takes bytes from the budget, if they are there. The caller holds in.mu.
+// take takes bytes from the budget, and reports whether there was room. The caller holds in.mu.
 func (c *Conn) take(bytes int64) bool {
 	all, its := c.counts[0], c.counts[1]
 	if all.bytes+bytes > api.MaxUnverifiedBytes ||
@@ -118,8 +117,8 @@ func (c *Conn) release() {
 	c.charged = 0
 }
 
-// wait puts the connection at the end of a queue of those that could make room, or into none. The
-// caller holds in.mu.
+// wait moves the connection to the end of the queue for its new state, if it has one. The caller
+// holds in.mu.
 func (c *Conn) wait(state int) {
 	for i, a := range c.counts {
 		if c.state != atWork {
@@ -132,7 +131,7 @@ func (c *Conn) wait(state int) {
 	c.state = state
 }
 
-// Settle says that the request no longer holds anything without limits of its own.
+// Settle says that everything that the request still holds has limits of its own.
 func (c *Conn) Settle() {
 	if c == nil || !c.metered.Swap(false) {
 		return
@@ -174,18 +173,18 @@ func (c *Conn) rest() {
 	}
 }
 
-// changed hears from net/http what the connection does.
+// changed is told by net/http what the connection does.
 func (c *Conn) changed(state http.ConnState) {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	c.quiet = state == http.StateIdle
-	// a handler of HTTP/2 may outlive the stream, which the client takes back
+	// with HTTP/2, a handler may outlive a stream that its client has cancelled
 	if c.quiet && c.requests == 0 {
 		c.rest()
 	}
 }
 
-// under is the connection of this package below what net/http serves, or nil.
+// under returns the Conn below the connection that net/http serves, or nil.
 func under(served net.Conn) *Conn {
 	if secure, ok := served.(*tls.Conn); ok {
 		served = secure.NetConn()

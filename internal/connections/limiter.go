@@ -1,5 +1,5 @@
-// Package connections limits what the connections of a server take of the machine: how many there
-// are, in all and from one address, and how many bytes of unverified requests are held.
+// Package connections limits the connections of a server: how many there are, in all and from one
+// address, and how many bytes of unverified requests they hold.
 package connections
 
 import (
@@ -15,24 +15,24 @@ import (
 )
 
 // Limits of connections. A connection from this machine, where a proxy would be, counts for the
-// limit in all but not for the limit per address. IPv6 addresses count by their /64, which is what
-// one site gets.
+// total but not for the limit per address. IPv6 addresses count by their /64, which is what one
+// site gets.
 type Limits struct {
 	Total      int // connections; 0: no limit
-	PerAddress int // of one address; 0: no limit
+	PerAddress int // from one address; 0: no limit
 }
 
-// Limiter limits the connections of a server, and what strangers on them make it hold. It is safe
-// for concurrent use.
+// Limiter limits the connections of a server, and the memory that strangers take with them. It is
+// safe for concurrent use.
 //
-// A connection is a stranger's until it has shown a valid signature or token; after each answer it
-// is idle. When a limit is reached, in all or for one address, a new connection takes the place of
-// the stranger that has waited longest or, without strangers, of the connection that has been idle
-// longest. (nginx makes room in the same way, with idle connections only.) A connection at work is
-// never closed to make room: when all are at work, the new one is closed at once.
+// A connection is a stranger until it has shown a valid signature or token. After each answer it is
+// idle. When a limit is reached, in total or for one address, a new connection replaces the
+// stranger that has waited longest or, without strangers, the connection that has been idle
+// longest. (nginx makes room in the same way, but only with idle connections.) A connection at work
+// is never closed to make room. When all are at work, the new one is closed at once.
 //
-// The bytes of an unverified request come out of a budget, so that a crowd of half requests does
-// not fill the memory. Bytes that fit into net/http's own buffer are free: small requests, which is
+// The bytes of unverified requests come out of a budget, so that many incomplete requests do not
+// fill the memory. Bytes that fit into net/http's own buffer are free: small requests, which are
 // all that most clients send, are served whatever others hold.
 type Limiter struct {
 	limits  Limits
@@ -45,14 +45,14 @@ type Limiter struct {
 	at  map[string]int // connections by the name of their listener
 }
 
-// address sums up the connections of one address, or all of them.
+// address has the totals of the connections from one address, or of all.
 type address struct {
 	count   int
 	bytes   int64                   // of unverified requests
 	waiting [waitingKinds]list.List // of *Conn, the one that has waited longest first
 }
 
-// What a connection that could make room is doing. Strangers make room first.
+// States of connections. Strangers make room first, then idle ones.
 const (
 	stranger = iota
 	idle
@@ -60,18 +60,17 @@ const (
 	atWork = waitingKinds // not waiting
 )
 
-// ErrNoRoom ends the reading of a request that is not verified.
+// ErrNoRoom ends the reading of an unverified request.
 var ErrNoRoom = errors.New("no room for more requests that are not verified")
 
-// errorPause is how long Accept waits after an error, at most.
+// errorPause is the longest that Accept waits after an error.
 const errorPause = time.Second
 
-// Warn logs that something is short, but not too often: who causes the shortage must not fill the
-// log as well.
+// Warn logs a shortage, but not too often: whoever causes it must not fill the log as well.
 type Warn func(text string, attrs ...slog.Attr)
 
-// New makes a Limiter of the connections of listeners with these names. The error is that of the
-// registration of its metrics.
+// New makes a Limiter for the connections of listeners with these names. The error is that of
+// registering its metrics.
 func New(limits Limits, listeners []string, reg prometheus.Registerer, warn Warn) (*Limiter,
 	error) {
 	l := &Limiter{limits: limits, warn: warn, of: map[netip.Prefix]*address{},
@@ -81,11 +80,11 @@ func New(limits Limits, listeners []string, reg prometheus.Registerer, warn Warn
 	return l, err
 }
 
-// Held is what connections take at present.
+// Held is what connections take now.
 type Held struct {
 	Connections int
-	Idle        int   // of them: have had an answer and wait for their next request
-	Bytes       int64 // of requests that are not verified, beyond the first ones of each
+	Idle        int   // of those: have had an answer and wait for their next request
+	Bytes       int64 // of unverified requests, beyond the free ones of each
 }
 
 // Held returns what the connections take.
@@ -111,7 +110,8 @@ type listener struct {
 	close   func() error
 }
 
-// Listen wraps a listener so that its connections are limited. Its name is one of New's.
+// Listen wraps a listener so that its connections are limited. Its name must be one of those given
+// to New.
 func (l *Limiter) Listen(on net.Listener, name string) net.Listener {
 	closed := make(chan struct{})
 	return &listener{on, name, l, closed, sync.OnceValue(func() error {
@@ -123,8 +123,8 @@ func (l *Limiter) Listen(on net.Listener, name string) net.Listener {
 // Close implements net.Listener. The connections stay.
 func (l *listener) Close() error { return l.close() }
 
-// Accept implements net.Listener. Its only error is net.ErrClosed: other failures, above all a lack
-// of descriptors, pass, and must not end the server.
+// Accept implements net.Listener. Its only error is net.ErrClosed. Other failures, such as a lack
+// of descriptors, are temporary and must not end the server.
 func (l *listener) Accept() (net.Conn, error) {
 	pause := 5 * time.Millisecond
 	for {
@@ -150,7 +150,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a connection in, and makes room for it where that is needed. Without room it is nil.
+// admit counts a connection, after making room for it if necessary. It returns nil if there is no
+// room.
 func (l *Limiter) admit(accepted net.Conn, listener string) *Conn {
 	prefix := prefixOf(accepted.RemoteAddr())
 	c := &Conn{Conn: accepted, in: l, listener: listener, prefix: prefix, state: atWork}
@@ -198,7 +199,7 @@ func (l *Limiter) admit(accepted net.Conn, listener string) *Conn {
 	return c
 }
 
-// longest returns the connection that makes room first, or nil when all are at work.
+// longest returns the connection that makes room first, or nil if all are at work.
 func (a *address) longest() *Conn {
 	for kind := range a.waiting {
 		if front := a.waiting[kind].Front(); front != nil {
@@ -208,7 +209,7 @@ func (a *address) longest() *Conn {
 	return nil
 }
 
-// remove counts a connection out. The caller holds mu.
+// remove stops counting a connection. The caller holds mu.
 func (l *Limiter) remove(c *Conn) {
 	if c.gone {
 		return
@@ -225,8 +226,8 @@ func (l *Limiter) remove(c *Conn) {
 	}
 }
 
-// prefixOf is the address that a connection counts for; invalid for this machine's own, and without
-// an address (a Unix socket).
+// prefixOf returns the address that a connection counts for. It is invalid for this machine's own,
+// and for a Unix socket.
 func prefixOf(remote net.Addr) netip.Prefix {
 	tcp, ok := remote.(*net.TCPAddr)
 	if !ok {
@@ -235,7 +236,8 @@ func prefixOf(remote net.Addr) netip.Prefix {
 	return SiteOf(tcp.AddrPort())
 }
 
-// SiteOf is an address, of IPv6 the /64 that one site gets; invalid for this machine's own.
+// SiteOf returns an address, for IPv6 the /64 that one site gets. It is invalid for this machine's
+// own.
 func SiteOf(remote netip.AddrPort) netip.Prefix {
 	ip := remote.Addr().Unmap().WithZone("")
 	if ip.IsLoopback() {

@@ -2,7 +2,7 @@ package connections
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are about connections and what strangers make them hold.
+// metrics are about connections and the memory that strangers take.
 type metrics struct {
 	acceptErrors prometheus.Counter
 	closed       *prometheus.CounterVec // by reason

@@ -6,16 +6,16 @@ import (
 	"weir/internal/api"
 )
 
-// Share is what a request of an HTTP/2 connection takes of the budget for requests that nobody has
-// vouched for. With HTTP/1.1 what the connection has read says it all. Here a stranger's connection
-// may have many requests, each held for as long as its client takes no answer: one is free, as it
-// would be there.
+// Share is what a request on an HTTP/2 connection takes from the budget for unverified requests.
+// With HTTP/1.1 it is enough to count what the connection reads. With HTTP/2 a stranger's
+// connection may have many requests, each held until its client reads the answer. One of them is
+// free, as with HTTP/1.1.
 type Share struct {
 	c     *Conn // nil in tests
 	bytes int64 // guarded by c.in.mu
 }
 
-// Enter counts a request in. Without room for it, it is nil.
+// Enter counts a request. It returns nil if there is no room for it.
 func (c *Conn) Enter(r *http.Request) *Share {
 	if c == nil {
 		return &Share{}
@@ -38,7 +38,7 @@ func (c *Conn) Enter(r *http.Request) *Share {
 	return &Share{c, bytes}
 }
 
-// Release gives back what the request has taken. It may be called again, and on nil.
+// Release returns what the request has taken. It may be called again, and on nil.
 func (s *Share) Release() {
 	if s == nil || s.c == nil {
 		return
@@ -48,7 +48,7 @@ func (s *Share) Release() {
 	s.free()
 }
 
-// free is Release. The caller holds in.mu.
+// free is Release for a caller that holds in.mu.
 func (s *Share) free() {
 	for _, a := range s.c.counts {
 		a.bytes -= s.bytes
@@ -56,7 +56,7 @@ func (s *Share) free() {
 	s.bytes = 0
 }
 
-// Leave counts the request out.
+// Leave stops counting the request.
 func (s *Share) Leave() {
 	if s.c == nil {
 		return
