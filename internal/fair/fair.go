@@ -1,4 +1,4 @@
-// Package fair shares scarce resources, so that nobody can starve another: places that are held for
+// Package fair shares scarce resources so that nobody can starve others: places that are held for
 // long (Pool), and turns at work that takes a while (Turns). The context says who asks.
 package fair
 
@@ -10,13 +10,13 @@ import (
 // whoKey is the key of As in a context.
 type whoKey struct{}
 
-// As returns a context for the requests of somebody. Requests with the same name have one share.
+// As returns a context for the requests of who. Requests with the same name have one share.
 func As(ctx context.Context, who string) context.Context {
 	return context.WithValue(ctx, whoKey{}, who)
 }
 
-// Who is the name that As has put into a context; "" without one. All requests without a name have
-// one share.
+// Who returns the name from As in a context, "" without one. All requests without a name have one
+// share.
 func Who(ctx context.Context) string {
 	who, _ := ctx.Value(whoKey{}).(string)
 	return who
@@ -27,11 +27,10 @@ const share = 3
 
 // Pool is a number of places that are held for long, such as connections.
 //
-// One name may hold three times as many as are free: three quarters of all when nobody else has
-// any. The more names hold all they may, the fewer each of them may hold, and some places are
-// always left for the next one. (Choudhury and Hahne, "Dynamic Queue Length Thresholds for
-// Shared-Memory Packet Switches", IEEE/ACM Transactions on Networking 6, 1998.) A Pool is safe for
-// concurrent use.
+// A name may hold three times as many places as are free: three quarters of all if nobody else has
+// any. The more names hold all they may, the fewer each may hold, and some places are always left
+// for the next one. (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet
+// Switches", IEEE/ACM Transactions on Networking 6, 1998.) A Pool is safe for concurrent use.
 type Pool struct {
 	size int
 
@@ -55,7 +54,7 @@ func (p *Pool) Enter(who string) (leave func(), ok bool) {
 	return func() { p.leave(who) }, true
 }
 
-// Used tells how many places are held.
+// Used returns how many places are held.
 func (p *Pool) Used() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

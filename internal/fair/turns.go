@@ -8,21 +8,20 @@ import (
 	"time"
 )
 
-// ErrBusy: too many requests wait for a turn, or the turn has not come in time.
+// ErrBusy says that too many requests wait for a turn, or that a turn did not come in time.
 var ErrBusy = errors.New("too many wait for their turn")
 
 // Turns lets a number of requests work at a time. The others wait, and turns go round among the
-// names that wait (As): a request waits for at most one of each other name, however many those
-// have. It is safe for concurrent use.
+// names that wait (As): between two turns of a name, each other name has at most one, however many
+// requests it has. It is safe for concurrent use.
 type Turns struct {
-	waiting  int           // that wait, at most
+	waiting  int           // most requests that wait
 	patience time.Duration // of each
 
 	mu    sync.Mutex
 	free  int
-	count int // that wait
-	// lines has those who have requests that wait, in the order in which they get turns; none is
-	// empty.
+	count int // requests that wait
+	// lines has the names with requests that wait, in the order of their turns. None is empty.
 	lines []*line
 }
 
@@ -38,15 +37,15 @@ type turn struct {
 	granted bool
 }
 
-// NewTurns makes Turns: how many requests work at a time, and how many wait, each no longer than
-// patience; 0: as long as its context lasts.
+// NewTurns makes Turns for so many requests that work at a time, and so many that wait, each no
+// longer than patience. Without patience a request waits until its context ends.
 func NewTurns(atATime, waiting int, patience time.Duration) *Turns {
 	return &Turns{free: atATime, waiting: waiting, patience: patience}
 }
 
 // Enter waits for a turn, which lasts until leave is called, once. The context says whose it is
-// (As). It returns ErrBusy when that takes too long, or when too many wait: then the newest request
-// of the name with the most requests is refused. When the context ends it returns the cause.
+// (As). It returns ErrBusy if that takes too long, or if too many wait: then the newest request of
+// the name with the most requests is refused. If the context ends, it returns the cause.
 func (t *Turns) Enter(ctx context.Context) (leave func(), err error) {
 	leave = t.leave
 	mine, err := t.ask(Who(ctx))
@@ -100,7 +99,7 @@ func (t *Turns) Waiting() int {
 	return t.count
 }
 
-// ask takes a turn, nil, or gets in line.
+// ask takes a turn and returns nil, or gets in line.
 func (t *Turns) ask(who string) (*turn, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +121,7 @@ func (t *Turns) ask(who string) (*turn, error) {
 		})
 		newest := longest.turns[len(longest.turns)-1]
 		if len(longest.turns) == len(t.lines[at].turns) {
-			newest = mine // who has as many goes first
+			newest = mine // if both have as many, the one that asks is refused
 		}
 		t.drop(newest)
 		close(newest.decided)
@@ -147,7 +146,7 @@ func (t *Turns) drop(gone *turn) {
 	}
 }
 
-// leave hands a turn to the next line, which then goes to the end of the round.
+// leave gives a turn to the next line, which then moves to the end of lines.
 func (t *Turns) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
