@@ -11,7 +11,7 @@
 //	old → released
 //	new → serving     the old server exits
 //
-// If one of them closes its end of the connection, the other goes on serving: the old server keeps
+// If one of them closes its end of the connection, the other goes on serving. The old server keeps
 // its sockets until it has read "serving", and takes the directory back if that does not come.
 package handover
 
@@ -37,7 +37,7 @@ const socketName = "takeover.sock"
 const (
 	version = 1
 
-	// answerTime is how long each end waits for what the other one has at hand.
+	// answerTime is how long each end waits for an answer that the other can give at once.
 	answerTime = 10 * time.Second
 	// maxLine bounds a line; names and errors are short.
 	maxLine = 4 << 10
@@ -58,7 +58,7 @@ type offer struct {
 	Error   string   `json:"error,omitempty"`
 }
 
-// Offer is a server's readiness to be taken over from.
+// Offer is a server's offer of its sockets to a successor.
 type Offer struct {
 	path     string
 	sockets  Sockets
@@ -73,17 +73,17 @@ type Offer struct {
 	open   map[*net.UnixConn]struct{} // connections that Close ends
 }
 
-// NewOffer offers the sockets of the server over dir, whose lock the caller holds. The sockets stay
+// NewOffer offers the sockets of the server on dir, whose lock the caller holds. The sockets stay
 // the caller's.
 func NewOffer(dir string, sockets Sockets, log *slog.Logger) (*Offer, error) {
 	o := &Offer{
 		path: filepath.Join(dir, socketName), sockets: sockets, log: log,
 		asked: make(chan *Successor, 1), open: map[*net.UnixConn]struct{}{},
 	}
-	// Under another name until its mode is right. One that was left by a server that was killed is
+	// It has another name until its mode is right. A socket that a killed server has left is
 	// replaced.
 	temporary := o.path + ".new"
-	_ = os.Remove(temporary) // also left by one
+	_ = os.Remove(temporary) // a killed server may have left this too
 	err := withShortPath(temporary, func(path string) (err error) {
 		o.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 		return err
@@ -100,8 +100,8 @@ func NewOffer(dir string, sockets Sockets, log *slog.Logger) (*Offer, error) {
 	return o, nil
 }
 
-// Asked returns the process that has asked this one to stop. There is one at most. It and Close may
-// be called on nil, an offer that nobody takes.
+// Asked returns a channel for the process that asks this one to stop. There is at most one. Asked
+// and Close may be called on a nil Offer, which nobody takes.
 func (o *Offer) Asked() <-chan *Successor {
 	if o == nil {
 		return nil
@@ -109,8 +109,8 @@ func (o *Offer) Asked() <-chan *Successor {
 	return o.asked
 }
 
-// Close withdraws the offer. A successor that was taken from Asked is not touched. remove says that
-// the directory is still the caller's, so that the socket in it is this one.
+// Close withdraws the offer. It does not affect a successor that was received from Asked. remove
+// says that the directory is still the caller's, so that the socket in it is this Offer's.
 func (o *Offer) Close(remove bool) error {
 	if o == nil {
 		return nil
@@ -118,7 +118,7 @@ func (o *Offer) Close(remove bool) error {
 	o.mu.Lock()
 	o.closed = true
 	for conn := range o.open {
-		_ = conn.Close() // its reader tells
+		_ = conn.Close() // its reader notices
 	}
 	o.mu.Unlock()
 	err := o.listener.Close()
@@ -151,10 +151,10 @@ func (o *Offer) accept() {
 	}
 }
 
-// talk gives the sockets to one process, and it to Asked when it wants them.
+// talk gives the sockets to one process. When that wants this one to stop, talk sends it to Asked.
 func (o *Offer) talk(conn *net.UnixConn) {
 	if !o.enter(conn) {
-		_ = conn.Close() // tells what there is to tell
+		_ = conn.Close() // the other process notices
 		return
 	}
 	keep := false
@@ -234,7 +234,7 @@ type Successor struct {
 	lines *bufio.Reader
 }
 
-// Release tells it that the data directory is free.
+// Release tells the successor that the data directory is free.
 func (s *Successor) Release() error {
 	_ = s.conn.SetWriteDeadline(time.Now().Add(answerTime)) // fails when Write does
 	if _, err := s.conn.Write([]byte(lineReleased)); err != nil {
@@ -243,17 +243,18 @@ func (s *Successor) Release() error {
 	return nil
 }
 
-// Serves waits until it serves, for which it may need long, or has given up, which is an error.
+// Serves waits until the successor serves, which may take long. It returns an error if the
+// successor has given up.
 func (s *Successor) Serves() error { return s.expect(lineServing, 0) }
 
-// Close ends the conversation; Serves returns.
-func (s *Successor) Close() { _ = s.conn.Close() } // nothing is lost with it
+// Close ends the conversation. Then Serves returns.
+func (s *Successor) Close() { _ = s.conn.Close() } // nothing can be lost
 
 func (s *Successor) expect(line string, limit time.Duration) error {
 	return expect(s.conn, s.lines, line, limit)
 }
 
-// expect reads a line. No limit is 0.
+// expect reads a line within a time; 0: no limit.
 func expect(conn *net.UnixConn, lines *bufio.Reader, line string, limit time.Duration) error {
 	deadline := time.Time{}
 	if limit > 0 {
@@ -269,7 +270,7 @@ func expect(conn *net.UnixConn, lines *bufio.Reader, line string, limit time.Dur
 	return err
 }
 
-// send writes the first line and the descriptors of files with it.
+// send writes the first line with the descriptors of files.
 func send(conn *net.UnixConn, o offer, files []*os.File) error {
 	line, err := json.Marshal(o)
 	if err != nil {
@@ -277,7 +278,7 @@ func send(conn *net.UnixConn, o offer, files []*os.File) error {
 	}
 	fds := make([]int, len(files))
 	for i, f := range files {
-		// Not Fd, which makes the socket blocking for everyone who has it.
+		// Not Fd, which would make the socket blocking for every process that has it.
 		raw, err := f.SyscallConn()
 		if err == nil {
 			err = raw.Control(func(fd uintptr) { fds[i] = int(fd) })
@@ -312,7 +313,7 @@ func withShortPath(path string, f func(path string) error) error {
 	return errors.Join(err, dir.Close())
 }
 
-// names of the sockets, sorted.
+// names returns the names of the sockets, sorted.
 func (s Sockets) names() (names []string) {
 	for name := range s {
 		names = append(names, name)

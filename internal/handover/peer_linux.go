@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPeer refuses whoever is neither this process's user nor root, and returns the process at the
-// other end.
+// checkPeer refuses a peer that is neither this process's user nor root, and returns the process at
+// the other end.
 func checkPeer(conn *net.UnixConn) (pid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -30,5 +30,6 @@ func checkPeer(conn *net.UnixConn) (pid int, err error) {
 	return int(peer.Pid), nil
 }
 
-// trusted says whose processes may get the sockets: they could kill this one as well.
+// trusted reports whether a user's processes may have the sockets: they could kill this process
+// anyway.
 func trusted(peer, self int) bool { return peer == self || peer == 0 }

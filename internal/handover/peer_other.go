@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// checkPeer refuses everyone: who is at the other end is asked for in Linux's way only.
+// checkPeer refuses everyone: only on Linux does Weir know how to ask who is at the other end.
 func checkPeer(*net.UnixConn) (pid int, err error) {
 	return 0, errors.New("takeovers need Linux")
 }

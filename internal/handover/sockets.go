@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Names of sockets, in FileDescriptorName of systemd.socket(5) too.
+// Names of sockets, also for FileDescriptorName of systemd.socket(5).
 const (
 	Main     = "main"
 	Playback = "playback"
@@ -23,8 +23,8 @@ const (
 // Sockets are listening sockets by name.
 type Sockets map[string]*os.File
 
-// Activated returns the sockets that systemd, or what stands in for it, has passed to this process
-// (sd_listen_fds(3)), and hides them from its children. One that is not called "playback",
+// Activated returns the sockets that systemd, or a program in its place, has passed to this process
+// (sd_listen_fds(3)), and hides them from child processes. A socket that is not called "playback",
 // "metrics", "camera" or "redirect" is the main one, whatever its name.
 func Activated() (Sockets, error) {
 	files := activation.Files(true)
@@ -56,9 +56,10 @@ func Listen(ctx context.Context, address string) (*os.File, error) {
 	return file, errors.Join(err, listener.Close())
 }
 
-// Address is where a socket listens. It must be a TCP one.
+// Address returns where a socket listens. It must be a TCP socket.
 func Address(socket *os.File) (*net.TCPAddr, error) {
-	// Not net.FileListener, which makes the socket blocking for a moment, for everyone who has it.
+	// Not net.FileListener, which would make the socket blocking for a moment, for every process
+	// that has it.
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func Address(socket *os.File) (*net.TCPAddr, error) {
 	return nil, errors.New("it is no TCP socket")
 }
 
-// Serves reports whether a socket is what would be opened for an address; port 0 is any.
+// Serves reports whether a socket listens where Listen would for an address; port 0 is any.
 func Serves(socket *os.File, address string) bool {
 	have, err := Address(socket)
 	if err != nil {
@@ -105,7 +106,7 @@ func Serves(socket *os.File, address string) bool {
 	return same && (want.Port == 0 || want.Port == have.Port)
 }
 
-// Close closes all of them.
+// Close closes all sockets.
 func (s Sockets) Close() {
 	for _, f := range s {
 		_ = f.Close()

@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// ErrNobody says that no server offers its sockets: none runs over the directory, or it has just
-// let go of it.
+// ErrNobody says that no server offers its sockets: none runs on the directory, or it has just
+// released it.
 var ErrNobody = errors.New("no server to take over from")
 
-// releaseTime is how long a server may take to end what it does. It gives its producers five
+// releaseTime is how long a server may take to finish its work. It gives its producers five
 // seconds; the rest is for the disk.
 const releaseTime = time.Minute
 
-// Predecessor is the server that is taken over from. It serves as before until Stop.
+// Predecessor is the server that this one takes over from. It serves as before until Stop.
 type Predecessor struct {
 	PID     int
 	Sockets Sockets // the receiver's own descriptors
@@ -32,7 +32,7 @@ type Predecessor struct {
 	lines *bufio.Reader
 }
 
-// Take gets the sockets of the server over dir; ErrNobody when there is none.
+// Take gets the sockets of the server on dir. The error is ErrNobody if there is none.
 func Take(ctx context.Context, dir string) (*Predecessor, error) {
 	var conn net.Conn
 	err := withShortPath(filepath.Join(dir, socketName), func(path string) (err error) {
@@ -54,7 +54,7 @@ func Take(ctx context.Context, dir string) (*Predecessor, error) {
 	return p, nil
 }
 
-// receive reads the first line and what comes with it.
+// receive reads the first line and the sockets with it.
 func (p *Predecessor) receive() error {
 	if _, err := checkPeer(p.conn); err != nil {
 		return err
@@ -120,8 +120,8 @@ func closeAll(files []*os.File, err error) error {
 	return err
 }
 
-// Stop asks the server to end what it does and waits until it has let go of the data directory.
-// That it dies meanwhile is no error: whether the directory is free its lock tells.
+// Stop asks the server to finish its work, and waits until it has released the data directory. It
+// is no error if the server dies meanwhile: the lock of the directory shows whether it is free.
 func (p *Predecessor) Stop(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = p.conn.Close() })()
 	_, err := p.conn.Write([]byte(lineStop))
@@ -139,11 +139,12 @@ func (p *Predecessor) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Serving tells the server that this one serves, so that it ends.
+// Serving tells the old server that this one serves, so that it ends.
 func (p *Predecessor) Serving() {
 	_, _ = p.conn.Write([]byte(lineServing)) // it may be gone, which is what is wanted
 	_ = p.conn.Close()
 }
 
-// Close gives up: the server goes on, or takes the directory back. The sockets are not closed.
+// Close gives up: the old server goes on, or takes the directory back. It does not close the
+// sockets.
 func (p *Predecessor) Close() { _ = p.conn.Close() }
