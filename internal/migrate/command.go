@@ -45,8 +45,8 @@ Example:
     --objects 's3://recordings/site1?endpoint=https://s3.example.com'`
 }
 
-// Migrate runs the command: the summary goes to out, progress and what is wrong to log. It returns
-// how many things cannot be read.
+// Migrate runs the command: the summary goes to out, progress and problems to log. It returns how
+// many things could not be read.
 func (c *Command) Migrate(ctx context.Context, out, log io.Writer) (damaged int, err error) {
 	p := terminal.NewProgress(log)
 	s, err := Run(ctx, Options{Dir: c.Data, Database: c.Database, Objects: c.Objects,

@@ -11,10 +11,11 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// batchBytes is about how large the objects of fragments become that are in no sealed volume.
+// batchBytes is about the size of the objects for fragments that are in no sealed volume.
 const batchBytes = 8 << 20
 
-// copyHot copies the fragments that have rows of their own: of volumes that could not be sealed.
+// copyHot copies the fragments that have rows of their own, because their volumes could not be
+// sealed.
 func (m *migration) copyHot(ctx context.Context, st *store.Stream) error {
 	q := store.Query{Order: store.BySequence, Limit: pageSize}
 	b := batch{m: m, stream: st, tracks: make(map[int64][]byte)}
@@ -50,7 +51,7 @@ func (m *migration) copyHot(ctx context.Context, st *store.Stream) error {
 	}
 }
 
-// batch is an object that gathers.
+// batch is an object that is being filled.
 type batch struct {
 	m       *migration
 	stream  *store.Stream
@@ -63,7 +64,7 @@ type batch struct {
 func (b *batch) add(ctx context.Context, f store.FragmentInfo) error {
 	data, err := b.read(ctx, &f)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
-		return nil // compare tells of it
+		return nil // compare reports it
 	}
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (b *batch) add(ctx context.Context, f store.FragmentInfo) error {
 	return nil
 }
 
-// read returns a record, verified and plain.
+// read returns a record, verified and, if Options.Decrypt is set, decrypted.
 func (b *batch) read(ctx context.Context, f *store.FragmentInfo) ([]byte, error) {
 	body, err := b.m.from.volumes.Open(ctx, f.Location)
 	if err != nil {

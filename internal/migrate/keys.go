@@ -17,8 +17,8 @@ import (
 )
 
 // copyKeys copies the documents (keys, users, policies, roles, cameras and their authority), and
-// what is in files where there is one process: root's keys and those of session URLs. Secrets stay
-// sealed with the key of the access key file, which nodes get.
+// the keys that a single server has in files: root's and those of session URLs. Secrets stay sealed
+// with the key of the access key file, which the nodes get.
 func (m *migration) copyKeys(ctx context.Context) error {
 	documents, err := m.from.rows.ListDocuments(ctx, "")
 	if err != nil {
@@ -40,7 +40,7 @@ func (m *migration) copyKeys(ctx context.Context) error {
 		m.copyFile(secrets.Secret(node.SharedTokenKeys), "token-keys"))
 }
 
-// copyDocument writes a document; one of an earlier run is brought up to date.
+// copyDocument writes a document, or updates it if an earlier run has written it.
 func (m *migration) copyDocument(ctx context.Context, d store.Document) error {
 	_, err := m.store.PutDocument(ctx, d.Kind, d.Name, d.Data, store.NewDocument)
 	if !errors.Is(err, store.ErrExists) {
@@ -59,7 +59,8 @@ func (m *migration) copyDocument(ctx context.Context, d store.Document) error {
 	return nil
 }
 
-// copyFile makes a file of secrets one that nodes share. Without the file the first node makes it.
+// copyFile copies a file of secrets to where nodes share it. If there is no such file, the first
+// node makes one.
 func (m *migration) copyFile(to auth.Secret, name string) error {
 	path := filepath.Join(m.o.Dir, name)
 	data, err := auth.ReadSecret(path)

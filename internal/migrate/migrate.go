@@ -2,8 +2,8 @@
 // a cluster: streams with their fragments under the same numbers, sequences and ARNs, playback
 // sessions, keys, policies and roles. Sealed volumes become sealed objects byte by byte.
 //
-// What is copied stands in the database with it: a run that was cut short anywhere is taken up by
-// the next one. Nodes start over the database when all is there and was compared.
+// The database records what was copied, so the next run continues one that was cut short anywhere.
+// Nodes start on the database only after everything was copied and compared.
 package migrate
 
 import (
@@ -20,52 +20,54 @@ import (
 	"weir/internal/store/objects"
 )
 
-// ErrEncrypted is of a data directory with encrypted recordings when Options.Decrypt is not set.
+// ErrEncrypted says that the data directory has encrypted recordings and Options.Decrypt is not
+// set.
 var ErrEncrypted = errors.New("recordings are encrypted, and a cluster does not encrypt")
 
-// ErrWarm is of recordings that lie in an object store when Options.Warm does not say where.
+// ErrWarm says that recordings are in an object store and Options.Warm does not say where.
 var ErrWarm = errors.New("recordings lie in an object store")
 
 // Options of Run. Dir, Database and Objects have no defaults.
 type Options struct {
 	Dir      string // the data directory
-	Database string // as rows.Open has it
-	Objects  string // as objects.Open has it
-	// where the recordings of WARM streams of the directory lie, as objects.Open has it
+	Database string // as for rows.Open
+	Objects  string // as for objects.Open
+	// where the directory's recordings of WARM streams are, as for objects.Open
 	Warm string
 	// files of keys of the directory's server; default access.key and encryption.key there
 	AccessKey, EncryptionKey string
-	Decrypt                  bool // encrypted recordings become plain ones
+	Decrypt                  bool // decrypt encrypted recordings
 
-	Keys      objects.Options // who signs requests to both object stores
+	Keys      objects.Options // for signing requests to both object stores
 	LeaseTime time.Duration   // how long a killed run keeps the next one waiting; default 15 s
 	Logger    *slog.Logger
-	// told after each volume what was copied, of what there is; default: nothing
+	// called after each volume with the bytes that are copied and the total; nil: nobody is told
 	Progress func(done, total int64)
 }
 
-// Summary is what a run has found and done.
+// Summary is the result of a run.
 type Summary struct {
 	Finished bool // by an earlier run: nothing was done
 
 	Streams, Fragments  int
 	Bytes               int64 // of the volumes
 	Volumes, Batches    int   // copied by this run
-	Before              int   // volumes that earlier runs had copied
+	Before              int   // volumes that earlier runs copied
 	Sessions, Documents int   // documents: keys, users, policies, roles, cameras
 	// What cannot be read, a line each. Records that are damaged are copied as they are and fail
 	// to open as before; volumes that are lost are left out.
 	Damaged []string
 }
 
-// volumesAtOnce is how many volumes are copied at a time: each is in memory, 64 MB in most cases.
+// volumesAtOnce is how many volumes are copied at a time. Each is in memory, usually 64 MB.
 const volumesAtOnce = 4
 
-// Run copies a data directory, which no server may have. It returns when the cluster has all of it:
-// each record's checksums held when it was read, each object was read again and compared, and both
-// list the same fragments. store.ErrLocked when a server has the directory, fs.ErrNotExist when
-// there is none, ErrEncrypted, ErrWarm; store.ErrKey, access.ErrKeyLost when a key file is not the
-// directory's; cluster.ErrInUse, ErrOtherCluster, ErrImporting when the target is another's.
+// Run copies a data directory, which no server may have open. It returns when the cluster has
+// everything: the checksums of each record were verified, each object was read again and compared,
+// and both list the same fragments. Errors are store.ErrLocked if a server has the directory,
+// fs.ErrNotExist if there is none, ErrEncrypted, ErrWarm; store.ErrKey and access.ErrKeyLost if a
+// key file is not the directory's; cluster.ErrInUse, ErrOtherCluster and ErrImporting if the target
+// is used by others.
 func Run(ctx context.Context, o Options) (*Summary, error) {
 	o.setDefaults()
 	if err := settle(ctx, &o); err != nil {
@@ -86,7 +88,7 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// run copies a directory as it is.
+// run copies a directory that settle has prepared.
 func run(ctx context.Context, o *Options) (_ *Summary, err error) {
 	from, err := openSource(ctx, o)
 	if err != nil {
@@ -133,7 +135,7 @@ type migration struct {
 	total int64 // bytes of the volumes
 	done  atomic.Int64
 
-	last struct { // the volume that compare has read last, or why it cannot be
+	last struct { // the volume that compare read last, or why it could not
 		name string
 		data []byte
 		err  error
@@ -178,10 +180,10 @@ func (m *migration) run(ctx context.Context) error {
 	return nil
 }
 
-// tell counts what was copied.
+// tell counts copied bytes and calls Progress.
 func (m *migration) tell(bytes int64) { m.o.Progress(m.done.Add(bytes), m.total) }
 
-// damaged notes what cannot be read.
+// damaged records something that cannot be read.
 func (m *migration) damaged(format string, args ...any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

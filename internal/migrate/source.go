@@ -20,11 +20,11 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// idFile has the ID under which a data directory is migrated, so that a run knows what an earlier
+// idFile has the ID under which a data directory is migrated, so that a run finds what an earlier
 // one has begun.
 const idFile = "migration"
 
-// source is a data directory that this process alone has, and only reads.
+// source is a data directory that only this process has open, for reading.
 type source struct {
 	id      string
 	lock    io.Closer
@@ -35,7 +35,7 @@ type source struct {
 	reader  *sealed.Reader
 }
 
-// openSource takes the directory, to read.
+// openSource opens the directory for reading.
 func openSource(ctx context.Context, o *Options) (_ *source, err error) {
 	s := &source{}
 	if o.Warm != "" {
@@ -75,8 +75,7 @@ func openSource(ctx context.Context, o *Options) (_ *source, err error) {
 	return s, s.readID(o.Dir)
 }
 
-// settle does what a start of the server does, so that what a crash left is mended and volumes are
-// sealed.
+// settle does what a start of the server does: it repairs what a crash left, and seals volumes.
 func settle(ctx context.Context, o *Options) error {
 	if err := local.CheckDirectory(o.Dir); err != nil {
 		return err
@@ -93,7 +92,7 @@ func settle(ctx context.Context, o *Options) error {
 	return errors.Join(ctx.Err(), st.Close())
 }
 
-// check finds what cannot be copied, before anything is.
+// check returns an error, before anything is copied, if something cannot be.
 func (s *source) check(ctx context.Context, o *Options) error {
 	encrypted, err := s.volumes.KeyFiles()
 	if err != nil {
@@ -117,7 +116,7 @@ func (s *source) check(ctx context.Context, o *Options) error {
 	})
 }
 
-// readID reads the directory's ID, and makes it at the first time.
+// readID reads the directory's ID. The first run makes it.
 func (s *source) readID(dir string) error {
 	path := filepath.Join(dir, idFile)
 	b, err := auth.ReadSecret(path)

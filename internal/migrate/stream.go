@@ -17,7 +17,7 @@ import (
 // pageSize is how many rows are read at a time.
 const pageSize = 500
 
-// checkStreams refuses a cluster with streams that the directory does not have (any more).
+// checkStreams refuses a cluster with streams that the directory does not have, or no longer has.
 func (m *migration) checkStreams(ctx context.Context, streams []store.Stream) error {
 	ours := make(map[store.StreamID]bool, len(streams))
 	for i := range streams {
@@ -58,7 +58,7 @@ func (m *migration) copyStream(ctx context.Context, st *store.Stream) error {
 	return err
 }
 
-// copyVolumes copies a stream's sealed volumes, some at a time.
+// copyVolumes copies a stream's sealed volumes, several at a time.
 func (m *migration) copyVolumes(ctx context.Context, st *store.Stream) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -131,7 +131,7 @@ func (m *migration) eachMissing(
 	}
 }
 
-// imported are the sealed objects of a stream in the cluster, in the order of their sequences.
+// imported has the sealed objects of a stream in the cluster, in the order of their sequences.
 type imported struct {
 	to    *cluster.Import
 	id    store.StreamID
@@ -140,7 +140,7 @@ type imported struct {
 	end   bool
 }
 
-// overlaps tells whether an object has sequences of a range. Ranges come in ascending order.
+// overlaps reports whether an object has sequences in a range. Calls must have ascending ranges.
 func (i *imported) overlaps(ctx context.Context, r record.Range) (bool, error) {
 	for {
 		for len(i.page) > 0 && i.page[0].Sequence.Max < r.Min {
@@ -159,7 +159,7 @@ func (i *imported) overlaps(ctx context.Context, r record.Range) (bool, error) {
 	}
 }
 
-// copySessions copies the playback sessions that are open.
+// copySessions copies the open playback sessions.
 func (m *migration) copySessions(ctx context.Context) error {
 	now := time.Now().UnixMilli()
 	for after := ""; ; {
@@ -185,8 +185,8 @@ func (m *migration) copySessions(ctx context.Context) error {
 	}
 }
 
-// compare compares what the cluster lists of a stream with what the directory does. What is missing
-// must be what cannot be read.
+// compare compares the cluster's list of a stream with the directory's. Only fragments that cannot
+// be read may be missing.
 func (m *migration) compare(ctx context.Context, st *store.Stream) error {
 	q := store.Query{Order: store.BySequence, Limit: 1000}
 	for {
@@ -238,7 +238,7 @@ func (m *migration) comparePage(
 	return nil
 }
 
-// unreadable holds that a fragment which the cluster does not have cannot be read.
+// unreadable checks that a fragment that the cluster does not have cannot be read.
 func (m *migration) unreadable(ctx context.Context, st *store.Stream, f *store.FragmentInfo) error {
 	if name := f.Location.Volume; m.last.name != name {
 		m.last.name = name
@@ -262,16 +262,16 @@ func (m *migration) unreadable(ctx context.Context, st *store.Stream, f *store.F
 	return err
 }
 
-// errDiffers is of rows in the cluster that are not what the directory has.
+// errDiffers says that rows in the cluster differ from those of the directory.
 var errDiffers = errors.New("the cluster does not list what the directory does; use a new " +
 	"database and prefix")
 
-// same tells whether rows are of the same fragment.
+// same reports whether two rows are of the same fragment.
 func (m *migration) same(w, g *store.FragmentInfo) bool {
 	same := w.Number == g.Number && w.Sequence == g.Sequence && w.TrackSet == g.TrackSet &&
 		w.ServerTimestamp == g.ServerTimestamp && w.ProducerTimestamp == g.ProducerTimestamp &&
 		w.Partial == g.Partial && slices.Equal(w.Spans, g.Spans)
-	if m.o.Decrypt { // the records are others
+	if m.o.Decrypt { // the records differ
 		return same
 	}
 	return same && w.PayloadCRC == g.PayloadCRC && w.Location.Length == g.Location.Length &&

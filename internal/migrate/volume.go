@@ -13,11 +13,11 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// copyVolume copies a sealed volume: as it is, or with its records and its table decrypted.
+// copyVolume copies a sealed volume, as it is or decrypted.
 func (m *migration) copyVolume(ctx context.Context, st *store.Stream, v sealed.Volume) error {
 	data, err := m.from.volumes.Whole(ctx, v.Name, m.from.warm)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
-		return nil // compare tells of its fragments
+		return nil // compare reports its fragments
 	}
 	if err != nil {
 		return err
@@ -58,7 +58,8 @@ func (m *migration) copyVolume(ctx context.Context, st *store.Stream, v sealed.V
 	return nil
 }
 
-// table reads the packed table of a volume, and checks it against the volume's row. ErrCorrupt.
+// table reads the packed table of a volume, and checks it against the volume's row. The error is
+// ErrCorrupt.
 func (m *migration) table(
 	id store.StreamID, v *sealed.Volume, data []byte,
 ) (t *record.Table, encrypted bool, err error) {
@@ -82,7 +83,8 @@ func (m *migration) table(
 	return t, h.Encrypted, nil
 }
 
-// checkRecord verifies the checksums of a record, and that it is that of its row. ErrCorrupt.
+// checkRecord verifies the checksums of a record, and that it belongs to its row. The error is
+// ErrCorrupt.
 func checkRecord(data []byte, f *store.FragmentInfo) error {
 	at := f.Location
 	if at.Offset < 0 || at.Length < 0 || at.Offset > int64(len(data))-at.Length {
@@ -106,7 +108,7 @@ func checkRecord(data []byte, f *store.FragmentInfo) error {
 	return nil
 }
 
-// plainVolume makes a volume anew with its records decrypted. Those that cannot be are left out.
+// plainVolume makes a decrypted copy of a volume. It leaves out records that cannot be decrypted.
 func (m *migration) plainVolume(
 	st *store.Stream, v sealed.Volume, table *record.Table, data []byte, list []store.FragmentInfo,
 ) ([]byte, sealed.Volume, error) {
@@ -118,7 +120,7 @@ func (m *migration) plainVolume(
 	for i := range list {
 		f := list[i]
 		if checkRecord(data, &f) != nil {
-			continue // compare tells of it
+			continue // compare reports it
 		}
 		plain, err := m.plain(st.ID, data[f.Location.Offset:][:f.Location.Length], &f)
 		if errors.Is(err, store.ErrCorrupt) {
@@ -153,7 +155,7 @@ func (m *migration) plainVolume(
 	return append(out, footer...), v, nil
 }
 
-// plain returns the plain form of a record, and puts its lengths and checksum into its row.
+// plain returns a decrypted record, and puts its lengths and checksum into its row.
 func (m *migration) plain(
 	id store.StreamID, stored []byte, f *store.FragmentInfo,
 ) ([]byte, error) {
@@ -189,7 +191,7 @@ func decrypt(p *encryption.Payload, stored []byte) ([]byte, error) {
 	return b, nil
 }
 
-// runs cuts a payload into the frames of each run.
+// runs splits a payload into the frames of each run.
 func runs(f *media.Fragment, payload []byte) [][]byte {
 	var all [][]byte
 	for i := range f.Runs {
