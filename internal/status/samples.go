@@ -14,10 +14,10 @@ import (
 // interval is the time between samples.
 const interval = time.Minute
 
-// the least time over which the disk's filling is told
+// leastTrend is the least time from which the trend of the disk is computed.
 const leastTrend = 10 * time.Minute
 
-// fullIn is as far as the end of the disk is looked for.
+// fullIn is how far ahead a full disk is predicted.
 const fullIn = 90 * 24 * time.Hour
 
 // Sampler keeps a day of samples of a server's metrics in memory. It is safe for concurrent use.
@@ -32,14 +32,14 @@ type Sampler struct {
 	samples []api.ServerSample
 }
 
-// NewSampler makes a sampler of metrics, for a server of that version that starts now.
+// NewSampler makes a sampler of metrics for a server of this version that starts now.
 func NewSampler(version string, from prometheus.Gatherer, now time.Time) *Sampler {
 	s := &Sampler{Version: version, from: from, start: now}
 	s.Sample(now)
 	return s
 }
 
-// reading is what the metrics said at a moment. Counts begin at the server's start.
+// reading is the values of the metrics at one time. Counts begin at the server's start.
 type reading struct {
 	at                             time.Time
 	bytes, fragments, sent         float64
@@ -48,7 +48,7 @@ type reading struct {
 	producers, free, total, stoppd float64
 }
 
-// Run samples until ctx ends, whose error it returns.
+// Run samples until ctx ends, and returns its error.
 func (s *Sampler) Run(ctx context.Context) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -87,7 +87,7 @@ func sampleOf(before, r *reading) api.ServerSample {
 		FreeBytes: int64(r.free)}
 }
 
-// mean is the mean of so many seconds, in microseconds; 0 of none.
+// mean returns the mean of n durations whose sum is in seconds, in microseconds, 0 if n is 0.
 func mean(seconds, n float64) int64 {
 	if n <= 0 {
 		return 0
@@ -95,10 +95,10 @@ func mean(seconds, n float64) int64 {
 	return int64(seconds / n * 1e6)
 }
 
-// read gathers the metrics. What cannot be gathered is 0.
+// read gathers the metrics. A metric that cannot be gathered is 0.
 func (s *Sampler) read(now time.Time) reading {
 	r := reading{at: now}
-	families, _ := s.from.Gather() // what it has besides an error is good
+	families, _ := s.from.Gather() // what it returns with an error is good
 	for _, f := range families {
 		switch f.GetName() {
 		case "weir_store_append_bytes_total":
@@ -138,7 +138,7 @@ func histogram(f *dto.MetricFamily) (count, seconds float64) {
 	return count, seconds
 }
 
-// Status is how the server is now, with the samples of so many minutes.
+// Status returns the state of the server now, with the samples of the last minutes.
 func (s *Sampler) Status(now time.Time, minutes int) *api.GetServerStatusOutput {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,8 +157,8 @@ func (s *Sampler) Status(now time.Time, minutes int) *api.GetServerStatusOutput 
 	return out
 }
 
-// full is when the disk will have nothing free if it goes on as in the samples; nil when that is
-// not in sight.
+// full predicts from the samples when the disk will be full, nil if that is further away than
+// fullIn.
 func (s *Sampler) full(r *reading) *api.Timestamp {
 	if len(s.samples) == 0 {
 		return nil

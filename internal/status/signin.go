@@ -10,8 +10,8 @@ import (
 	"weir/internal/api"
 )
 
-// How long codes wait by default, how many there are in all and of one caller, and how many bytes a
-// code has before it is encoded.
+// How long codes are valid by default, how many there may be in all and for one caller, and how
+// many bytes a code has before it is encoded.
 const (
 	usualCodeTime = time.Minute
 	maxCodes      = 1000
@@ -36,9 +36,9 @@ type heldCredentials struct {
 	ends   time.Time
 }
 
-// Put keeps credentials until they are taken, or their time is over, and returns their code. by is
-// the ARN of the caller, and share the name of its share. When a share has too many codes, its
-// oldest one is dropped; when there are too many in all, the oldest one of the share with the most.
+// Put keeps credentials until they are taken or their time is over, and returns their code. by is
+// the ARN of the caller, and share the name of its share. If a share has too many codes, its oldest
+// one is dropped. If there are too many in all, the oldest one of the share with the most is.
 func (c *Codes) Put(
 	in *api.CreateSignInCodeInput, by, share string, now time.Time,
 ) (*api.CreateSignInCodeOutput, error) {
@@ -56,7 +56,7 @@ func (c *Codes) Put(
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	shares := map[string]int{}
-	greedy := share // who has most, and more than this one
+	greedy := share // the share with the most codes; this one if equal
 	for key, held := range c.codes {
 		if !held.ends.After(now) {
 			delete(c.codes, key)
@@ -69,7 +69,7 @@ func (c *Codes) Put(
 	switch own, full := shares[share], len(c.codes) >= maxCodes; {
 	case full && shares[greedy] > own+1:
 		c.dropOldest(greedy)
-	case full && own == 0: // and nobody has two
+	case full && own == 0: // every share has one code
 		return nil, api.NewError(api.LimitExceededException,
 			"Too many sign-in codes wait to be used.")
 	case full || own >= maxOwnCodes:
@@ -96,7 +96,8 @@ func (c *Codes) dropOldest(share string) {
 	delete(c.codes, oldest)
 }
 
-// Take returns the credentials of a code and who made it, once; false if the code is unknown.
+// Take returns the credentials of a code and who made it. It works once; ok is false if the code is
+// unknown.
 func (c *Codes) Take(
 	code string, now time.Time,
 ) (in api.CreateSignInCodeInput, by string, ok bool) {

@@ -1,5 +1,5 @@
-// Package status tells how streams and the server are, from what is stored and from the metrics,
-// and hands credentials to browsers: what a console wants to know beyond AWS's API.
+// Package status has what a console needs beyond AWS's API: the state of streams and of the server,
+// from what is stored and from the metrics, and one-time codes that hand credentials to browsers.
 package status
 
 import (
@@ -11,27 +11,27 @@ import (
 	"weir/internal/store"
 )
 
-// Store is what is read of the store.
+// Store is the part of a store that status reads.
 type Store interface {
 	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]media.Track, error)
 }
 
-// Usage is what a store may have besides: the bytes that a stream takes.
+// Usage is an optional part of a store: the bytes that a stream takes.
 type Usage interface {
 	Usage(ctx context.Context, id store.StreamID) (bytes int64, err error)
 }
 
 const (
-	// of so many fragments at the end the bit rate is taken
+	// the bit rate is that of so many newest fragments
 	rateFragments = 8
-	// a stream is silent when nothing has come for so long after the end of its last fragment, or
-	// for twice as long as that fragment: it is only seen when it has ended
+	// a stream is silent if nothing has come for so long after the end of its last fragment, or for
+	// twice the length of that fragment, because a fragment is seen only after it has ended
 	silentAfter = 10 * time.Second
 )
 
-// Of describes a stream as of now; the caller adds its name and ARN. Whether it receives is told
-// from what is stored, so that every process says the same of it.
+// Of describes the current state of a stream; the caller adds its name and ARN. What is stored
+// decides whether the stream receives, so that every process says the same.
 func Of(
 	ctx context.Context, from Store, stream *store.Stream, now time.Time,
 ) (api.StreamStatus, error) {
@@ -50,7 +50,7 @@ func Of(
 		return out, err
 	}
 	oldest, err := from.List(ctx, stream.ID, store.Query{Limit: 1})
-	if err != nil || len(oldest) == 0 { // retention has just taken all
+	if err != nil || len(oldest) == 0 { // retention has just deleted everything
 		return out, err
 	}
 	last := &newest[0]
@@ -81,7 +81,7 @@ func at(millis int64, length time.Duration) *api.Timestamp {
 	return &t
 }
 
-// durationOf is how long the longest track of a fragment lasts.
+// durationOf returns how long the longest track of a fragment lasts.
 func durationOf(f *store.FragmentInfo, tracks []media.Track) (longest time.Duration) {
 	for i := range f.Spans {
 		for j := range tracks {
@@ -94,7 +94,7 @@ func durationOf(f *store.FragmentInfo, tracks []media.Track) (longest time.Durat
 	return longest
 }
 
-// rateOf is the bit rate of fragments; nil when they have no duration.
+// rateOf returns the bit rate of fragments, nil if they have no duration.
 func rateOf(fragments []store.FragmentInfo, tracks []media.Track) *int64 {
 	var bytes int64
 	var length time.Duration
@@ -112,8 +112,8 @@ func rateOf(fragments []store.FragmentInfo, tracks []media.Track) *int64 {
 	return &rate
 }
 
-// trackOf describes a track by its codec's own parameters, and where these cannot be read by what
-// the producer declared.
+// trackOf describes a track by its codec's parameters or, if these cannot be read, by what the
+// producer declared.
 func trackOf(t *media.Track) api.TrackStatus {
 	out := api.TrackStatus{TrackNumber: t.Number, Kind: api.KindOtherTrack, Codec: t.CodecID,
 		Width: t.Width, Height: t.Height, SamplingRate: t.SampleRate, Channels: t.Channels}
