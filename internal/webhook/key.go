@@ -13,8 +13,8 @@ import (
 
 const keyBytes = 32
 
-// LoadOrCreateKey reads the key of signatures from a file, which it makes (mode 0600) when it is
-// not there: a line of 64 hex digits. Receivers need the 32 bytes that they stand for.
+// LoadOrCreateKey reads the key of signatures from a file: a line of 64 hex digits. It makes the
+// file (mode 0600) if there is none. Receivers need the 32 bytes.
 func LoadOrCreateKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,7 +32,7 @@ func LoadOrCreateKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// writeKey makes the file whole or not at all.
+// writeKey makes the file atomically.
 func writeKey(path string, key []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new") // mode 0600
 	if err != nil {
@@ -44,7 +44,7 @@ func writeKey(path string, key []byte) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // the first error is told
+		_ = os.Remove(f.Name()) // the first error is returned
 	}
 	return err
 }

@@ -1,7 +1,7 @@
-// Package webhook delivers short messages to HTTP servers that others chose: in order for each
-// sender, again and again for an hour, signed, to where the sender wants them at that moment, and
-// to nobody outside of a list of networks. It keeps messages in memory, and loses those that are
-// left when the process ends.
+// Package webhook delivers short messages to HTTP servers that users choose. Messages are signed,
+// delivered in order for each sender, and retried for an hour. Each attempt goes to the sender's
+// current URL, but never outside of a list of networks. Messages are in memory, and those that are
+// left when the process ends are lost.
 package webhook
 
 import (
@@ -39,7 +39,7 @@ const (
 	maxOfSender  = 1_000            // messages of one sender
 )
 
-// Options say how a Notifier works. Key is required.
+// Options configure a Notifier. Key is required.
 type Options struct {
 	Allow      []netip.Prefix // where messages may go; none: nowhere
 	Key        []byte         // of the signatures
@@ -47,7 +47,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 	Clock      func() time.Time // nil: time.Now
 
-	sleep func(ctx context.Context, d time.Duration) error // of tests
+	sleep func(ctx context.Context, d time.Duration) error // for tests
 }
 
 // Notifier delivers messages. It is safe for concurrent use.
@@ -61,7 +61,7 @@ type Notifier struct {
 	done  sync.WaitGroup
 	mu    sync.Mutex
 	waits map[string]*queue // by sender; guarded by mu
-	count int               // messages in them; guarded by mu
+	count int               // messages in waits; guarded by mu
 }
 
 type message struct {
@@ -70,15 +70,15 @@ type message struct {
 	made time.Time
 }
 
-// queue is what waits of a sender.
+// queue has the messages of a sender.
 type queue struct {
 	messages []message // the first one is being delivered
 	hurry    func()    // ends a pause between attempts; nil: there is none
-	hurried  bool      // since the last pause
+	hurried  bool      // Hurry was called since the last pause
 	failing  bool      // the last attempt failed
 }
 
-// Results of attempts, and of messages that had none.
+// Results of attempts, and of messages without one.
 const (
 	resultDelivered = "delivered"
 	resultFailed    = "failed"    // it is tried again
@@ -87,7 +87,7 @@ const (
 	resultWithdrawn = "withdrawn" // nobody wants it any more
 )
 
-// New makes a Notifier, which works until Close. The error is that of the Registerer.
+// New makes a Notifier, which works until Close. The error is the registerer's.
 func New(o Options) (*Notifier, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -138,10 +138,11 @@ func New(o Options) (*Notifier, error) {
 // Enabled reports whether messages may go anywhere.
 func (n *Notifier) Enabled() bool { return len(n.o.Allow) > 0 }
 
-// errForbidden says that an address is outside of the list.
+// errForbidden says that an address is outside of the list of networks.
 var errForbidden = errors.New("the address is not in a network that notifications may go to")
 
-// control sees each address that is dialled, after names were resolved: none can lead elsewhere.
+// control checks each address that is dialled, after names were resolved, so that no name can lead
+// elsewhere.
 func (n *Notifier) control(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -156,9 +157,9 @@ func (n *Notifier) control(_, address string, _ syscall.RawConn) error {
 }
 
 // Send delivers a message in the background, after earlier ones of the same sender. Before each
-// attempt it calls to, which returns the URL that the message goes to now, or "" when nobody wants
-// it any more; an error is a failed attempt. Send never blocks: a message too many is dropped, and
-// counted.
+// attempt it calls to, which returns the current URL, or "" if nobody wants the message any more;
+// an error is a failed attempt. Send never blocks: if there are too many messages, it drops the
+// message and counts it.
 func (n *Notifier) Send(sender string, to func(context.Context) (url string, err error),
 	body []byte) {
 	n.mu.Lock()
@@ -179,7 +180,7 @@ func (n *Notifier) Send(sender string, to func(context.Context) (url string, err
 	n.done.Go(func() { n.serve(sender, q) })
 }
 
-// Hurry makes the next attempt of a sender at once: where its messages go has changed.
+// Hurry makes the next attempt of a sender at once, because its URL has changed.
 func (n *Notifier) Hurry(sender string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -187,13 +188,13 @@ func (n *Notifier) Hurry(sender string) {
 	if q == nil {
 		return
 	}
-	q.hurried = true // also of an attempt that is on its way
+	q.hurried = true // in case an attempt is on its way
 	if q.hurry != nil {
 		q.hurry()
 	}
 }
 
-// Close gives up what is not delivered.
+// Close stops deliveries and drops the rest of the messages.
 func (n *Notifier) Close() {
 	n.mu.Lock()
 	n.stop()
@@ -222,8 +223,8 @@ func (n *Notifier) serve(sender string, q *queue) {
 	}
 }
 
-// deliver tries until it succeeds, the message is too old, or nobody wants it. Another URL begins
-// with short pauses again.
+// deliver tries until it succeeds, the message is too old, or nobody wants it. After a change of
+// URL, pauses are short again.
 func (n *Notifier) deliver(sender string, q *queue, m message) {
 	log := n.o.Logger.With("stream", sender)
 	last := ""
@@ -279,7 +280,7 @@ func (n *Notifier) pause(q *queue, d time.Duration) error {
 	}
 	n.mu.Unlock()
 	if ctx.Err() == nil {
-		_ = n.o.sleep(ctx, d) // ended early or not
+		_ = n.o.sleep(ctx, d) // it does not matter whether it ended early
 	}
 	n.mu.Lock()
 	q.hurry, q.hurried = nil, false
@@ -287,7 +288,7 @@ func (n *Notifier) pause(q *queue, d time.Duration) error {
 	return n.ctx.Err()
 }
 
-// hostOf is what the log may tell of a URL: the rest may be a secret.
+// hostOf returns the part of a URL that may be logged: the rest may be a secret.
 func hostOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -317,7 +318,7 @@ func (n *Notifier) post(to string, body []byte) error {
 	return nil
 }
 
-// Signature is the value of headerSignature.
+// Signature returns the value of headerSignature.
 func Signature(key []byte, at time.Time, body []byte) string {
 	seconds := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, key)
