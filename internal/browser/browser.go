@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// lingers is how long the file of a page stays: a browser that has to start reads it after the
-// program that starts it has ended.
+// lingers is how long the file of a page stays. A browser that first has to start reads it after
+// the program that started it has ended.
 const lingers = 10 * time.Second
 
-// Open opens a page, which may hold a secret, and returns some seconds later, or when ctx ends.
-// Everybody on the machine can read the arguments of a program (proc(5), /proc/PID/cmdline), so the
-// browser is told of a file of the user's own, which sends it on to the page.
+// Open opens a page, whose URL may hold a secret, and returns some seconds later, or when ctx ends.
+// Everybody on the machine can read the arguments of a program (proc(5), /proc/PID/cmdline). So the
+// browser is given a file of the user's own, which redirects it to the page.
 func Open(ctx context.Context, page string) error {
 	return open(ctx, page, lingers)
 }
 
 func open(ctx context.Context, page string, lingers time.Duration) error {
-	// Browsers in a snap see the home directory but for its hidden files, and another /tmp.
+	// Browsers in a snap see the home directory except for hidden files, and another /tmp.
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = os.TempDir()
@@ -33,7 +33,7 @@ func open(ctx context.Context, page string, lingers time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("make a page for the browser: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // the code in it is good once and for a minute
+	defer os.RemoveAll(dir) //nolint:errcheck // the code in it is valid once, for a minute
 	file := filepath.Join(dir, "open.html")
 	if err := os.WriteFile(file, redirect(page), 0o600); err != nil {
 		return fmt.Errorf("make a page for the browser: %w", err)
@@ -42,7 +42,7 @@ func open(ctx context.Context, page string, lingers time.Duration) error {
 	if runtime.GOOS == "darwin" {
 		opener = "open"
 	}
-	// what it says of the browsers that are not there is of no use
+	// its output about missing browsers is of no use
 	if err := exec.CommandContext(ctx, opener, file).Run(); err != nil {
 		return fmt.Errorf("%s: %w", opener, err)
 	}
@@ -53,7 +53,7 @@ func open(ctx context.Context, page string, lingers time.Duration) error {
 	return nil
 }
 
-// redirect is a file that sends a browser on to a page, with its fragment.
+// redirect makes a file that redirects a browser to a page, with its fragment.
 func redirect(page string) []byte {
 	return fmt.Appendf(nil, `<!doctype html>
 <meta charset="utf-8">

@@ -9,7 +9,7 @@ import (
 	"weir/internal/terminal"
 )
 
-// ClusterReport is what is printed of a cluster as JSON.
+// ClusterReport is the JSON report on a cluster.
 type ClusterReport struct {
 	repair.Report
 	Repaired string `json:"repaired,omitempty"` // what --repair did
@@ -50,7 +50,7 @@ func (c *Command) cluster(
 	return left, c.reportCluster(out, &r, left)
 }
 
-// reportCluster prints what was found, of which so many problems are left.
+// reportCluster prints what was found, and how many problems are left.
 func (c *Command) reportCluster(w io.Writer, r *ClusterReport, left int) error {
 	mended := 0
 	for _, p := range r.Problems {

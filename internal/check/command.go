@@ -1,5 +1,5 @@
-// Package check is weir check: it compares what is stored with what is known of it, on one machine
-// or in a cluster, repairs and reports.
+// Package check is weir check: it compares stored data with the index, on one machine or in a
+// cluster, repairs differences and reports them.
 package check
 
 import (
@@ -49,7 +49,7 @@ Examples:
     --objects 's3://recordings/site1?endpoint=https://s3.example.com'`
 }
 
-// errObjects is of a cluster without its objects.
+// errObjects says that the object store of a cluster was not given.
 var errObjects = errors.New("--database without --objects")
 
 // Check runs the command: the report goes to out, progress to log. It returns how many problems are
@@ -87,7 +87,7 @@ func printJSON(w io.Writer, report any) error {
 	return err
 }
 
-// count says how many there are of a thing whose plural has an s.
+// count returns a number and the word for a thing, whose plural has an s.
 func count[N int | int64](n N, thing string) string {
 	if n == 1 {
 		return "1 " + thing

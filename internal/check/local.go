@@ -13,7 +13,7 @@ import (
 	"weir/internal/terminal"
 )
 
-// LocalReport is what is printed of a data directory as JSON.
+// LocalReport is the JSON report on a data directory.
 type LocalReport struct {
 	local.Report
 	Repaired string `json:"repaired,omitempty"` // what --repair did

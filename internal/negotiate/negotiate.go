@@ -1,4 +1,4 @@
-// Package negotiate reads what a client says that it takes.
+// Package negotiate reads what a client says it accepts.
 package negotiate
 
 import (
@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Gzip reports whether an Accept-Encoding header takes gzip by its name (RFC 9110 section 12.5.3).
+// Gzip reports whether an Accept-Encoding header accepts gzip by name (RFC 9110 section 12.5.3).
 func Gzip(header string) bool {
 	for item := range strings.SplitSeq(header, ",") {
 		name, params, _ := strings.Cut(item, ";")

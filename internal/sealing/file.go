@@ -12,7 +12,7 @@ import (
 
 const keySize = 32 // AES-256
 
-// Key is a key of a file.
+// Key is a key in a file.
 type Key struct {
 	Secret []byte // 32 bytes
 	Name   string // what it is for; "": anything
@@ -25,16 +25,16 @@ func NewKey(name string) Key {
 	return key
 }
 
-// File is a file of keys: a line of 64 hexadecimal digits for each, beside comments (#).
+// File is a file of keys: a line of 64 hexadecimal digits for each, and comments (#).
 type File struct {
 	Path    string
 	What    string // "access key file", for errors
-	Comment string // what the file begins with, without the #
-	Most    int    // how many keys it may have
+	Comment string // the first line of the file, without the #
+	Most    int    // the most keys that it may have
 	Named   bool   // a blank and a name may follow the digits
 }
 
-// Read returns the keys, at least one. fs.ErrNotExist when there is no file.
+// Read returns the keys, at least one. The error is fs.ErrNotExist if there is no file.
 func (f *File) Read() (keys []Key, err error) {
 	data, err := auth.ReadSecret(f.Path)
 	if err != nil {
@@ -67,7 +67,7 @@ func (f *File) Read() (keys []Key, err error) {
 	return keys, nil
 }
 
-// Write puts the file in place, readable by its owner only.
+// Write replaces the file atomically. Only its owner can read it.
 func (f *File) Write(keys []Key) error {
 	var text []byte
 	for line := range strings.Lines(f.Comment) {

@@ -1,4 +1,4 @@
-// Package terminal shows how far a command is to whoever watches it.
+// Package terminal shows the progress of a command.
 package terminal
 
 import (
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// erase takes away the line that a terminal shows (ECMA-48, 8.3.41).
+// erase erases the current line of a terminal (ECMA-48, 8.3.41).
 const erase = "\r\033[K"
 
-// Progress shows how far a command is: on a terminal in one line, which gives way to what is
-// written otherwise; elsewhere in a line every ten seconds. Its methods may be called concurrently.
+// Progress shows the progress of a command: on a terminal in one line, which other output replaces;
+// elsewhere as a line every ten seconds. It is safe for concurrent use.
 type Progress struct {
 	began    time.Time
 	terminal bool
@@ -24,13 +24,13 @@ type Progress struct {
 	shown bool      // guarded by mu
 }
 
-// NewProgress returns the progress of a command that begins now.
+// NewProgress makes the Progress of a command that begins now.
 func NewProgress(w io.Writer) *Progress {
 	now := time.Now()
 	return &Progress{w: w, began: now, last: now, terminal: Is(w)}
 }
 
-// Is tells whether w is a terminal.
+// Is reports whether w is a terminal.
 func Is(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -40,7 +40,7 @@ func Is(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// Terminal tells whether it is shown on a terminal.
+// Terminal reports whether it is shown on a terminal.
 func (p *Progress) Terminal() bool { return p.terminal }
 
 // Rate returns how many bytes were done each second since the command began.
@@ -48,8 +48,7 @@ func (p *Progress) Rate(bytes int64) float64 {
 	return float64(bytes) / time.Since(p.began).Seconds()
 }
 
-// Printf shows how far the command is, unless it did so just now: less than 200 ms ago on a
-// terminal.
+// Printf shows the progress, unless it did so just now: on a terminal, less than 200 ms ago.
 func (p *Progress) Printf(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,7 +63,7 @@ func (p *Progress) Printf(format string, args ...any) {
 	fmt.Fprintf(p.w, begin+format+end, args...)
 }
 
-// Clear takes the line away.
+// Clear erases the line.
 func (p *Progress) Clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,7 +77,7 @@ func (p *Progress) clearLocked() {
 	}
 }
 
-// Write takes the line away and writes something else, such as a log.
+// Write erases the line and writes something else, such as a log.
 func (p *Progress) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

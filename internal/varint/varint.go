@@ -1,5 +1,5 @@
-// Package varint reads and writes sequences of varints (encoding/binary), bytes, and strings that
-// have their length, a varint, in front.
+// Package varint reads and writes sequences of varints (encoding/binary), bytes, and strings with
+// their length, a varint, before them.
 package varint
 
 import (
@@ -13,7 +13,7 @@ func AppendString[T string | []byte](b []byte, s T) []byte {
 	return append(b, s...)
 }
 
-// Decoder reads such a sequence from the front of Rest. After the first error all values are zero.
+// Decoder reads such a sequence from the start of Rest. After the first error all values are zero.
 type Decoder struct {
 	Rest []byte // what is left to read
 	Err  error  // the first error
@@ -21,7 +21,7 @@ type Decoder struct {
 	malformed error
 }
 
-// NewDecoder makes a decoder of b. Its errors wrap malformed.
+// NewDecoder makes a Decoder of b. Its errors wrap malformed.
 func NewDecoder(b []byte, malformed error) Decoder { return Decoder{Rest: b, malformed: malformed} }
 
 // Fail ends reading with an error, unless there was one.
@@ -64,7 +64,7 @@ func (d *Decoder) Count(size int) int {
 	return int(n)
 }
 
-// Bytes reads what AppendString has written. It is a part of what the decoder reads from.
+// Bytes reads what AppendString has written. The result aliases the input.
 func (d *Decoder) Bytes() []byte {
 	n := d.Count(1)
 	b := d.Rest[:n]
@@ -83,7 +83,7 @@ func (d *Decoder) Byte() byte {
 	return v
 }
 
-// Uint32 reads four bytes, the lowest first.
+// Uint32 reads four bytes, the least significant first.
 func (d *Decoder) Uint32() uint32 {
 	if len(d.Rest) < 4 {
 		d.Fail("bytes missing")
@@ -94,7 +94,7 @@ func (d *Decoder) Uint32() uint32 {
 	return v
 }
 
-// End returns the first error; that something is left to read is one.
+// End returns the first error. It is an error if anything is left to read.
 func (d *Decoder) End() error {
 	if d.Err == nil && len(d.Rest) > 0 {
 		d.Fail("bytes left over")
