@@ -26,7 +26,7 @@ type site struct {
 	now    func() time.Time
 }
 
-// tokens are temporary credentials whose token is their access key.
+// tokens are temporary credentials by token, which is also their access key.
 type tokens map[string]Claims
 
 func (t tokens) Open(token string, now time.Time) (Claims, error) {
@@ -53,7 +53,7 @@ func (s *site) options() Options {
 		Account: "000000000000", Clock: func() time.Time { return s.now() }}
 }
 
-// reopen is a restart.
+// reopen reopens the registry, as after a restart.
 func (s *site) reopen() {
 	s.Helper()
 	r, err := Open(s.Context(), s.options())
@@ -84,7 +84,7 @@ func (s *site) user(name string, policies ...string) KeyPair {
 	return pair
 }
 
-// find finds who has a key, or fails.
+// find returns the principal of a key, or fails the test.
 func (s *site) find(pair KeyPair) *Principal {
 	s.Helper()
 	secret, p, err := s.Find(pair.AccessKeyID, "")
@@ -95,7 +95,7 @@ func (s *site) find(pair KeyPair) *Principal {
 	return p
 }
 
-// refused wants a key, with a token or without, to be refused by a code.
+// refused wants a key, with a token or without, to be refused with a code.
 func (s *site) refused(accessKeyID, token, code string) {
 	s.Helper()
 	_, _, err := s.Find(accessKeyID, token)
@@ -105,7 +105,7 @@ func (s *site) refused(accessKeyID, token, code string) {
 	}
 }
 
-// may wants a principal to be allowed or denied to do something to a stream.
+// may wants a principal to be allowed, or denied, to do something to a stream.
 func (s *site) may(p *Principal, action, stream string, want bool) {
 	s.Helper()
 	d := s.Decide(p, "kinesisvideo:"+action,
@@ -129,8 +129,8 @@ func statement(effect, action, resource string) []byte {
 		`"Action":"kinesisvideo:%s","Resource":%q}]}`, effect, action, resource)
 }
 
-// A new key may do nothing. What is attached, detached, put and deleted holds at the next call,
-// also for who was found before.
+// A new key may do nothing. Attaching, detaching, putting and deleting a policy counts from the
+// next call on, also for principals that were found before.
 func TestAChangeHoldsFromTheNextCallOn(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
@@ -178,11 +178,11 @@ func TestAChangeHoldsFromTheNextCallOn(t *testing.T) {
 	}
 	s.may(p, "DeleteStream", "cam1", true)
 
-	s.reopen() // with all that was said, also for principals of before
+	s.reopen() // with all policies, also for principals found before
 	s.may(p, "DeleteStream", "cam1", true)
 }
 
-// A principal without a key, for questions, may do what one with a key may.
+// A principal without a key, for questions, may do what the principal with a key may.
 func TestPrincipalByARN(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
@@ -327,7 +327,8 @@ func TestRootAndProfiles(t *testing.T) {
 	}
 }
 
-// What temporary credentials may do ends with what they are of, and with their time.
+// The rights of temporary credentials end with the user, role or camera behind them, and when they
+// expire.
 func TestTemporaryCredentials(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
@@ -408,8 +409,8 @@ func TestTemporaryCredentials(t *testing.T) {
 	}
 }
 
-// While one changes, others decide: each decision is by one state or the next, and who was told
-// that a change is done sees it.
+// While one goroutine makes changes, others decide. Each decision is by the state before a change
+// or after it, and whoever learns that a change is done sees it.
 func TestDecisionsBesideChanges(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()

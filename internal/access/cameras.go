@@ -14,16 +14,17 @@ import (
 	"weir/internal/store"
 )
 
-// CameraInfo is a thing that has a certificate. What package cameras knows of it is in Data, JSON
-// of its own.
+// CameraInfo is a thing that has a certificate. Data is what package cameras knows about it, in
+// JSON.
 type CameraInfo struct {
 	Name     string // thing name
-	ID       string // "" of a new one, which gets a random one
+	ID       string // "" for a new one, which gets a random ID
 	Created  time.Time
 	Disabled bool
 	Tags     map[string]string
 	Policies []string // attached
-	// Revoked has serial numbers of certificates: credentials that they were used for open nothing.
+	// Revoked are serial numbers of revoked certificates. Credentials that were obtained with them
+	// open nothing.
 	Revoked  []string
 	Data     json.RawMessage
 	Revision int64
@@ -83,12 +84,12 @@ func (r *Registry) Cameras() (list []CameraInfo) {
 	return list
 }
 
-// DisableCamera makes a camera's credentials open nothing. ErrNotFound.
+// DisableCamera makes a camera's credentials useless. ErrNotFound.
 func (r *Registry) DisableCamera(ctx context.Context, name string) error {
 	return r.setCameraDisabled(ctx, name, true)
 }
 
-// EnableCamera takes DisableCamera back. ErrNotFound.
+// EnableCamera reverses DisableCamera. ErrNotFound.
 func (r *Registry) EnableCamera(ctx context.Context, name string) error {
 	return r.setCameraDisabled(ctx, name, false)
 }
@@ -102,7 +103,7 @@ func (r *Registry) setCameraDisabled(ctx context.Context, name string, disabled 
 	})
 }
 
-// DeleteCamera deletes a camera; its credentials open nothing from then on. ErrNotFound.
+// DeleteCamera deletes a camera; its credentials are useless from then on. ErrNotFound.
 func (r *Registry) DeleteCamera(ctx context.Context, name string) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()

@@ -8,9 +8,9 @@ import (
 	"weir/internal/store"
 )
 
-// Credentials that a camera got for its certificate, of its own or of a role, end when the camera
-// is disabled, when that certificate is revoked, and when the camera is deleted, also if another
-// one gets its name.
+// Credentials that a camera got with its certificate, its own or those of a role, end when the
+// camera is disabled, when that certificate is revoked, and when the camera is deleted, even if a
+// new one gets its name.
 func TestCredentialsOfCameras(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()

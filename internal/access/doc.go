@@ -1,12 +1,11 @@
-// Package access holds who may do what: users and their keys, policies, roles and cameras. They
-// are documents in a store, and a Registry has all of them in memory, in a snapshot that never
-// changes, so that a call is decided without a lock and without the store. DESIGN.md states the
-// rules.
+// Package access knows who may do what: users and their keys, policies, roles and cameras. They are
+// documents in a store. A Registry has all of them in memory, in a snapshot that never changes, so
+// a call is decided without a lock and without the store. DESIGN.md states the rules.
 package access
 
 import "errors"
 
-// Errors that callers tell apart with errors.Is; the text says which user, key, policy or role.
+// Errors that callers distinguish with errors.Is. The text says which user, key, policy or role.
 var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
@@ -17,7 +16,7 @@ var (
 	ErrInvalid = errors.New("invalid")        // a name, tag, duration or document
 	// it comes with Weir, or is in the credentials file
 	ErrFixed = errors.New("cannot be changed here")
-	// the key that secrets are sealed with could not be written yet, for want of space
+	// the key that seals secrets could not be written yet, for want of space
 	ErrNoSeal = errors.New("no key to seal secrets with")
 	// the file of that key is gone, or has another key
 	ErrKeyLost = errors.New("the key that secrets are sealed with is lost")

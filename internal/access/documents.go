@@ -15,12 +15,12 @@ const (
 	kindPolicy = "policy" // by name
 	kindRole   = "role"   // by name
 	kindCamera = "camera" // by thing name
-	// KindProvider is for the OIDC providers, and KindTokenKey for the keys that tokens are sealed
-	// with; package sts knows what is in them.
+	// KindProvider is for OIDC providers, and KindTokenKey for the keys that seal tokens; package
+	// sts knows their content.
 	KindProvider = "provider"
 	KindTokenKey = "token-key"
-	KindSeal     = "seal" // one, which tells whether the seal key is the right one
-	// KindCameraCA is for the authority that issues the certificates of cameras: package cameras.
+	KindSeal     = "seal" // the only one; it shows whether the seal key is the right one
+	// KindCameraCA is for the authority that issues cameras' certificates: package cameras.
 	KindCameraCA = "camera-ca"
 )
 
@@ -29,11 +29,11 @@ type userDocument struct {
 	ID       string            `json:"id"` // AIDA…
 	Created  int64             `json:"created"`
 	Tags     map[string]string `json:"tags,omitempty"`
-	Policies []string          `json:"policies,omitempty"` // that are attached, in their order
+	Policies []string          `json:"policies,omitempty"` // attached policies, in order
 }
 
-// keyDocument is a key of a user. It names the user's ID, so that it never opens another user of
-// the same name.
+// keyDocument is a key of a user. It has the user's ID, so that it never opens another user of the
+// same name.
 type keyDocument struct {
 	User     string `json:"user"`
 	UserID   string `json:"user_id"`
@@ -61,8 +61,8 @@ type roleDocument struct {
 	Policies    []string          `json:"policies,omitempty"`
 }
 
-// cameraDocument is a thing. Of what package cameras knows of it, in Data, nothing matters for what
-// it may do.
+// cameraDocument is a thing. Data, which belongs to package cameras, has no effect on what the
+// thing may do.
 type cameraDocument struct {
 	ID       string            `json:"id"` // random
 	Created  int64             `json:"created"`
@@ -73,7 +73,7 @@ type cameraDocument struct {
 	Data     json.RawMessage   `json:"data,omitempty"`    // of package cameras
 }
 
-// decode reads a document. One with a member that this version does not know is refused: it may
+// decode reads a document. It refuses a member that this version does not know, because that might
 // take away a right.
 func decode(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))

@@ -27,8 +27,9 @@ func (f fullStore) PutDocument(
 	return 0, store.ErrFull
 }
 
-// A document that is torn, or of a newer version, grants nothing, whatever is left of it; a policy
-// denies everything to whoever has it. It can be deleted, and with its bytes back all is well.
+// A document that is torn, or from a newer version, grants nothing, whatever is left of it; a
+// policy then denies everything to its holders. It can be deleted, and with its bytes back all is
+// well.
 func TestTornDocuments(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
@@ -89,7 +90,7 @@ func TestTornDocuments(t *testing.T) {
 	s.put("all", "Allow", "*") // mends it
 	s.may(p, "PutMedia", "cam1", true)
 
-	// What is attached and not there denies as well.
+	// A policy that is attached but missing denies as well.
 	s.must(s.Registry.DeleteDocument(ctx, kindPolicy, "all", store.AnyRevision))
 	s.may(p, "PutMedia", "cam1", false)
 }
@@ -97,7 +98,7 @@ func TestTornDocuments(t *testing.T) {
 var trust = []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":
 	{"AWS":"000000000000"},"Action":"sts:AssumeRole"}]}`)
 
-// Two processes over one store lose no update of each other, and see it.
+// Two processes that use one store lose no update of each other's, and see it.
 func TestTwoRegistries(t *testing.T) {
 	s := newSite(t)
 	pair := s.user("ann")
@@ -127,10 +128,10 @@ func TestTwoRegistries(t *testing.T) {
 			if u, err := r.User("ann"); err == nil && len(u.Tags) == 40 {
 				break
 			}
-			<-changed // or the test times out: an update is lost
+			<-changed // or the test times out, because an update was lost
 		}
 	}
-	// A change in one is a change in the other, also for who was found before.
+	// A change in one process counts in the other, also for principals found before.
 	_, p, err := other.Find(pair.AccessKeyID, "")
 	s.must(err)
 	changed := other.Changed()
@@ -154,14 +155,14 @@ func TestTwoRegistries(t *testing.T) {
 	s.wantErr(err, ErrNotFound)
 }
 
-// failing is a store whose next write of a kind fails, before or after it is done.
+// failing is a store whose next write of a kind fails, with or without its effect.
 type failing struct {
 	store.Documents
 	kind    string // "": none fails
 	applied bool
 }
 
-// fails tells whether a write fails, once.
+// fails reports whether a write is to fail, once.
 func (f *failing) fails(kind string) bool {
 	if f.kind != kind {
 		return false
@@ -198,7 +199,8 @@ func (f *failing) DeleteDocument(
 	return err
 }
 
-// A write that fails says so, and the registry is as the store is: with it or without it.
+// A failed write is reported, and the registry has what the store has: with the change or without
+// it.
 func TestFaultsOfTheStore(t *testing.T) {
 	for _, applied := range []bool{false, true} {
 		s := newSite(t)
@@ -235,7 +237,7 @@ func TestFaultsOfTheStore(t *testing.T) {
 	}
 }
 
-// Who was found, and tokens that were opened, keep no snapshot in memory.
+// Principals that were found, and tokens that were opened, do not keep snapshots in memory.
 func TestSnapshotsGo(t *testing.T) {
 	s := newSite(t)
 	p := s.find(s.user("ann", "producer"))
@@ -247,7 +249,7 @@ func TestSnapshotsGo(t *testing.T) {
 	s.must(err)
 	old := weak.Make(s.snapshot.Load())
 	s.put("another", "Allow", "*")
-	for n := 0; n < 10 && old.Value() != nil; n++ { // once is enough, if nothing runs beside
+	for n := 0; n < 10 && old.Value() != nil; n++ { // once is enough when nothing else runs
 		runtime.GC()
 	}
 	if old.Value() != nil {
@@ -257,8 +259,8 @@ func TestSnapshotsGo(t *testing.T) {
 	runtime.KeepAlive(viewer)
 }
 
-// With 1,000 users and 1,000 policies each has what it was given, and a change takes no more than a
-// moment.
+// With 1,000 users and 1,000 policies everybody has the right policies, and a change takes no more
+// than a moment.
 func TestManyUsersAndPolicies(t *testing.T) {
 	s := newSite(t)
 	fill(t, s, 1000)

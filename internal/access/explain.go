@@ -6,9 +6,9 @@ import (
 	"weir/internal/policy"
 )
 
-// Explain tells what would be decided of a principal and why, with more policies than it has. It
-// adds the principal's own condition keys to c, which must not be nil. Without a principal the
-// policies stand alone.
+// Explain returns what would be decided about a principal, and why, if it also had the given
+// policies. It adds the principal's own condition keys to c, which must not be nil. Without a
+// principal only the given policies count.
 func (r *Registry) Explain(
 	p *Principal, more []policy.Named, action, resource string, c policy.Context,
 ) policy.Explanation {

@@ -13,7 +13,7 @@ const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 // (IAM user guide, "IAM identifiers", "Unique identifiers").
 func newID(prefix string) string { return prefix + auth.RandomText(16, idAlphabet) }
 
-// fixedID is the ID of what is not stored: the same at each start.
+// fixedID is the ID of something that is not stored: the same at each start.
 func fixedID(prefix, name string) string {
 	sum := sha256.Sum256([]byte(name))
 	return prefix + base32.StdEncoding.EncodeToString(sum[:10])

@@ -14,27 +14,27 @@ import (
 	"weir/internal/store"
 )
 
-// PolicyInfo is a policy and where it is attached.
+// PolicyInfo is a policy and its attachments.
 type PolicyInfo struct {
 	Name, ARN        string
 	Description      string
 	Created, Updated time.Time // zero for one that comes with Weir
-	Document         []byte    // its JSON text; what is stored, if that cannot be understood
+	Document         []byte    // its JSON text; the stored bytes, if they cannot be parsed
 	Fixed            bool      // it comes with Weir
-	Fault            string    // why it denies everything to whoever has it, "" for most
+	Fault            string    // why it denies everything to its holders, "" for most
 	Attached         []Attachment
 	Revision         int64 // 0: it comes with Weir
 }
 
-// Attachment is who has a policy.
+// Attachment is a holder of a policy.
 type Attachment struct {
 	Kind Holder
 	Name string
 }
 
-// PutPolicy writes a policy, whose text is put through policy.Parse, and returns it. revision is
-// the one that was read, store.NewDocument for a new one, or store.AnyRevision. A *policy.Error,
-// ErrInvalid, ErrExists, ErrVersion, ErrLimit; ErrFixed for one that comes with Weir.
+// PutPolicy writes a policy from its text and returns it. revision is the one that was read,
+// store.NewDocument for a new one, or store.AnyRevision. A *policy.Error, ErrInvalid, ErrExists,
+// ErrVersion, ErrLimit; ErrFixed for one that comes with Weir.
 func (r *Registry) PutPolicy(
 	ctx context.Context, name, description string, text []byte, revision int64,
 ) (PolicyInfo, error) {
@@ -108,7 +108,7 @@ func (r *Registry) Policies() (list []PolicyInfo) {
 	return list
 }
 
-// attached tells who has each policy, by kind and name.
+// attached returns the holders of each policy, by kind and name.
 func (s *snapshot) attached() map[string][]Attachment {
 	all := make(map[string][]Attachment)
 	add := func(kind Holder, name string, policies []string) {
@@ -133,8 +133,8 @@ func (s *snapshot) attached() map[string][]Attachment {
 	return all
 }
 
-// DeletePolicy deletes a policy that is attached to nobody. ErrNotFound, ErrVersion; ErrInUse when
-// somebody has it; ErrFixed for one that comes with Weir.
+// DeletePolicy deletes a policy that is not attached. ErrNotFound, ErrVersion; ErrInUse when it is
+// attached; ErrFixed for one that comes with Weir.
 func (r *Registry) DeletePolicy(ctx context.Context, name string, revision int64) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()

@@ -6,7 +6,7 @@ import (
 	"weir/internal/policy"
 )
 
-// Kind is what kind of principal somebody is.
+// Kind is a kind of principal.
 type Kind uint8
 
 // Kinds of principals.
@@ -49,7 +49,7 @@ type Principal struct {
 	context    policy.Context // its own condition keys
 }
 
-// IsRoot tells whether the principal may do everything.
+// IsRoot reports whether the principal may do everything.
 func (p *Principal) IsRoot() bool { return p.root }
 
 // Transitive returns the session tags that pass on to roles that the principal assumes.
@@ -189,5 +189,5 @@ func (r *Registry) ProviderARN(name string) string {
 // PolicyARN is the ARN of a policy.
 func (r *Registry) PolicyARN(name string) string { return r.arns.policy(name) }
 
-// fromMillis is a moment as documents write it.
+// fromMillis converts a time as documents have it.
 func fromMillis(n int64) time.Time { return time.UnixMilli(n).UTC() }

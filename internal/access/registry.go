@@ -22,7 +22,7 @@ import (
 type Options struct {
 	Store   store.Documents
 	Keys    *auth.KeyFile // the default profile is root, the others are administrators
-	KeyFile string        // path of the key that secrets are sealed with; made at the first start
+	KeyFile string        // path of the key that seals secrets; made at the first start
 	Account string        // twelve digits, of ARNs
 	Logger  *slog.Logger
 	Clock   func() time.Time
@@ -46,15 +46,15 @@ type Registry struct {
 	snapshot atomic.Pointer[snapshot]
 	changed  atomic.Pointer[chan struct{}] // closed by the next snapshot
 
-	loading sync.Mutex // one load at a time: snapshots follow each other
-	// writing is held by a change of several documents, or of one that depends on others.
+	loading sync.Mutex // one load at a time, so that snapshots come in order
+	// writing is held during a change of several documents, or one that depends on others.
 	writing sync.Mutex
 }
 
-// Names that nobody else may take.
+// Names that are reserved.
 const (
 	administrator = "administrator" // the policy of profiles of the credentials file
-	cameraRole    = "camera"        // the role whose sessions cameras are, in their ARN
+	cameraRole    = "camera"        // the role that cameras are sessions of, in their ARN
 )
 
 // Open reads everything that is stored. If the key file is lost or the wrong one, the error says
@@ -91,7 +91,7 @@ func (r *Registry) openSeal(ctx context.Context) error {
 		_, err := r.store.PutDocument(ctx, KindSeal, sealCheckName, sealed, store.NewDocument)
 		return err
 	})
-	if errors.Is(err, store.ErrExists) && seals == nil { // another node was quicker: by its key
+	if errors.Is(err, store.ErrExists) && seals == nil { // another node was faster: use its key
 		return r.openSeal(ctx)
 	}
 	if isFull(err) {
@@ -102,7 +102,7 @@ func (r *Registry) openSeal(ctx context.Context) error {
 	return err
 }
 
-// tellProfiles says who the profiles of the credentials file are.
+// tellProfiles logs who the profiles of the credentials file are.
 func (r *Registry) tellProfiles() {
 	root := r.keys.Default()
 	for _, k := range r.keys.Keys() {
@@ -168,7 +168,8 @@ func (r *Registry) SetTemporary(t Temporary) { r.temporary = t }
 // Now is the time by the registry's clock.
 func (r *Registry) Now() time.Time { return r.now() }
 
-// Sealer seals secrets of other packages' documents, such as KindTokenKey. ErrNoSeal.
+// Sealer returns the sealer for secrets in other packages' documents, such as KindTokenKey.
+// ErrNoSeal.
 func (r *Registry) Sealer() (*Sealer, error) {
 	if r.sealer == nil {
 		return nil, ErrNoSeal

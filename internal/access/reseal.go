@@ -82,7 +82,7 @@ func reseal(s *Sealer, kind, name string, data []byte) ([]byte, bool) {
 	return out, err == nil
 }
 
-// resealed seals anew what an older key has sealed.
+// resealed seals again what an older key has sealed.
 func resealed(s *Sealer, kind, name string, sealed []byte) ([]byte, bool) {
 	secret, key, err := s.OpenWith(kind, name, sealed)
 	if err != nil || key == 0 {
@@ -91,7 +91,7 @@ func resealed(s *Sealer, kind, name string, sealed []byte) ([]byte, bool) {
 	return s.Seal(kind, name, secret), true
 }
 
-// each replaces every text in a JSON value.
+// each replaces every string in a JSON value.
 func each(value any, by func(string) string) any {
 	switch value := value.(type) {
 	case string:

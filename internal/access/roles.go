@@ -16,7 +16,7 @@ import (
 	"weir/internal/store"
 )
 
-// RoleInfo is what may be assumed.
+// RoleInfo is a role.
 type RoleInfo struct {
 	Name, ID, ARN string
 	Description   string
@@ -28,8 +28,8 @@ type RoleInfo struct {
 	Revision      int64
 }
 
-// RoleInput is what a role is made of. Trust is the text of its trust policy; MaxSession 0 is an
-// hour, as at AWS (IAM API reference, "CreateRole", MaxSessionDuration).
+// RoleInput is what describes a role. Trust is the text of its trust policy; MaxSession 0 is an
+// hour, as in AWS (IAM API reference, "CreateRole", MaxSessionDuration).
 type RoleInput struct {
 	Name, Description string
 	Trust             []byte
@@ -38,7 +38,7 @@ type RoleInput struct {
 	Policies          []string // CreateRole only
 }
 
-// check returns the document of a role, without what it has from its creation.
+// check returns the document of a role, without what its creation adds.
 func (in *RoleInput) check() (*roleDocument, error) {
 	trust, err := policy.ParseTrust(in.Trust)
 	if err != nil {
@@ -59,7 +59,7 @@ func (in *RoleInput) check() (*roleDocument, error) {
 }
 
 // CreateRole makes a role. A *policy.Error, ErrInvalid, ErrExists, ErrLimit; ErrNotFound for a
-// policy; ErrFixed for the name that cameras have.
+// policy; ErrFixed for the name that is reserved for cameras.
 func (r *Registry) CreateRole(ctx context.Context, in RoleInput) (RoleInfo, error) {
 	about, err := in.check()
 	if err != nil {
@@ -83,8 +83,8 @@ func (r *Registry) CreateRole(ctx context.Context, in RoleInput) (RoleInfo, erro
 	return r.Role(in.Name)
 }
 
-// UpdateRole replaces all of a role but its ID and what is attached. revision is the one that was
-// read, or store.AnyRevision. Errors as of CreateRole, ErrNotFound and ErrVersion.
+// UpdateRole replaces all of a role except its ID and its policies. revision is the one that was
+// read, or store.AnyRevision. Errors are those of CreateRole, ErrNotFound and ErrVersion.
 func (r *Registry) UpdateRole(ctx context.Context, in RoleInput, revision int64) (RoleInfo, error) {
 	about, err := in.check()
 	if err != nil {

@@ -9,14 +9,15 @@ import (
 	"weir/internal/store"
 )
 
-// Sealer seals secrets before they are stored. A document holds what is sealed in base64 in its
-// JSON, or as all that it has; RotateSeal finds it there.
+// Sealer seals secrets before they are stored. In a document they are base64 strings of its JSON,
+// or all of its content; RotateSeal finds them there.
 type Sealer = sealing.Sealer
 
-// ErrSeal is of what was not sealed with this key, for this document, or is damaged.
+// ErrSeal says that something was not sealed with this key, or not for this document, or is
+// damaged.
 var ErrSeal = sealing.ErrSeal
 
-// maxSealKeys bounds the keys of a file: one, and those that are being replaced.
+// maxSealKeys limits the keys of a file: one, and those that are being replaced.
 const maxSealKeys = 8
 
 // sealFile is the file of the seal keys.
@@ -26,7 +27,7 @@ func sealFile(path string) *sealing.File {
 			"all open.\nWithout it, the keys of users are lost."}
 }
 
-// loadSealer makes a sealer of the file. fs.ErrNotExist when there is none.
+// loadSealer makes a sealer from the file. fs.ErrNotExist when there is none.
 func loadSealer(path string) (*Sealer, error) {
 	keys, err := sealFile(path).Read()
 	if err != nil {
@@ -44,9 +45,8 @@ func createSealer(path string) (*Sealer, error) {
 	return sealing.New(keys)
 }
 
-// CheckKeyFile refuses what Open would: a file of a seal key that cannot be used, is not there any
-// more, or is not the one that seals, the documents of KindSeal, were sealed with. It changes
-// nothing.
+// CheckKeyFile refuses what Open would refuse: a file of a seal key that is missing or unusable, or
+// with a key that has not sealed seals, the documents of KindSeal. It changes nothing.
 func CheckKeyFile(path string, seals []store.Document) error {
 	s, err := loadSealer(path)
 	check := sealCheckOf(seals)
@@ -56,7 +56,8 @@ func CheckKeyFile(path string, seals []store.Document) error {
 	return checkSealer(s, err, path, check)
 }
 
-// sealCheckOf is what documents of KindSeal tell the right key by; nil: there was none yet.
+// sealCheckOf returns what the documents of KindSeal have to recognise the right key; nil when
+// there is none yet.
 func sealCheckOf(seals []store.Document) []byte {
 	for _, d := range seals {
 		if d.Name == sealCheckName {
@@ -82,11 +83,11 @@ func checkSealer(s *Sealer, err error, path string, check []byte) error {
 	return nil
 }
 
-// sealCheck is what the document of KindSeal holds, sealed.
+// sealCheck is the content of the document of KindSeal, sealed.
 const sealCheck, sealCheckName = "weir", "check"
 
-// openSealer finds the seal key, makes it at the first start, and checks it against what the store
-// was sealed with. check is what the store has of it, nil at first; put writes it.
+// openSealer finds the seal key, makes it at the first start, and checks it against check, which
+// the store has of it; nil at first. put writes that to the store.
 func openSealer(path string, check []byte, put func(sealed []byte) error) (*Sealer, error) {
 	s, err := loadSealer(path)
 	if check != nil {

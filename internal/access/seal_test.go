@@ -14,8 +14,8 @@ import (
 	"weir/internal/store"
 )
 
-// A key file that is lost, damaged or another's stops the start with a word on what to do, and
-// changes nothing: with the right file back everything is there.
+// A key file that is lost, damaged or the wrong one prevents the start, with a hint, and changes
+// nothing: with the right file everything is back.
 func TestKeyFile(t *testing.T) {
 	s := newSite(t)
 	pair := s.user("ann", "producer")
@@ -67,7 +67,7 @@ func TestKeyFile(t *testing.T) {
 	s.find(pair)
 }
 
-// No secret is in the store, and what is sealed opens as nothing but itself.
+// No secret is in the store in plain form, and what is sealed opens only in its own place.
 func TestSecretsAreSealed(t *testing.T) {
 	s := newSite(t)
 	pair := s.user("ann")
@@ -101,7 +101,7 @@ func TestSecretsAreSealed(t *testing.T) {
 		s.wantErr(err, ErrSeal)
 	}
 
-	// The key of one user does not become that of another.
+	// The key of one user cannot become that of another.
 	other := s.user("bob")
 	var mine, theirs keyDocument
 	s.must(decode(s.snapshot.Load().document(documentKey{kindKey, pair.AccessKeyID}).Data, &mine))
@@ -115,7 +115,7 @@ func TestSecretsAreSealed(t *testing.T) {
 	}
 }
 
-// When the key is lost for good, users, policies and roles stay, and the users get new keys.
+// When the key is lost for good, users, policies and roles remain, and users get new keys.
 func TestForgetSecrets(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
@@ -147,7 +147,7 @@ func TestForgetSecrets(t *testing.T) {
 }
 
 // After a rotation every secret is sealed with the new key, whoever sealed it and wherever it is in
-// its document. One that broke off can be done again; until then both keys open.
+// its document. A rotation that was interrupted can be repeated; until then both keys open.
 func TestRotateSeal(t *testing.T) {
 	s := newSite(t)
 	ctx := t.Context()
@@ -204,7 +204,7 @@ func TestRotateSeal(t *testing.T) {
 // fullStore has no room for new documents.
 type fullStore struct{ store.Documents }
 
-// A full disk keeps nobody from starting. Nothing can be sealed then, and that is said.
+// A server starts on a full disk. It cannot seal anything then, and says so.
 func TestStartOnAFullDisk(t *testing.T) {
 	s := newSite(t)
 	s.must(os.Remove(filepath.Join(s.dir, "access.key")))

@@ -12,19 +12,20 @@ import (
 	"weir/internal/store"
 )
 
-// kindShared is for what is a file where there is one process, and what nodes share: by its name.
+// kindShared is for secrets that nodes share and that are files where there is only one process, by
+// name.
 const kindShared = "shared"
 
 // secretTime is how long the store may take for a secret.
 const secretTime = 10 * time.Second
 
-// Secrets are files that nodes share, as documents that are sealed.
+// Secrets are files that nodes share, as sealed documents.
 type Secrets struct {
 	store  store.Documents
 	sealer *Sealer
 }
 
-// OpenSecrets opens the key that seals them, as Open does.
+// OpenSecrets opens the key that seals them, like Open.
 func OpenSecrets(
 	ctx context.Context, st store.Documents, keyFile string, log *slog.Logger,
 ) (*Secrets, error) {
@@ -38,7 +39,7 @@ func OpenSecrets(
 	return &Secrets{st, r.sealer}, nil
 }
 
-// Secret returns the secret of a name, which need not exist yet.
+// Secret returns the secret with a name. It need not exist yet.
 func (s *Secrets) Secret(name string) auth.Secret { return &secret{s, name} }
 
 type secret struct {

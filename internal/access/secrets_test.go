@@ -14,8 +14,8 @@ import (
 	"weir/internal/store/memory"
 )
 
-// What nodes share is sealed with the key that they all have. Of two that make the first token key
-// at once both have the same one, and a rotation on one holds on the other.
+// What nodes share is sealed with the key that they all have. If two nodes make the first token key
+// at once, both end up with the same one. A rotation on one node counts on the other.
 func TestSharedSecrets(t *testing.T) {
 	st, keyFile := memory.New(time.Now), filepath.Join(t.TempDir(), "access.key")
 	open := func() *Secrets {
@@ -72,7 +72,7 @@ func TestSharedSecrets(t *testing.T) {
 	if _, err := a.Rotate(true); err != nil {
 		t.Fatal(err)
 	}
-	opens(b, a.Seal(claims)) // it looks when it does not know a key
+	opens(b, a.Seal(claims)) // it looks when a key is unknown
 	if _, err := b.Rotate(false); err != nil {
 		t.Fatal(err)
 	}

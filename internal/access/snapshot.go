@@ -32,7 +32,8 @@ type generation struct{ _ byte }
 
 type documentKey struct{ kind, name string }
 
-// document is a document and what it says: a *userDocument and so on, nil for kinds of others.
+// document is a document and its parsed content: a *userDocument and so on; nil for kinds that
+// other packages own.
 type document struct {
 	store.Document
 	value any
@@ -42,7 +43,7 @@ type document struct {
 // holder is a key and its principal.
 type holder struct {
 	secret string
-	// token is the session token that a key of the credentials file must be used with, "" for none.
+	// token is the session token that a key of the credentials file needs, "" for none.
 	token     string
 	principal *Principal
 }
@@ -78,19 +79,19 @@ type camera struct {
 	policies []policy.Named
 }
 
-// storedKey is a key as its document says, with its secret opened.
+// storedKey is a key from its document, with its secret opened.
 type storedKey struct {
 	keyDocument
 	secret string
 }
 
-// storedPolicy is a policy as its document says, parsed.
+// storedPolicy is a policy from its document, parsed.
 type storedPolicy struct {
 	policyDocument
 	document *policy.Document
 }
 
-// storedRole is a role as its document says, with its trust policy parsed.
+// storedRole is a role from its document, with its trust policy parsed.
 type storedRole struct {
 	roleDocument
 	trust *policy.Trust
@@ -187,7 +188,7 @@ func tokenKeysOf(s *snapshot) int64 {
 	return s.tokenKeys
 }
 
-// sameKind tells whether two snapshots have the same documents of a kind.
+// sameKind reports whether two snapshots have the same documents of a kind.
 func sameKind(kind string, a, b *snapshot) bool {
 	n := 0
 	same := true
@@ -209,7 +210,7 @@ func (s *snapshot) each(kind string, do func(d *document)) {
 	}
 }
 
-// takePrincipals makes users, their keys, roles and cameras.
+// takePrincipals adds users, their keys, roles and cameras.
 func (r *Registry) takePrincipals(s *snapshot) {
 	s.each(kindUser, func(d *document) {
 		if about := d.value.(*userDocument); d.err == nil {
@@ -237,7 +238,7 @@ func (r *Registry) takePrincipals(s *snapshot) {
 			s.cameras[d.Name] = &camera{d.Name, d.Revision, about, s.named(about.Policies)}
 		}
 	})
-	// Last, so that nothing in the store can take their place; and of these root last.
+	// Last, so that nothing in the store can take their place; and root last of them.
 	root := r.keys.Default()
 	for _, k := range r.keys.Keys() {
 		if k.Profile != root.Profile {
@@ -258,8 +259,8 @@ func newHolder(secret, token, accessKeyID string, of *Principal) *holder {
 	return &holder{secret, token, &p}
 }
 
-// named returns policies by their names. One that is not there denies everything: nobody knows what
-// it would have denied.
+// named returns policies by name. A missing one denies everything, because nobody knows what it
+// would have denied.
 func (s *snapshot) named(names []string) []policy.Named {
 	list := make([]policy.Named, 0, len(names))
 	for _, name := range names {
@@ -284,7 +285,8 @@ func (r *Registry) userPrincipal(s *snapshot, name string, about *userDocument) 
 	return p
 }
 
-// profilePrincipal is the holder of a profile of the credentials file that is not the default one.
+// profilePrincipal is the principal of a profile, other than the default one, of the credentials
+// file.
 func (r *Registry) profilePrincipal(s *snapshot, profile string) *Principal {
 	return r.userPrincipal(s, profile, &userDocument{ID: fixedID("AIDA", profile),
 		Policies: []string{administrator}})

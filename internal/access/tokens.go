@@ -12,16 +12,16 @@ const errNoSpace = syscall.ENOSPC
 // openedClaims is what a token said when it was opened, and its principal under the last snapshot.
 type openedClaims struct {
 	Claims
-	tokenKeys int64 // snapshot.tokenKeys, when it was opened
+	tokenKeys int64 // snapshot.tokenKeys at that time
 	principal atomic.Pointer[Principal]
 }
 
-// maxOpened bounds the tokens that are remembered; a token has 2,048 characters at most.
+// maxOpened limits the tokens that are remembered; a token has at most 2,048 characters.
 const maxOpened = 4096
 
-// tokenCache remembers tokens that were opened, so that a camera that calls with the same
-// credentials for an hour costs what a key does. Only genuine tokens come here. When it is full it
-// forgets all.
+// tokenCache remembers opened tokens, so that a camera that calls with the same credentials for an
+// hour costs no more than one with a key. Only genuine tokens get into it. When it is full, it
+// drops all of them.
 type tokenCache struct {
 	tokens sync.Map // string to *openedClaims
 	count  atomic.Int64

@@ -14,14 +14,14 @@ import (
 	"weir/internal/store"
 )
 
-// UserInfo is who holds keys.
+// UserInfo is a user.
 type UserInfo struct {
 	Name, ID, ARN string
 	Created       time.Time // zero for a profile of the credentials file
 	Tags          map[string]string
 	Policies      []string // attached, in their order
 	Fixed         bool     // a profile of the credentials file
-	Revision      int64    // of its document, 0 when it is fixed
+	Revision      int64    // of its document; 0: it is fixed
 }
 
 // KeyInfo describes a key, without its secret, which is shown only once.
@@ -31,7 +31,7 @@ type KeyInfo struct {
 	Created     time.Time
 	Disabled    bool
 	Fixed       bool   // of the credentials file
-	Fault       string // why it opens nothing although it is not disabled, "" for most
+	Fault       string // why it opens nothing although it is not disabled; "" for most
 	Revision    int64
 }
 
@@ -58,7 +58,7 @@ func (r *Registry) CreateUser(
 	}
 	about := userDocument{ID: newID("AIDA"), Created: r.now().UnixMilli(), Tags: tags,
 		Policies: policies}
-	// The key first: it opens nothing until there is a user of that ID, so both appear at once.
+	// The key first: it is useless until there is a user with that ID, so both appear at once.
 	pair, err := r.makeKey(ctx, name, about.ID)
 	if err != nil {
 		return UserInfo{}, KeyPair{}, err
@@ -66,7 +66,7 @@ func (r *Registry) CreateUser(
 	if err := r.put(ctx, kindUser, name, &about, store.NewDocument); err != nil {
 		err = errors.Join(err, r.undo(ctx, kindKey, pair.AccessKeyID))
 		if u := r.snapshot.Load().users[name]; u != nil && u.id == about.ID {
-			err = errors.Join(err, r.undo(ctx, kindUser, name)) // it was written all the same
+			err = errors.Join(err, r.undo(ctx, kindUser, name)) // it was written after all
 		}
 		return UserInfo{}, KeyPair{}, err
 	}
@@ -92,7 +92,7 @@ func (r *Registry) makeKey(ctx context.Context, user, id string) (KeyPair, error
 	return KeyPair{key.AccessKeyID, key.SecretAccessKey}, nil
 }
 
-// undo deletes a document that nobody was told of, if it is there.
+// undo deletes a document that nobody knows of yet, if it exists.
 func (r *Registry) undo(ctx context.Context, kind, name string) error {
 	d := r.snapshot.Load().document(documentKey{kind, name})
 	if d == nil {
@@ -116,7 +116,7 @@ func (u *user) info() UserInfo {
 		Revision: u.revision}
 }
 
-// DeleteUser deletes a user and its keys. They open nothing from the moment when the user is gone.
+// DeleteUser deletes a user and its keys. They are useless from the moment when the user is gone.
 // ErrNotFound, ErrFixed.
 func (r *Registry) DeleteUser(ctx context.Context, name string) error {
 	r.writing.Lock()
@@ -139,8 +139,8 @@ func (r *Registry) DeleteUser(ctx context.Context, name string) error {
 	return nil
 }
 
-// Keys lists the keys of a user, or of everybody with "", oldest first, those of the credentials
-// file before all.
+// Keys lists the keys of a user, or all keys for "", oldest first, but those of the credentials
+// file before the others.
 func (r *Registry) Keys(user string) (list []KeyInfo) {
 	s := r.snapshot.Load()
 	root := r.keys.Default().Profile
@@ -197,8 +197,8 @@ func (r *Registry) Key(accessKeyID string) (KeyInfo, error) {
 	return s.keyInfo(d), nil
 }
 
-// KeyUser is the user of a key, "" for root; of what is the ID of no key it is that text, which may
-// be a user's name.
+// KeyUser returns the user of a key, "" for root. A text that is not the ID of a key is returned as
+// it is: it may be a user's name.
 func (r *Registry) KeyUser(key string) string {
 	if info, err := r.Key(key); err == nil {
 		return info.User
@@ -206,7 +206,7 @@ func (r *Registry) KeyUser(key string) string {
 	return key
 }
 
-// CreateKey makes another key of a user, so that the one in use can be replaced. ErrNotFound,
+// CreateKey makes another key for a user, so that the one in use can be replaced. ErrNotFound,
 // ErrFixed; ErrLimit beyond api.MaxKeysPerUser; ErrNoSeal.
 func (r *Registry) CreateKey(ctx context.Context, user string) (KeyPair, error) {
 	r.writing.Lock()
@@ -225,8 +225,8 @@ func (r *Registry) CreateKey(ctx context.Context, user string) (KeyPair, error) 
 	return r.makeKey(ctx, user, u.ID)
 }
 
-// RotateKey makes another key for the user of a key, which stays as it is until it is disabled or
-// deleted. Errors as of CreateKey.
+// RotateKey makes another key for the user of a key, which remains until it is disabled or deleted.
+// Errors are those of CreateKey.
 func (r *Registry) RotateKey(ctx context.Context, accessKeyID string) (KeyPair, error) {
 	k, err := r.storedKey(accessKeyID)
 	if err != nil {
@@ -235,7 +235,7 @@ func (r *Registry) RotateKey(ctx context.Context, accessKeyID string) (KeyPair, 
 	return r.CreateKey(ctx, k.User)
 }
 
-// storedKey is Key, without those of the credentials file. ErrFixed.
+// storedKey is Key without the keys of the credentials file. ErrFixed.
 func (r *Registry) storedKey(accessKeyID string) (KeyInfo, error) {
 	k, err := r.Key(accessKeyID)
 	if err == nil && k.Fixed {
@@ -244,13 +244,13 @@ func (r *Registry) storedKey(accessKeyID string) (KeyInfo, error) {
 	return k, err
 }
 
-// DisableKey makes a key open nothing, with the sessions that it got. One that is disabled already
-// is no error. ErrNotFound, ErrFixed.
+// DisableKey makes a key useless, and the sessions that it got; it may already be disabled.
+// ErrNotFound, ErrFixed.
 func (r *Registry) DisableKey(ctx context.Context, accessKeyID string) error {
 	return r.setDisabled(ctx, accessKeyID, true)
 }
 
-// EnableKey takes DisableKey back.
+// EnableKey reverses DisableKey.
 func (r *Registry) EnableKey(ctx context.Context, accessKeyID string) error {
 	return r.setDisabled(ctx, accessKeyID, false)
 }

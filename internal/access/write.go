@@ -30,12 +30,12 @@ func (d *userDocument) grants() (*[]string, *map[string]string)   { return &d.Po
 func (d *roleDocument) grants() (*[]string, *map[string]string)   { return &d.Policies, &d.Tags }
 func (d *cameraDocument) grants() (*[]string, *map[string]string) { return &d.Policies, &d.Tags }
 
-// names are what users, roles and policies may be called (IAM API reference, "CreateUser",
-// UserName): ASCII that needs no escape in an ARN.
+// names matches names of users, roles and policies (IAM API reference, "CreateUser", UserName):
+// ASCII that needs no escaping in an ARN.
 var names = regexp.MustCompile(`\A[A-Za-z0-9_+=,.@-]+\z`)
 
-// things are what cameras may be called (AWS IoT API reference, "CreateThing", thingName), as far
-// as that is a name of a role's session, which a camera is.
+// things matches names of cameras: a thing's name (AWS IoT API reference, "CreateThing", thingName)
+// that can also be the name of a role's session, which a camera is.
 var things = regexp.MustCompile(`\A[A-Za-z0-9_-]+\z`)
 
 func checkName(kind, name string, pattern *regexp.Regexp, most int) error {
@@ -50,7 +50,7 @@ func checkName(kind, name string, pattern *regexp.Regexp, most int) error {
 	return nil
 }
 
-// shorten bounds what an error repeats.
+// shorten limits what an error repeats.
 func shorten(text string) string {
 	const most = 200
 	if len(text) > most {
@@ -100,8 +100,8 @@ func (r *Registry) put(
 	return err
 }
 
-// maxTries bounds how often a change is tried again because another process was faster. In one
-// process writers take turns. Each try that fails is somebody else's that succeeded.
+// maxTries limits how often a change is tried again because another process was faster. Within a
+// process writers take turns, and each failed try is another process's success.
 const maxTries = 100
 
 // change lets edit change a document, and writes it. With AnyRevision it starts again if another
@@ -139,7 +139,7 @@ func change[T any](
 	return fmt.Errorf("%s %q: %w", kind, name, ErrVersion)
 }
 
-// changeGrants is change of what is granted to a holder. The caller holds writing.
+// changeGrants is change for what is granted to a holder. The caller holds writing.
 func (r *Registry) changeGrants(
 	ctx context.Context, of Holder, name string,
 	edit func(policies *[]string, tags *map[string]string) error,
@@ -165,7 +165,7 @@ func (r *Registry) changeGrants(
 	return fmt.Errorf("%q has no policies: %w", shorten(string(of)), ErrInvalid)
 }
 
-// notFixed refuses to change a user that is a profile of the credentials file.
+// notFixed returns ErrFixed for a user that is a profile of the credentials file.
 func (r *Registry) notFixed(name string) error {
 	if u := r.snapshot.Load().users[name]; u != nil && u.fixed {
 		return fmt.Errorf("user %q: %w: it is a profile of the credentials file", name, ErrFixed)
@@ -187,7 +187,7 @@ func (r *Registry) Attach(ctx context.Context, of Holder, name, policy string) e
 	})
 }
 
-// checkPolicies refuses policies that are not there, or too many. The caller holds writing.
+// checkPolicies refuses policies that do not exist, or too many. The caller holds writing.
 func (r *Registry) checkPolicies(policies []string) error {
 	if len(policies) > api.MaxAttached {
 		return fmt.Errorf("%d policies: %w: %d at most", len(policies), ErrLimit, api.MaxAttached)
@@ -204,7 +204,7 @@ func (r *Registry) checkPolicies(policies []string) error {
 	return nil
 }
 
-// Detach takes a policy away from a holder. ErrNotFound when it is not attached; ErrFixed.
+// Detach detaches a policy from a holder. ErrNotFound when it is not attached; ErrFixed.
 func (r *Registry) Detach(ctx context.Context, of Holder, name, policy string) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
@@ -218,7 +218,7 @@ func (r *Registry) Detach(ctx context.Context, of Holder, name, policy string) e
 	})
 }
 
-// Tag sets tags of a holder, and removes others. ErrNotFound, ErrInvalid, ErrLimit, ErrFixed.
+// Tag sets tags of a holder and removes others. ErrNotFound, ErrInvalid, ErrLimit, ErrFixed.
 func (r *Registry) Tag(
 	ctx context.Context, of Holder, name string, set map[string]string, remove []string,
 ) error {

@@ -31,7 +31,7 @@ func hmacSHA256(key []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// scope is the credential scope: what the signing key is good for.
+// scope is the credential scope: what a signing key is valid for.
 type scope struct {
 	date, region, service string
 }
@@ -55,8 +55,8 @@ func signature(secret string, s scope, at, canonical string) string {
 	return hex.EncodeToString(hmacSHA256(signingKey(secret, s), toSign))
 }
 
-// canonicalRequest puts a request into the one form that both sides sign. signed are lower-case
-// header names; value returns the values of each.
+// canonicalRequest puts a request into the one form that both sides sign. signed are header names
+// in lower case; value returns the values of each.
 func canonicalRequest(r *http.Request, signed []string, value func(name string) string,
 	payloadHash string) string {
 	var b strings.Builder
@@ -79,8 +79,8 @@ func canonicalRequest(r *http.Request, signed []string, value func(name string) 
 	return b.String()
 }
 
-// canonicalPath encodes the path as it stands on the wire once more (every service but S3 does so),
-// after removing empty and dot segments (RFC 3986 section 6).
+// canonicalPath removes empty and dot segments (RFC 3986 section 6) and encodes the path, as it is
+// on the wire, once more, like every service except S3.
 func canonicalPath(wire string) string {
 	var out []string
 	segments := strings.Split(wire, "/")
@@ -103,8 +103,8 @@ func canonicalPath(wire string) string {
 	return path
 }
 
-// canonicalQuery decodes the parameters, encodes them in the one allowed way and sorts them. The
-// signature itself is not signed.
+// canonicalQuery decodes the parameters, encodes them in the one allowed way and sorts them,
+// without the signature itself.
 func canonicalQuery(raw string) string {
 	if raw == "" {
 		return ""
@@ -158,7 +158,8 @@ func encode(s string) string {
 	return b.String()
 }
 
-// decode undoes percent encoding and '+' of a query; a '%' without two digits stands for itself.
+// decode reverses the percent encoding and '+' of a query; a '%' without two digits stands for
+// itself.
 func decode(s string) string {
 	if !strings.ContainsAny(s, "%+") {
 		return s
@@ -183,7 +184,7 @@ func decode(s string) string {
 	return string(b)
 }
 
-// fold trims a header value and makes each run of blanks inside one space.
+// fold trims a header value and replaces each run of blanks inside with one space.
 func fold(s string) string {
 	s = strings.Trim(s, " \t")
 	if !strings.Contains(s, "  ") && !strings.Contains(s, "\t") {
@@ -194,8 +195,9 @@ func fold(s string) string {
 	}), " ")
 }
 
-// headerValue returns the signed value of a header of a request, either one received by net/http's
-// server or one about to be sent by its client, with what net/http keeps outside of the header map.
+// headerValue returns the value of a header as signed, including headers that net/http keeps
+// outside of the header map. The request is one that net/http's server has received, or that its
+// client is about to send.
 func headerValue(r *http.Request, name string) string {
 	switch name {
 	case "host":

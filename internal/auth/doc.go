@@ -47,8 +47,8 @@
 // over. Processes share the file and read it anew when it changes.
 package auth
 
-// Error is a refusal with the name of the AWS error, which is one of the codes below, and the text
-// for the caller.
+// Error is a refusal with the name of the AWS error, one of the codes below, and the text for the
+// caller.
 type Error struct {
 	Code    string
 	Message string
@@ -57,14 +57,14 @@ type Error struct {
 // Error returns "Code: message".
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// The error codes that Verify returns, spelt as AWS spells them.
+// The error codes that Verify returns, spelt as in AWS.
 const (
 	MissingAuthenticationToken = "MissingAuthenticationTokenException" // no signature at all
 	IncompleteSignature        = "IncompleteSignatureException"        // a malformed one
-	// one that does not match, or of another time or scope
+	// the signature does not match, or is for another time or scope
 	InvalidSignature = "InvalidSignatureException"
 	// an unknown access key, or a wrong session token
 	UnrecognizedClient = "UnrecognizedClientException"
-	// a session token whose time is over; botocore gets new credentials then
+	// an expired session token; botocore then gets new credentials
 	ExpiredToken = "ExpiredTokenException"
 )

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// maxKeyFile bounds what is read of a key file, in bytes.
+// maxKeyFile limits how many bytes of a key file are read.
 const maxKeyFile = 1 << 20
 
 // ReadSecret reads a key file; its error is fs.ErrNotExist when there is none.
@@ -30,8 +30,8 @@ func ReadSecret(path string) ([]byte, error) {
 	return data, nil
 }
 
-// WriteSecret puts a secret file in place, readable by its owner only, so that after a power cut
-// there is the old file or the whole new one. The owner of an old one stays.
+// WriteSecret writes a secret file that only its owner can read. After a power cut there is the old
+// file or the whole new one. The new file gets the owner of the old one.
 func WriteSecret(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp-*") // mode 0600
@@ -57,7 +57,7 @@ func WriteSecret(path string, data []byte) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// keepOwner gives a file the owner of the one that it is going to replace: root may write it for a
+// keepOwner gives a file the owner of the one that it will replace, since root may write it for a
 // server that runs as another user.
 func keepOwner(f *os.File, path string) error {
 	old, err := os.Stat(path)

@@ -8,14 +8,13 @@ import (
 	"time"
 )
 
-// A proxy hands a request on with a Host of its own: the signature holds when the client signed a
-// name that the server is known by, and no other. What is refused is told with the Host that
-// arrived.
+// A proxy passes on a request with its own Host. The signature is valid if the client signed a name
+// by which the server is known, and no other. The refusal names the Host that arrived.
 func TestHostsBehindAProxy(t *testing.T) {
 	for name, c := range map[string]struct {
 		signed, arrived, forwarded string
-		message                    string // a part of it; "" when the request is taken
-		not                        string // what the message must not have
+		message                    string // a part of the message; "" when the request is accepted
+		not                        string // what the message must not contain
 	}{
 		"passed on":           {signed: "a.example", arrived: "a.example"},
 		"advertised":          {signed: "video.example:8443", arrived: "127.0.0.1:8480"},

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// Key is one key pair of a key file.
+// Key is a key pair of a key file.
 type Key struct {
-	Profile         string // the section that it stands in, such as "default"
+	Profile         string // its section in the file, such as "default"
 	AccessKeyID     string
 	SecretAccessKey string
-	SessionToken    string // "" for most; a key that has one is good only together with it
+	SessionToken    string // "" for most; a key that has one is only valid together with it
 }
 
 // Credentials returns the key for a Signer.
@@ -23,15 +23,15 @@ func (k Key) Credentials() Credentials {
 		SessionToken: k.SessionToken}
 }
 
-// KeyFile holds the key pairs of a file in the form of the AWS shared credentials file, so that
-// AWS_SHARED_CREDENTIALS_FILE can point at it. It does not change after loading.
+// KeyFile has the key pairs of a file in the format of the AWS shared credentials file, so that
+// AWS_SHARED_CREDENTIALS_FILE can name it. It does not change after loading.
 type KeyFile struct {
 	keys    []Key
 	created bool
 }
 
-// LoadOrCreateKeys reads the key file, or makes one with a single random key pair in the profile
-// "default", readable by its owner only.
+// LoadOrCreateKeys reads the key file. If there is none, it makes one with a random key pair in the
+// profile "default", readable only by its owner.
 func LoadOrCreateKeys(path string) (*KeyFile, error) {
 	f, err := LoadKeys(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -92,7 +92,7 @@ func newKeyFile(keys []Key) (*KeyFile, error) {
 // Keys lists the key pairs in the order of the file; there is at least one.
 func (f *KeyFile) Keys() []Key { return append([]Key(nil), f.keys...) }
 
-// Default is the key pair of the profile "default", or the first one.
+// Default returns the key pair of the profile "default", or else the first one.
 func (f *KeyFile) Default() Key {
 	for _, k := range f.keys {
 		if k.Profile == "default" {
@@ -102,12 +102,12 @@ func (f *KeyFile) Default() Key {
 	return f.keys[0]
 }
 
-// Created reports that LoadOrCreateKeys made the file.
+// Created reports whether LoadOrCreateKeys made the file.
 func (f *KeyFile) Created() bool { return f.created }
 
-// NewKey makes a random key pair in the shape of AWS's: an access key of 20 characters, which
-// begins with WEIR so that nobody takes it for one of AWS, and a secret of 40 characters with 238
-// bits of randomness, which a double click selects whole.
+// NewKey makes a random key pair like one of AWS's. The access key has 20 characters and begins
+// with WEIR, so that nobody takes it for one of AWS. The secret has 40 characters with 238 bits of
+// randomness; a double click selects all of it.
 func NewKey() Key {
 	return Key{
 		Profile:     "default",
@@ -117,7 +117,7 @@ func NewKey() Key {
 	}
 }
 
-// RandomText draws n characters of the alphabet, each with the same chance.
+// RandomText returns n characters of the alphabet, each equally likely.
 func RandomText(n int, alphabet string) string {
 	out := make([]byte, 0, n)
 	limit := 256 - 256%len(alphabet)
@@ -133,10 +133,9 @@ func RandomText(n int, alphabet string) string {
 	return string(out)
 }
 
-// ParseCredentials reads the form of the AWS shared credentials file. It takes what people's
-// editors make of it (a byte order mark, CRLF, comments with # or ; also after a value) and ignores
-// settings that it does not know; a profile without both halves of a key pair is an error unless it
-// has neither.
+// ParseCredentials reads the format of the AWS shared credentials file. It accepts what editors
+// make of it (a byte order mark, CRLF, comments with # or ; also after a value) and ignores unknown
+// settings. A profile with only half of a key pair is an error.
 func ParseCredentials(data []byte) ([]Key, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	var keys []Key
@@ -197,7 +196,8 @@ func sectionName(text string) (string, error) {
 	return name, nil
 }
 
-// withoutComment cuts a comment that follows a value after a blank. Keys and secrets have no blank.
+// withoutComment cuts off a comment that follows a value after a blank. Keys and secrets contain no
+// blanks.
 func withoutComment(value string) string {
 	for _, mark := range []string{" #", " ;", "\t#", "\t;"} {
 		value, _, _ = strings.Cut(value, mark)
@@ -205,7 +205,7 @@ func withoutComment(value string) string {
 	return strings.TrimSpace(value)
 }
 
-// completeKeys drops the profiles without a key pair and refuses those with half of one.
+// completeKeys drops the profiles without a key pair, and refuses those with half of one.
 func completeKeys(all []Key) ([]Key, error) {
 	var keys []Key
 	for _, k := range all {

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// ResetDefault gives the default key pair of a key file (KeyFile.Default) a new random one and
-// leaves everything else in the file as it is: there is the old file or the whole new one after a
-// power cut. Without a file it makes one. It returns the new pair. A file that cannot be read as a
-// key file is left alone.
+// ResetDefault replaces the default key pair of a key file (KeyFile.Default) with a new random one,
+// and leaves everything else in the file as it is. After a power cut there is the old file or the
+// whole new one. If there is no file, it makes one. It returns the new pair. It does not touch a
+// file that cannot be read as a key file.
 func ResetDefault(path string) (Key, error) {
 	f, err := LoadKeys(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,7 +33,7 @@ func ResetDefault(path string) (Key, error) {
 	return key, nil
 }
 
-// ResetShared is ResetDefault for the text of a key file that nodes share, which is there.
+// ResetShared is ResetDefault for the text of a key file that nodes share, which must exist.
 // ErrChanged when another process changes it at the same time.
 func ResetShared(secret Secret) (Key, error) {
 	data, revision, err := secret.Load()
@@ -58,8 +58,8 @@ func resetDefault(f *KeyFile, data []byte) ([]byte, Key) {
 	return replaceProfile(data, key), key
 }
 
-// replaceProfile returns a key file with another pair in one of its profiles, which it has. A
-// session token of the old pair goes.
+// replaceProfile returns a key file in which one of its profiles has a new pair. It removes a
+// session token of the old pair.
 func replaceProfile(data []byte, key Key) []byte {
 	var out strings.Builder
 	inside := false
@@ -83,7 +83,7 @@ func replaceProfile(data []byte, key Key) []byte {
 	return []byte(out.String())
 }
 
-// isKeySetting tells whether a setting of a profile is a part of its key pair.
+// isKeySetting reports whether a setting of a profile is part of its key pair.
 func isKeySetting(name string) bool {
 	switch strings.ToLower(strings.TrimSpace(name)) {
 	case "aws_access_key_id", "aws_secret_access_key", "aws_session_token":

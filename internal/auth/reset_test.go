@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Only the pair of the default profile changes, whatever the file looks like.
+// Only the pair of the default profile changes, whatever the file is like.
 func TestResetDefault(t *testing.T) {
 	const pair = "aws_access_key_id = OLD\naws_secret_access_key = s\n"
 	for name, c := range map[string]struct{ text, profile, kept string }{
@@ -79,14 +79,14 @@ func TestResetDefaultOfNoFile(t *testing.T) {
 	}
 }
 
-// Who runs the command as root leaves the file to the server's user.
+// When root runs the command, the file still belongs to the server's user.
 func TestSecretsKeepTheirOwner(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "credentials")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(path, 12, 34); err != nil {
-		return // only root has this to care for
+		return // only root can give files away
 	}
 	if err := WriteSecret(path, []byte("x")); err != nil {
 		t.Fatal(err)

@@ -37,9 +37,9 @@ func (s *Signer) scope(at time.Time) scope {
 	return scope{date: at.Format(dateFormat), region: s.Region, service: cmp.Or(s.Service, Service)}
 }
 
-// Sign signs a request whose whole body is body, in the header form: it sets X-Amz-Date,
-// X-Amz-Security-Token and Authorization. Host, Content-Type and all X-Amz… headers are signed; the
-// request must not be changed in these afterwards.
+// Sign signs a request, whose body is all of body, in the header form: it sets X-Amz-Date,
+// X-Amz-Security-Token and Authorization. It signs Host, Content-Type and all X-Amz… headers, which
+// must not be changed afterwards.
 func (s *Signer) Sign(r *http.Request, body []byte) {
 	at := s.prepare(r)
 	signed := []string{"host"}
@@ -51,8 +51,8 @@ func (s *Signer) Sign(r *http.Request, body []byte) {
 	s.authorize(r, at, signed, hashHex(body))
 }
 
-// SignPutMedia signs a PutMedia request as the C producers do: the payload hash is that of nothing,
-// and connection and transfer-encoding are signed too. It makes the request's body chunked.
+// SignPutMedia signs a PutMedia request like the C producers: the payload hash is that of the empty
+// string, and connection and transfer-encoding are signed too. It makes the request's body chunked.
 func (s *Signer) SignPutMedia(r *http.Request) {
 	r.ContentLength = -1
 	r.TransferEncoding = []string{"chunked"}
@@ -92,9 +92,9 @@ func (s *Signer) authorize(r *http.Request, at time.Time, signed []string, paylo
 		algorithm, s.AccessKeyID, sc, strings.Join(signed, ";"), sig))
 }
 
-// Presign returns the URL of a request in the query form, good for expires (at most seven days, in
-// whole seconds). Only Host is signed of the headers; body is the request's body, nil for none. The
-// request itself is not changed.
+// Presign returns the URL of a request in the query form, valid for a given time (at most seven
+// days, in whole seconds). It signs only the header Host; body is the request's body, nil for none.
+// It does not change the request.
 func (s *Signer) Presign(r *http.Request, body []byte, expires time.Duration) (*url.URL, error) {
 	seconds := int64(expires / time.Second)
 	if seconds < 1 || seconds > maxExpires {

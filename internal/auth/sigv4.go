@@ -16,37 +16,37 @@ import (
 const Service = "kinesisvideo"
 
 const (
-	maxSkew    = 5 * time.Minute // AWS: a request is refused when older or earlier
+	maxSkew    = 5 * time.Minute // AWS: older requests are refused, and so are earlier ones
 	maxExpires = 7 * 24 * 60 * 60
 	// bytes of the Authorization header or of the query; real ones are below 2 KiB
 	maxAuthorization = 16 << 10
 	maxSignedHeaders = 100
 )
 
-// Keys finds the secret of an access key, and who holds it, for whom P stands.
+// Keys finds the secret and the holder (P) of an access key.
 type Keys[P any] interface {
-	// Find returns the secret of an access key as it is used with a session token, "" for none, and
-	// its holder. The error is an *Error: nobody has the key, or the token is wrong or its time is
-	// over.
+	// Find returns the secret of an access key that is used with a session token, "" for none, and
+	// its holder. The error is an *Error: the key does not exist, or the token is wrong or has
+	// expired.
 	Find(accessKeyID, sessionToken string) (secret string, holder P, err error)
 }
 
-// Verifier checks signatures. It is safe for use by many goroutines.
+// Verifier checks signatures. It is safe for concurrent use.
 type Verifier[P any] struct {
 	Keys         Keys[P]
 	Service      string // the scope's service; "" means Service
 	Region       string // the server's region, for StrictRegion
 	StrictRegion bool   // refuse scopes of another region
-	// headers, in lower case, that must be signed where a request has them
+	// headers, in lower case, that must be signed if a request has them
 	MustSign []string
 	Clock    func() time.Time // nil means time.Now
-	// Hosts are values of Host that clients may have signed although a proxy has put another in its
-	// place: those of the URL that clients are sent to. They must be names of this server alone, or
-	// a request for another could be sent to it.
+	// Hosts are values of Host that clients may have signed although a proxy has replaced it: those
+	// in the URL that clients use. They must be names of this server only, or somebody could send
+	// it a request that was meant for another one.
 	Hosts []string
 }
 
-// Identity says who signed a request.
+// Identity is who signed a request.
 type Identity[P any] struct {
 	AccessKeyID string
 	Region      string    // of the credential scope, as the client gave it
@@ -79,9 +79,9 @@ func invalid(format string, args ...any) *Error {
 	return &Error{InvalidSignature, fmt.Sprintf(format, args...)}
 }
 
-// Verify checks the signature of a request as net/http's server hands it over. body is the whole
-// body of a JSON call; nil means a body that is still to come (PutMedia), which the signature then
-// does not cover. The error is an *Error.
+// Verify checks the signature of a request from net/http's server. body is the whole body of a JSON
+// call; nil means a body that is still to come (PutMedia), which the signature does not cover. The
+// error is an *Error.
 func (v *Verifier[P]) Verify(r *http.Request, body []byte) (Identity[P], error) {
 	h, err := v.VerifyHead(r)
 	if err != nil {
@@ -90,7 +90,7 @@ func (v *Verifier[P]) Verify(r *http.Request, body []byte) (Identity[P], error) 
 	return h.Verify(body)
 }
 
-// Head is a signature whose head is right.
+// Head is a signature of which all but the signature itself was checked.
 type Head[P any] struct {
 	v      *Verifier[P]
 	r      *http.Request
@@ -99,9 +99,9 @@ type Head[P any] struct {
 	holder P
 }
 
-// VerifyHead checks all of a signature that can be checked before the body is there: its form, key,
-// session token, scope, time and signed headers. What passes may still have a wrong signature;
-// Head.Verify finds out. The error is an *Error.
+// VerifyHead checks all of a signature that can be checked without the body: its form, key, session
+// token, scope, time and signed headers. The signature may still be wrong, which Head.Verify finds
+// out. The error is an *Error.
 func (v *Verifier[P]) VerifyHead(r *http.Request) (*Head[P], error) {
 	c, err := parseClaim(r)
 	if err != nil {
@@ -190,11 +190,11 @@ func (v *Verifier[P]) checkTime(c *claim) error {
 	return nil
 }
 
-// payloadHashes lists what the client may have put in place of the payload's hash.
+// payloadHashes lists what the client may have signed as the payload's hash.
 func payloadHashes(r *http.Request, body []byte) ([]string, error) {
 	declared := fold(r.Header.Get("X-Amz-Content-Sha256"))
 	if body == nil {
-		// A hash of a body that nobody has seen yet cannot be honoured.
+		// The hash of a body that nobody has seen yet cannot be checked.
 		if declared != "" && declared != unsignedPayload &&
 			!strings.EqualFold(declared, emptyHash) {
 			return nil, invalid(
@@ -214,18 +214,19 @@ func payloadHashes(r *http.Request, body []byte) ([]string, error) {
 		"The provided 'x-amz-content-sha256' header does not match what was computed.")
 }
 
-// hosts lists what may stand for Host in a signature: what was received first.
+// hosts lists the possible values of Host in a signature, first the one that was received.
 func (v *Verifier[P]) hosts(r *http.Request) []string {
 	return append([]string{headerValue(r, "host")}, v.Hosts...)
 }
 
-// hostPattern is what an answer repeats of a Host: a name or an address, with or without a port.
+// hostPattern matches what an answer may repeat of a Host: a name or an address, with or without a
+// port.
 var hostPattern = regexp.MustCompile(
 	`\A[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?\z|\A\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?\z`)
 
-// explain says what of a signature that does not match may be a proxy's doing: the Host that
-// arrived. When the proxy says which Host came to it, and the signature matches that one, nothing
-// else is wrong. The request is refused even so: anybody can say so.
+// explain says how a proxy may be the reason that a signature does not match: by the Host that
+// arrived. If the proxy says which Host came to it, and the signature matches that one, nothing
+// else is wrong. The request is still refused, because anybody can say so.
 func (c *claim) explain(r *http.Request, secret string, hashes []string) string {
 	host, before := headerValue(r, "host"), headerValue(r, "x-forwarded-host")
 	if !hostPattern.MatchString(host) {
@@ -242,8 +243,8 @@ func (c *claim) explain(r *http.Request, secret string, hashes []string) string 
 		host)
 }
 
-// matches computes the signature for each of the forms that the client may have signed, and
-// compares in constant time.
+// matches computes the signature of each form that the client may have signed, and compares in
+// constant time.
 func (c *claim) matches(r *http.Request, host, secret string, hashes []string) bool {
 	received := func(name string) string {
 		if name == "host" {
@@ -275,8 +276,8 @@ func (c *claim) matches(r *http.Request, host, secret string, hashes []string) b
 	return false
 }
 
-// parseClaim finds the signature of a request. The header form wins when both are there: the query
-// is then signed by it.
+// parseClaim finds the signature of a request. The header form takes precedence, and then covers
+// the query.
 func parseClaim(r *http.Request) (*claim, error) {
 	if h := r.Header.Values("Authorization"); len(h) > 0 {
 		return parseHeader(r, h)
@@ -332,7 +333,7 @@ func parseHeader(r *http.Request, values []string) (*claim, error) {
 	return c, c.fill(fields["Credential"], fields["SignedHeaders"])
 }
 
-// requestTime is the time of a request in the header form, to the second, in UTC.
+// requestTime returns the time of a request in the header form, to the second, in UTC.
 func requestTime(r *http.Request) (time.Time, bool) {
 	for _, name := range []string{"X-Amz-Date", "Date"} {
 		text := fold(r.Header.Get(name))
@@ -400,12 +401,12 @@ func parseQuery(r *http.Request) (*claim, error) {
 	return c, c.fill(fields["X-Amz-Credential"], fields["X-Amz-SignedHeaders"])
 }
 
-// longestID is the length of the longest access key ID that is told again: those of AWS and Weir
-// have 20 characters, secrets 40.
+// longestID is the length of the longest access key ID that is repeated to anybody. IDs of AWS and
+// Weir have 20 characters, secrets 40.
 const longestID = 32
 
-// ClaimedKey is the access key ID that a request says it is signed with, for logs; "": none. Nobody
-// has verified it.
+// ClaimedKey returns the access key ID that a request claims to be signed with, for logs; "": none.
+// Nobody has verified it.
 func ClaimedKey(r *http.Request) string {
 	_, credential, signed := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 	if !signed && strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
@@ -419,9 +420,9 @@ func ClaimedKey(r *http.Request) string {
 	return id
 }
 
-// splitCredential returns the access key ID of a credential (ID/DATE/REGION/SERVICE/aws4_request)
-// as it may be told again, and the rest. People put the secret in its place, which may have
-// slashes: of what is longer than IDs are there is the beginning only.
+// splitCredential splits a credential (ID/DATE/REGION/SERVICE/aws4_request) into an access key ID
+// that may be repeated, and the rest. Some people put the secret in the ID's place, which may have
+// slashes; so only the beginning is returned of what is longer than an ID.
 func splitCredential(credential string) (id, rest string) {
 	at := len(credential)
 	for range 4 {
@@ -436,7 +437,7 @@ func splitCredential(credential string) (id, rest string) {
 	return id, rest
 }
 
-// fill takes the credential and the list of signed headers apart.
+// fill parses the credential and the list of signed headers.
 func (c *claim) fill(credential, signedHeaders string) error {
 	parts := strings.Split(credential, "/")
 	if len(parts) != 5 || parts[0] == "" {
@@ -451,7 +452,7 @@ func (c *claim) fill(credential, signedHeaders string) error {
 	if len(c.signed) > maxSignedHeaders {
 		return incomplete("SignedHeaders lists more than %d headers.", maxSignedHeaders)
 	}
-	// One long header, listed again and again, would make verifying costly.
+	// One long header that is listed again and again would make verifying expensive.
 	if names := slices.Sorted(slices.Values(c.signed)); len(slices.Compact(names)) < len(names) {
 		return incomplete("SignedHeaders lists a header more than once.")
 	}

@@ -189,7 +189,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
-// A captured PutMedia signature must not open a JSON call, whose hash is that of its body.
+// A captured signature of PutMedia must not open a JSON call, whose hash is that of its body.
 func TestEmptyHashIsNotEnoughForABody(t *testing.T) {
 	r := httptest.NewRequest("POST", "http://weir.example/deleteStream", nil)
 	s := Signer{Credentials: Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret},

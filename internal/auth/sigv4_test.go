@@ -38,7 +38,7 @@ func testVerifier() *Verifier[string] {
 		Clock: func() time.Time { return testTime }}
 }
 
-// The example of AWS's documentation ("Create a signed AWS API request", GET iam ListUsers) with
+// The example in AWS's documentation ("Create a signed AWS API request", GET iam ListUsers) with
 // its published values.
 func TestPublishedIAMExample(t *testing.T) {
 	r := httptest.NewRequest("GET",
@@ -105,7 +105,7 @@ func TestCanonicalQuery(t *testing.T) {
 	}
 }
 
-// request makes a request as net/http's server would hand it over after reading these bytes.
+// request makes a request as net/http's server would pass it on after reading these bytes.
 func request(t *testing.T, raw string) *http.Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
@@ -151,8 +151,8 @@ const javaPutMedia = "POST /putMedia HTTP/1.1\r\n" +
 	"x-amzn-producer-start-timestamp: 1795358519.803\r\n" +
 	"x-amzn-stream-name: demo-stream\r\n\r\n0\r\n\r\n"
 
-// The signatures were computed outside of this package: by botocore where said, else by the
-// specification over the canonical request that the client is known to make.
+// The signatures were computed outside of this package: by botocore where it says so, else by the
+// specification from the canonical request that the client is known to make.
 func TestVerifyProducers(t *testing.T) {
 	const describe = "{\n\t\"StreamName\": \"demo-stream\"\n}"
 	const botocoreBody = `{"StreamName": "demo-stream"}`
@@ -227,7 +227,7 @@ func TestVerifyProducers(t *testing.T) {
 	}
 }
 
-// Over HTTP/2 there is neither a Connection nor a Transfer-Encoding header, but curl signs both.
+// HTTP/2 has neither a Connection nor a Transfer-Encoding header, but curl signs both.
 func TestVerifyHTTP2(t *testing.T) {
 	r := request(t, kvssinkPutMedia)
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
@@ -249,7 +249,7 @@ func (k keysWithTokens) Find(id, token string) (secret, holder string, err error
 	return secret, id, nil
 }
 
-// The token of a request reaches Keys, in whichever form and signed or not.
+// The token of a request reaches Keys, in either form, signed or not.
 func TestSessionToken(t *testing.T) {
 	v := &Verifier[string]{Keys: keysWithTokens{{"STATIC", ""}: "s", {"TEMPORARY", testToken}: "t"},
 		Clock: func() time.Time { return testTime }}
@@ -290,7 +290,7 @@ func TestSessionToken(t *testing.T) {
 	}
 }
 
-// What Sign makes must verify after a real client has sent it and a real server has read it.
+// What Sign makes is valid after a real client has sent it and a real server has read it.
 func TestOverTheWire(t *testing.T) {
 	v := &Verifier[string]{Keys: mapKeys{testKey: testSecret}}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -375,8 +375,7 @@ func FuzzVerify(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// With a secret that the corpus was not signed with nothing may verify, and nothing may
-		// panic.
+		// With a secret that signed none of the corpus, nothing is valid and nothing panics.
 		v := &Verifier[string]{Keys: mapKeys{testKey: "another secret"},
 			Clock: func() time.Time { return testTime }}
 		for _, b := range [][]byte{body, nil} {

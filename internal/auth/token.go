@@ -37,7 +37,7 @@ const (
 	headerSize   = 2
 	tokenSize    = headerSize + nonceSize + sessionIDSize + expirySize + tagSize // 51
 
-	// maxTokenKeys is how many keys a file may have; more would leave Rotate without a free id.
+	// maxTokenKeys is how many keys a file may have; with more, Rotate would have no free ID.
 	maxTokenKeys = 200
 )
 
@@ -47,7 +47,7 @@ type Claims struct {
 	Expires   time.Time // to the second
 }
 
-// tokenKey is one line of the key file.
+// tokenKey is a line of the key file.
 type tokenKey struct {
 	id      byte
 	created time.Time
@@ -55,23 +55,23 @@ type tokenKey struct {
 	aead    cipher.AEAD
 }
 
-// TokenKeys seals and opens session tokens. It is safe for use by many goroutines. The file is what
-// processes that serve the same sessions share: each reads it anew when it changes.
+// TokenKeys seals and opens session tokens. It is safe for concurrent use. Processes that serve the
+// same sessions share the file, and each reads it again when it changes.
 type TokenKeys struct {
 	Clock  func() time.Time // nil means time.Now; set it before use
 	path   string
-	secret Secret // what is shared in place of the file; nil: the file is
+	secret Secret // shared in place of the file; nil: the file is
 	mu     sync.RWMutex
 	keys   []tokenKey // newest first
 
-	changing sync.Mutex  // held while the file is written or read anew
-	seen     os.FileInfo // of the file that keys are from; guarded by changing
+	changing sync.Mutex  // held while the file is written or read again
+	seen     os.FileInfo // the state of the file that keys were read from; guarded by changing
 	revision int64       // likewise of the secret
-	looked   time.Time   // when the file was looked at last; guarded by changing
+	looked   time.Time   // when the file was last looked at; guarded by changing
 }
 
-// LoadOrCreateTokenKeys reads the token key file, or makes one with a single random key, readable
-// by its owner only. Processes that serve the same sessions must have the same file.
+// LoadOrCreateTokenKeys reads the token key file. If there is none, it makes one with a random key,
+// readable only by its owner. Processes that serve the same sessions must have the same file.
 func LoadOrCreateTokenKeys(path string) (*TokenKeys, error) {
 	k, err := LoadTokenKeys(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -166,7 +166,7 @@ func parseTokenKeys(text string) ([]tokenKey, error) {
 }
 
 // Seal makes the token of a session: tokenLength characters of A-Za-z0-9_-. It panics when the
-// session id does not have sessionIDSize bytes, which no caller's input can bring about.
+// session ID does not have sessionIDSize bytes, which no caller's input can cause.
 func (k *TokenKeys) Seal(c Claims) string {
 	k.mu.RLock()
 	key := &k.keys[0]
@@ -191,7 +191,7 @@ func (key *tokenKey) seal(nonce [nonceSize]byte, c Claims) string {
 }
 
 // Open returns the claims of a token. Its errors are ErrTokenInvalid, and ErrTokenExpired together
-// with the claims: the expiry counts only once the token is known to be genuine.
+// with the claims: the expiry only counts once the token is known to be genuine.
 func (k *TokenKeys) Open(token string) (Claims, error) {
 	if len(token) != tokenLength {
 		return Claims{}, ErrTokenInvalid
@@ -223,9 +223,9 @@ const (
 	maxLinkData = 256
 )
 
-// SealLink makes a token that holds data, maxLinkData bytes at most, and an expiry: characters of
-// A-Za-z0-9_-, 48 more than the data takes in base64. It is no session's token, nor the other way
-// round.
+// SealLink makes a token that holds data, at most maxLinkData bytes, and an expiry. It consists of
+// A-Za-z0-9_- and is 48 characters longer than the data in base64. Neither does Open open it, nor
+// OpenLink a session's token.
 func (k *TokenKeys) SealLink(data []byte, expires time.Time) (string, error) {
 	if len(data) > maxLinkData {
 		return "", fmt.Errorf("link of %d bytes, want %d at most", len(data), maxLinkData)
@@ -287,8 +287,8 @@ func readExpiry(b []byte) time.Time {
 	return time.Unix(expires, 0).UTC()
 }
 
-// find returns the key with an id. For one that is not known it looks whether another process has
-// made it.
+// find returns the key with an ID. If it does not know the ID, it looks whether another process has
+// made the key.
 func (k *TokenKeys) find(id byte) *tokenKey {
 	key := k.known(id)
 	if key == nil && k.refresh() {

@@ -10,31 +10,31 @@ import (
 	"time"
 )
 
-// maxTokenLife is how long a token can open something at most: Expires of
-// GetHLSStreamingSessionURL, 43,200 seconds, and as much for links.
+// maxTokenLife is how long a token can be valid: Expires of GetHLSStreamingSessionURL is at most
+// 43,200 seconds, and that of links as well.
 const maxTokenLife = 12 * time.Hour
 
-// MinTokenKeyAge is how often keys may change by themselves at most: so that keys that still open
-// something stay far below what a file may have.
+// MinTokenKeyAge is the least age at which a key may be replaced automatically, so that the keys
+// that still open something stay far fewer than a file may have.
 const MinTokenKeyAge = time.Hour
 
-// tokenKeyGrace is how much longer a key stays: for clocks that differ, and for processes that
+// tokenKeyGrace is how much longer a key is kept, for clocks that differ and for processes that
 // learn of the new key a little later.
 const tokenKeyGrace = 10 * time.Minute
 
-// How often a TokenKeys looks at its file: by itself, and at most for tokens of unknown keys, which
-// anybody can make up.
+// How often a TokenKeys looks at its file: regularly, and at most for tokens with unknown keys,
+// which anybody can make up.
 const (
 	tokenFileInterval = time.Minute
 	tokenFileLook     = time.Second
 )
 
-// ErrTokenKeysBusy says that so many keys may have sealed tokens that still open that there is no
-// id for another one.
+// ErrTokenKeysBusy says that no ID is free for another key, because so many keys may have sealed
+// tokens that are still valid.
 var ErrTokenKeysBusy = fmt.Errorf("the last %d keys may have sealed sessions that are open",
 	maxTokenKeys)
 
-// Rotation is what Rotate did.
+// Rotation is the result of Rotate.
 type Rotation struct {
 	ID      byte      // of the key that seals from now on
 	Created time.Time // when it was made, UTC, to the second
@@ -42,8 +42,8 @@ type Rotation struct {
 }
 
 // Rotate puts a new random key first, in the file and in memory: it seals from the next token on.
-// The others open what they sealed as long as that can last, and then go. With revoke they go at
-// once, and with them every token there is. ErrTokenKeysBusy when there are too many.
+// Older keys are kept until all that they sealed has expired. With revoke they are removed at once,
+// which ends every token. ErrTokenKeysBusy when there are too many.
 func (k *TokenKeys) Rotate(revoke bool) (Rotation, error) {
 	k.changing.Lock()
 	defer k.changing.Unlock()
@@ -54,7 +54,7 @@ func (k *TokenKeys) Rotate(revoke bool) (Rotation, error) {
 	}
 	now := k.now().UTC().Truncate(time.Second)
 	keys := k.all()
-	fresh := keys // nothing but the new key when they all go
+	fresh := keys // with revoke, nothing but the new key
 	if keys = opening(keys, now); revoke {
 		keys = nil
 	}
@@ -73,8 +73,8 @@ func (k *TokenKeys) Rotate(revoke bool) (Rotation, error) {
 	return Rotation{ID: key.id, Created: now, Opening: len(keys)}, nil
 }
 
-// opening returns the keys that seal, or may have sealed what still opens, newest first. A key
-// sealed until the one before it in the file was made.
+// opening returns the keys that seal, or may have sealed what is still valid, newest first. A key
+// sealed until the key before it in the file was made.
 func opening(keys []tokenKey, now time.Time) []tokenKey {
 	for i := 1; i < len(keys); i++ {
 		if now.Sub(keys[i-1].created) > maxTokenLife+tokenKeyGrace {
@@ -84,7 +84,7 @@ func opening(keys []tokenKey, now time.Time) []tokenKey {
 	return keys
 }
 
-// unusedID returns the id after the newest key's that no key of the file has.
+// unusedID returns the next ID after the newest key's that no key of the file has.
 func unusedID(keys []tokenKey) byte {
 	used := map[byte]bool{0: true}
 	var id byte
@@ -102,9 +102,9 @@ func unusedID(keys []tokenKey) byte {
 	return id
 }
 
-// Run does what must be done as time goes on, until ctx ends, whose error it returns: it reads the
-// file when it has changed, drops keys whose tokens are all over, and makes a new key when the one
-// that seals is older than maxAge (0: never).
+// Run maintains the keys until ctx ends, and returns its error: it reads the file when it has
+// changed, drops keys whose tokens have all expired, and makes a new key when the one that seals is
+// older than maxAge (0: never).
 func (k *TokenKeys) Run(ctx context.Context, maxAge time.Duration, log *slog.Logger) error {
 	tick := time.NewTicker(tokenFileInterval)
 	defer tick.Stop()
@@ -122,7 +122,7 @@ func (k *TokenKeys) Run(ctx context.Context, maxAge time.Duration, log *slog.Log
 	}
 }
 
-// Maintain does once what Run does again and again. Without a new key it returns nil.
+// Maintain does once what Run does repeatedly. It returns nil if it made no key.
 func (k *TokenKeys) Maintain(maxAge time.Duration) (*Rotation, error) {
 	if err := k.tidy(); err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (k *TokenKeys) Maintain(maxAge time.Duration) (*Rotation, error) {
 	return &rotated, err
 }
 
-// tidy reads the file if it has changed, and drops keys that open nothing any more.
+// tidy reads the file if it has changed, and drops keys that no longer open anything.
 func (k *TokenKeys) tidy() error {
 	k.changing.Lock()
 	defer k.changing.Unlock()
@@ -151,12 +151,13 @@ func (k *TokenKeys) tidy() error {
 	return nil
 }
 
-// refresh reads the file if it has changed and was not looked at just now. It tells whether there
-// are other keys now. A file that cannot be read leaves the keys as they were: Run tells of it.
+// refresh reads the file if it has changed and was not looked at just now. It reports whether the
+// keys have changed. If the file cannot be read, the keys stay as they are, and Run reports the
+// error.
 func (k *TokenKeys) refresh() bool {
 	k.changing.Lock()
 	defer k.changing.Unlock()
-	now := time.Now() // not the clock of tokens: it may stand still in tests
+	now := time.Now() // not the clock of tokens, which tests may stop
 	if !k.taken() || now.Sub(k.looked) < tokenFileLook {
 		return false
 	}
@@ -172,7 +173,7 @@ func (k *TokenKeys) all() []tokenKey {
 	return k.keys
 }
 
-// readChanged reads the file if it is another one than that which the keys are from.
+// readChanged reads the file, unless the keys are from this version of it.
 func (k *TokenKeys) readChanged() (changed bool, err error) {
 	if k.secret != nil {
 		return k.readSecret()
@@ -190,7 +191,7 @@ func (k *TokenKeys) readChanged() (changed bool, err error) {
 
 // read reads the file.
 func (k *TokenKeys) read() error {
-	info, err := os.Stat(k.path) // before: a change in between is read again
+	info, err := os.Stat(k.path) // before reading: a change in between is read again
 	if err != nil {
 		return fmt.Errorf("read token key file: %w", err)
 	}
@@ -207,7 +208,7 @@ func (k *TokenKeys) read() error {
 	return nil
 }
 
-// write puts keys into the file and then into use.
+// write writes keys to the file and then uses them.
 func (k *TokenKeys) write(keys []tokenKey) error {
 	if k.secret != nil {
 		return k.writeSecret(keys)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// keyFile writes a token key file by hand and loads it with a clock that the test sets.
+// keyFile writes a token key file and loads it, with a clock that the test sets.
 func keyFile(t *testing.T, now *time.Time, lines ...string) (*TokenKeys, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "token-keys")
@@ -41,11 +41,11 @@ func rotate(t *testing.T, k *TokenKeys, revoke bool) Rotation {
 	return r
 }
 
-// However often the key changes, no token is cut short; a key goes as soon as nothing that it
-// sealed can be open, and the server that restarts sees the same.
+// However often the key changes, no token ends early. A key goes as soon as nothing that it sealed
+// can be valid, and a server that restarts agrees.
 func TestRotationCutsNoToken(t *testing.T) {
 	now := testTime
-	// The ids run over their end: ff is followed by 01.
+	// The IDs wrap around: ff is followed by 01.
 	k, path := keyFile(t, &now, "fa 2026-01-01T00:00:00Z "+strings.Repeat("5a", 32))
 	type sealed struct {
 		session, link string
@@ -73,7 +73,7 @@ func TestRotationCutsNoToken(t *testing.T) {
 			}
 		}
 	}
-	// 12 hours and the grace, every half an hour, and the one that seals.
+	// 12 hours and the grace, one key every half an hour, and the one that seals.
 	if n := len(k.all()); n > 27 {
 		t.Errorf("%d keys are left", n)
 	}
@@ -87,7 +87,7 @@ func TestRotationCutsNoToken(t *testing.T) {
 	}
 }
 
-// A key is refused rather than a session cut when there is no id for it.
+// When no ID is free, a new key is refused rather than a session ended.
 func TestRotationWithoutEnd(t *testing.T) {
 	now := testTime
 	k, _ := keyFile(t, &now, "01 2026-01-01T00:00:00Z "+strings.Repeat("5a", 32))
@@ -145,8 +145,8 @@ func TestRotationByAge(t *testing.T) {
 	}
 }
 
-// Processes that share the file, such as the server and the one that takes over from it, open each
-// other's tokens, and neither loses the other's keys.
+// Processes that share the file, such as a server and its successor, open each other's tokens, and
+// neither loses the other's keys.
 func TestTokenKeysOfAnotherProcess(t *testing.T) {
 	now := testTime
 	a, path := keyFile(t, &now, "01 2026-01-01T00:00:00Z "+strings.Repeat("5a", 32))

@@ -14,16 +14,16 @@ type Secret interface {
 	// Load returns the secret and its revision, which rises with each change. fs.ErrNotExist when
 	// there is none yet.
 	Load() (data []byte, revision int64, err error)
-	// Store replaces the secret that has a revision, 0 for none yet, and returns the next one.
-	// ErrChanged when it has another.
+	// Store replaces the secret with a given revision, 0 for none yet, and returns the next one.
+	// ErrChanged when its revision is another one.
 	Store(data []byte, revision int64) (int64, error)
 }
 
-// maxSecretTries is how often a change of a secret is tried that others change as well.
+// maxSecretTries is how often a change of a secret is tried while other nodes change it.
 const maxSecretTries = 10
 
-// ShareTokenKeys reads the keys from what nodes share, or makes the first one there. Each node
-// reads them anew when another has changed them.
+// ShareTokenKeys reads the keys that nodes share, or makes the first one. Each node reads them
+// again when another one has changed them.
 func ShareTokenKeys(secret Secret) (*TokenKeys, error) {
 	k := &TokenKeys{secret: secret}
 	for range maxSecretTries {
@@ -38,7 +38,8 @@ func ShareTokenKeys(secret Secret) (*TokenKeys, error) {
 	return nil, ErrChanged
 }
 
-// ShareKeys returns the text of the key file that nodes share. The first node's own becomes it.
+// ShareKeys returns the text of the key file that nodes share, which at first is the first node's
+// own.
 func ShareKeys(secret Secret, own func() ([]byte, error)) ([]byte, error) {
 	for range maxSecretTries {
 		data, _, err := secret.Load()
@@ -55,10 +56,10 @@ func ShareKeys(secret Secret, own func() ([]byte, error)) ([]byte, error) {
 	return nil, ErrChanged
 }
 
-// taken tells whether the keys are from the file, or the secret. The caller holds changing.
+// taken reports whether keys have been read from the file or the secret. The caller holds changing.
 func (k *TokenKeys) taken() bool { return k.seen != nil || k.revision > 0 }
 
-// readSecret is readChanged of a secret.
+// readSecret is readChanged for a secret.
 func (k *TokenKeys) readSecret() (changed bool, err error) {
 	data, revision, err := k.secret.Load()
 	if err != nil {
@@ -76,8 +77,8 @@ func (k *TokenKeys) readSecret() (changed bool, err error) {
 	return true, nil
 }
 
-// writeSecret puts keys into the secret and then into use. ErrChanged when another node has changed
-// it: what is there is read the next time.
+// writeSecret writes keys to the secret and then uses them. ErrChanged when another node has
+// changed it: the next read gets its keys.
 func (k *TokenKeys) writeSecret(keys []tokenKey) error {
 	revision, err := k.secret.Store(formatTokenKeys(keys), k.revision)
 	if err != nil {

@@ -64,7 +64,7 @@ func TestTokenTampering(t *testing.T) {
 		for bit := range 8 {
 			changed := append([]byte(nil), raw...)
 			changed[i] ^= 1 << bit
-			// Expired and damaged is damaged: the expiry of a forgery means nothing.
+			// Expired and damaged counts as damaged: the expiry of a forgery means nothing.
 			if c, err := k.Open(base64.RawURLEncoding.EncodeToString(changed)); !errors.Is(err,
 				ErrTokenInvalid) || c != (Claims{}) {
 				t.Fatalf("byte %d bit %d: %+v, %v", i, bit, c, err)
@@ -80,7 +80,8 @@ func TestTokenTampering(t *testing.T) {
 	}
 }
 
-// vectors are the fields of each line of a file of testdata, without comments. There are so many.
+// vectors returns the fields of each line of a file in testdata, without comments. It wants so many
+// lines.
 func vectors(t *testing.T, name string, want int) (lines [][]string) {
 	t.Helper()
 	data, err := os.ReadFile("testdata/" + name + ".txt")
@@ -98,8 +99,7 @@ func vectors(t *testing.T, name string, want int) (lines [][]string) {
 	return lines
 }
 
-// testdata/tokens.txt pins the format: a token that is out in the world must open in the next
-// release.
+// testdata/tokens.txt pins the format: a token that is in use must open in the next release.
 func TestTokenVectors(t *testing.T) {
 	for _, f := range vectors(t, "tokens", 3) {
 		keys, err := parseTokenKeys(f[0] + " 2026-01-01T00:00:00Z " + f[1])
@@ -168,7 +168,7 @@ func FuzzTokenOpen(f *testing.F) {
 	})
 }
 
-// A link's token opens what was sealed until it expires, and is no session's token.
+// A link's token returns what was sealed until it expires, and is not a session's token.
 func TestLinks(t *testing.T) {
 	k, now := newTokens(t), testTime
 	expires := now.Add(time.Minute)

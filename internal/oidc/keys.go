@@ -25,14 +25,14 @@ import (
 var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256,
 	jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 
-// RSA keys that are shorter are weak (RFC 7518 section 3.3), and longer ones are slow to check.
+// Shorter RSA keys are weak (RFC 7518 section 3.3); longer ones are slow to check.
 const minRSABits, maxRSABits = 2048, 8192
 
 // How often keys are fetched.
 const (
-	fetchAgain = time.Minute    // at most, whatever tokens ask for
+	fetchAgain = time.Minute    // at most, whatever tokens come
 	fetchAge   = time.Hour      // at least, if somebody asks
-	keepKeys   = 24 * time.Hour // that cannot be fetched again
+	keepKeys   = 24 * time.Hour // keys that cannot be fetched again
 	fetchTime  = 5 * time.Second
 )
 
@@ -68,7 +68,7 @@ func parseKeys(data []byte) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-// find returns the key of an ID. Without an ID there must be one key only.
+// find returns the key of an ID. Without an ID there must be only one key.
 func find(keys []jose.JSONWebKey, id string) *jose.JSONWebKey {
 	if id == "" && len(keys) == 1 {
 		return &keys[0]
@@ -81,7 +81,7 @@ func find(keys []jose.JSONWebKey, id string) *jose.JSONWebKey {
 	return nil
 }
 
-// source is where the keys of a provider come from.
+// source is the source of a provider's keys.
 type source struct {
 	provider Provider
 	log      *slog.Logger
@@ -91,7 +91,7 @@ type source struct {
 	fetched  time.Time
 	tried    time.Time
 	err      error         // of the last try
-	fetching chan struct{} // closed when the try under way has ended; nil: there is none
+	fetching chan struct{} // closed when the running fetch ends; nil: none is running
 }
 
 // key returns the key of an ID. It returns nil when the provider has no such key, and an error when
@@ -166,7 +166,7 @@ func (s *source) download(ctx context.Context, client *http.Client) ([]jose.JSON
 		}
 		of, err := url.Parse(about.Keys)
 		own, _ := url.Parse(issuer)
-		// Else the provider could have Weir call whatever it likes in its network.
+		// Otherwise the provider could make Weir call any address in its network.
 		if err != nil || Name(about.Issuer) != s.provider.Name || of.Scheme != "https" ||
 			own == nil || of.Host != own.Host {
 			return nil, fmt.Errorf("configuration of %s: it is another issuer's, or its keys are "+

@@ -87,7 +87,7 @@ const issuer = "https://id.example.com"
 
 var now = time.Unix(1_795_000_000, 0)
 
-// claimsOf returns good claims with changes; nil takes one away.
+// claimsOf returns valid claims with some changes; nil removes one.
 func claimsOf(changes map[string]any) map[string]any {
 	claims := map[string]any{"iss": issuer, "sub": "ann", "aud": []string{"other", "weir"},
 		"exp": now.Unix() + 600, "iat": now.Unix(), "groups": []string{"a", "b"},
@@ -100,8 +100,8 @@ func claimsOf(changes map[string]any) map[string]any {
 	return claims
 }
 
-// Tokens of the provider are believed when issuer, audience, time, algorithm and signature are
-// right, and no others.
+// Tokens of the provider are accepted if issuer, audience, time, algorithm and signature are right,
+// and no others are.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	r, good, evil := newRegistry(t), newIDP(t, "k1"), newIDP(t, "k1")
@@ -173,8 +173,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// Keys are fetched once, again for a key that is not known but not for each, and old ones do while
-// the provider is away.
+// Keys are fetched once, and again for an unknown key, but not for each one. While the provider is
+// away, old keys are good enough.
 func TestKeysAreFetched(t *testing.T) {
 	t.Parallel()
 	r, old, next := newRegistry(t), newIDP(t, "k1"), newIDP(t, "k2")
@@ -235,7 +235,7 @@ func TestKeysAreFetched(t *testing.T) {
 	}
 }
 
-// Weir calls nobody but whom it is told to.
+// Weir fetches only from where it is told to.
 func TestKeysOnAnotherHost(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(t)
@@ -279,8 +279,8 @@ func TestKeysOnAnotherHost(t *testing.T) {
 	}
 }
 
-// A provider that is written again keeps the time of its creation, also when there are as many as
-// may be.
+// A provider that is written again keeps the time of its creation, even if there are already as
+// many as are allowed.
 func TestProvidersAreWrittenAgain(t *testing.T) {
 	t.Parallel()
 	r, began := newRegistry(t), time.Now().Truncate(time.Millisecond)
@@ -304,7 +304,7 @@ func TestProvidersAreWrittenAgain(t *testing.T) {
 	}
 }
 
-// Whatever comes as a token or a set of keys is refused, or is right.
+// Any token or key set is refused, or is right.
 func FuzzToken(f *testing.F) {
 	r, good := newRegistry(f), newIDP(f, "k1")
 	_, err := Put(f.Context(), r, Provider{Issuer: issuer, ClientIDs: []string{"weir"},

@@ -1,5 +1,5 @@
-// Package oidc verifies the tokens of OpenID Connect providers that an administrator has named:
-// issuer, audience, time and signature. What a provider's identities may do is not its business.
+// Package oidc verifies tokens of the OpenID Connect providers that an administrator has named:
+// issuer, audience, time and signature. What their identities may do is decided elsewhere.
 package oidc
 
 import (
@@ -28,19 +28,19 @@ type Provider struct {
 	Issuer    string    `json:"issuer"`     // the URL, as iss has it
 	ClientIDs []string  `json:"client_ids"` // of which aud must have one
 	Created   time.Time `json:"created"`
-	// Keys is a JSON Web Key Set (RFC 7517), and KeysURL where there is one. With neither the
-	// issuer's configuration tells (OpenID Connect Discovery 1.0, section 4).
+	// Keys is a JSON Web Key Set (RFC 7517), and KeysURL is where there is one. Without either, the
+	// issuer's configuration says where (OpenID Connect Discovery 1.0, section 4).
 	Keys     json.RawMessage `json:"keys,omitempty"`
 	KeysURL  string          `json:"keys_url,omitempty"`
 	Revision int64           `json:"-"`
 }
 
-// Name is the name of the provider that has an issuer, which may be a name itself.
+// Name returns the name of the provider with an issuer, which may already be a name.
 func Name(issuer string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(issuer, "https://"), "/")
 }
 
-// check refuses a provider that cannot be, or whose conditions no policy could name.
+// check refuses a provider that is impossible, or whose conditions no policy could name.
 func (p *Provider) check() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("provider: %w: "+format, append([]any{access.ErrInvalid}, args...)...)
@@ -52,7 +52,7 @@ func (p *Provider) check() error {
 		return bad("its URL must be https://HOST, without a query, of at most %d characters",
 			api.MaxIssuer)
 	case policy.Reserved(Name(p.Issuer)):
-		// its claims would pass for what the server says of a request: aws:SourceIp
+		// its claims would pass for what the server says about a request: aws:SourceIp
 		return bad("%q is the prefix of condition keys of others", Name(p.Issuer))
 	case len(p.ClientIDs) == 0 || len(p.ClientIDs) > api.MaxClientIDs:
 		return bad("it needs 1 to %d client IDs", api.MaxClientIDs)
@@ -74,7 +74,7 @@ func (p *Provider) check() error {
 	return nil
 }
 
-// mayFetch reports whether keys may come from a URL: over TLS, or from this machine.
+// mayFetch reports whether keys may be fetched from a URL: over TLS, or from this machine.
 func mayFetch(text string) bool {
 	at, err := url.Parse(text)
 	if err != nil || at.Host == "" || at.User != nil {
@@ -128,12 +128,12 @@ func List(r *access.Registry) (list []Provider) {
 	return list
 }
 
-// Delete deletes a provider. The credentials that its identities have stay until they end.
+// Delete deletes a provider. Credentials of its identities remain valid until they end.
 func Delete(ctx context.Context, r *access.Registry, name string, revision int64) error {
 	return r.DeleteDocument(ctx, access.KindProvider, name, revision)
 }
 
-// read reads a document. One with a member that this version does not know is refused.
+// read reads a document. It refuses a member that this version does not know.
 func read(d store.Document) (p Provider, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(d.Data))
 	decoder.DisallowUnknownFields()

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	// Names of claims are matched to the letter (RFC 7519 section 7.3), as encoding/json does not;
-	// one that comes twice is an error.
+	// Names of claims are case-sensitive (RFC 7519 section 7.3), which encoding/json does not
+	// respect. One that occurs twice is an error.
 	"github.com/go-jose/go-jose/v4/json"
 
 	"weir/internal/access"
@@ -64,7 +64,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Verifier verifies tokens. It is safe for use by many goroutines.
+// Verifier verifies tokens. It is safe for concurrent use.
 type Verifier struct {
 	access *access.Registry
 	client *http.Client
@@ -75,7 +75,7 @@ type Verifier struct {
 	sources map[string]*source // by name of the provider
 }
 
-// NewVerifier makes a verifier of tokens of the providers that a registry has.
+// NewVerifier returns a verifier for tokens of the providers in a registry.
 func NewVerifier(of *access.Registry, o Options) *Verifier {
 	v := &Verifier{access: of, client: o.Client, now: o.Clock, log: o.Logger,
 		sources: map[string]*source{}}
@@ -155,7 +155,7 @@ func (v *Verifier) source(name string) *source {
 	return s
 }
 
-// identify reads claims whose signature is right (RFC 7519 section 4.1, OpenID Connect Core 1.0
+// identify reads claims whose signature is valid (RFC 7519 section 4.1, OpenID Connect Core 1.0
 // section 3.1.3.7).
 func identify(p Provider, payload []byte, now time.Time) (*Identity, error) {
 	var c struct {
@@ -216,7 +216,7 @@ func identify(p Provider, payload []byte, now time.Time) (*Identity, error) {
 	return out, nil
 }
 
-// texts reads a text, or a list of them.
+// texts reads a string, or a list of strings.
 func texts(data []byte) (list []string) {
 	var one string
 	if json.Unmarshal(data, &one) == nil && !bytes.Equal(data, []byte("null")) {
@@ -228,7 +228,7 @@ func texts(data []byte) (list []string) {
 	return list
 }
 
-// plain returns a claim as conditions have it; nil for one that they cannot have.
+// plain returns a claim in the form of conditions; nil for one that has no such form.
 func plain(value any) (list []string) {
 	switch value := value.(type) {
 	case string:

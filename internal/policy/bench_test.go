@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What a signed call costs with policies; the context is what a call of the server has.
+// What a signed call costs with policies. The context is like that of a server's call.
 func BenchmarkDecide(b *testing.B) {
 	c := Context{
 		"aws:sourceip": {"203.0.113.9"}, "aws:securetransport": {"true"},

@@ -9,8 +9,8 @@ import (
 //go:embed builtin/*.json
 var builtinFiles embed.FS
 
-// builtin are the policies that come with Weir. A file that does not parse stops the program at its
-// start, and every test.
+// builtin are the policies that come with Weir. If a file does not parse, the program ends at its
+// start, and so does every test.
 var builtin = func() (all []Named) {
 	entries, err := builtinFiles.ReadDir("builtin")
 	if err != nil {

@@ -19,7 +19,7 @@ type condition struct {
 	set      setOperator
 	negated  bool // the operator is the negation of tests
 	ifExists bool
-	null     bool // the operator Null: the key is absent, or with negated, present
+	null     bool // the operator Null: the key must be absent or, if negated, present
 	tests    []test
 	values   []string // of tests, as written
 }
@@ -33,11 +33,11 @@ const (
 )
 
 // test compares a value of a request with a value of a document. known is false if they cannot be
-// compared: the document's has a variable that the request lacks, or the request's is no date,
+// compared: the document's has a variable that the request lacks, or the request's is not a date,
 // number or address.
 type test func(value string, c Context) (match, known bool)
 
-// operator is what a name of an operator means, without set operator and IfExists.
+// operator is the meaning of an operator's name without its set operator and IfExists.
 type operator struct {
 	negated bool
 	parse   func(value string, variables bool) (test, error) // nil: Null
@@ -74,11 +74,11 @@ var operators = map[string]operator{
 	"Null":                      {false, nil},
 }
 
-// holds reports whether a condition holds for a request; deny says what a statement does that has
-// it. The rules for keys that are absent are those of the IAM user guide: "If the key that you
-// specify in a policy condition is not present in the request context, the values do not match and
-// the condition is false. If the policy condition requires that the key is not matched […] the
-// condition is true."
+// holds reports whether a condition holds for a request; deny says whether its statement denies.
+// The rules for absent keys are those of the IAM user guide: "If the key that you specify in a
+// policy condition is not present in the request context, the values do not match and the condition
+// is false. If the policy condition requires that the key is not matched […] the condition is
+// true."
 func (d *condition) holds(c Context, deny bool) bool {
 	values := c[d.key.name]
 	switch {
@@ -110,8 +110,8 @@ func empty(values []string) bool {
 	return true
 }
 
-// one reports whether the operator holds for one value of the request: any value of the document
-// matches it, or with a negated operator, none does.
+// one reports whether the operator holds for one value of the request: some value of the document
+// matches it, or, for a negated operator, none does.
 func (d *condition) one(value string, c Context, deny bool) bool {
 	known := true
 	for _, t := range d.tests {
@@ -205,7 +205,7 @@ func parseOne(name, key string, n *node, variables bool) (d condition, err error
 	return d, nil
 }
 
-// nearest adds to a refusal what was probably meant: the same name in other case.
+// nearest suggests, for an unknown operator, the same name in other case.
 func nearest(name string) string {
 	for known := range operators {
 		if strings.EqualFold(name, known) {
@@ -260,10 +260,10 @@ const (
 	greater
 )
 
-// has takes what Cmp and Compare return: -1, 0 or 1.
+// has takes the result of Cmp or Compare: -1, 0 or 1.
 func (o order) has(cmp int) bool { return o&(1<<(cmp+1)) != 0 }
 
-// number is bounded, so that a short text does not make a huge number.
+// number is bounded, so that a short text cannot stand for a huge number.
 var number = regexp.MustCompile(`^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?$`)
 
 func parseNumber(s string) (*big.Rat, bool) {
@@ -351,8 +351,8 @@ func parseAddress(s string) (netip.Addr, error) {
 	return a.Unmap().WithZone(""), err
 }
 
-// addressTest reads an address or a range in CIDR form. IPv4 addresses within IPv6 are those IPv4
-// addresses, on both sides.
+// addressTest reads an address or a range in CIDR notation. On both sides, IPv4 addresses within
+// IPv6 count as IPv4.
 func addressTest(value string, _ bool) (test, error) {
 	network, err := parseNetwork(value)
 	if err != nil {

@@ -12,8 +12,7 @@ type vector struct {
 	want      bool
 }
 
-// check puts the condition into a statement that allows and one that denies; it must hold in both
-// alike.
+// check puts the condition into a statement that allows and one that denies. Both must agree.
 func check(t *testing.T, vectors []vector) {
 	t.Helper()
 	for _, v := range vectors {
@@ -57,7 +56,7 @@ func TestStringConditions(t *testing.T) {
 		{`"StringEquals":{"aws:ResourceTag/site":""}`, site(""), true},
 		{`"StringEquals":{"aws:ResourceTag/site":7}`, site("7"), true},
 		{`"StringEquals":{"aws:ResourceTag/site":true}`, site("true"), true},
-		// Names of keys, those of tags too, are compared without case; values are not.
+		// Names of keys are compared without case, including those of tags; values with it.
 		{`"StringEquals":{"AWS:resourceTAG/SITE":"north"}`, site("north"), true},
 		{`"StringEquals":{"aws:ResourceTag/Straße":"a"}`, key("aws:resourcetag/STRAßE", "a"), true},
 
@@ -136,7 +135,7 @@ func TestConditionsOnAbsentKeys(t *testing.T) {
 			key("aws:ResourceTag/site", "south"), false},
 		{`"Null":{"aws:ResourceTag/site":"true"}`, key("aws:ResourceTag/site", "a"), false},
 		{`"Null":{"aws:ResourceTag/site":"false"}`, key("aws:ResourceTag/site", "a"), true},
-		// A tag without a value is there.
+		// A tag without a value exists.
 		{`"Null":{"aws:ResourceTag/site":false}`, key("aws:ResourceTag/site", ""), true},
 		// All operators and all keys of an operator must hold.
 		{`"StringEquals":{"aws:username":"ann","aws:ResourceTag/site":"north"}`,
@@ -227,7 +226,7 @@ func TestAddressConditions(t *testing.T) {
 		{in(`"0.0.0.0/0"`), from("2001:db8::1"), false},
 		{in(`"::/0"`), from("2001:db8::1"), true},
 		{in(`"::/0"`), from("203.0.113.7"), false},
-		// IPv4 within IPv6, as a listener for both has it.
+		// IPv4 within IPv6, as from a listener for both.
 		{in(`"203.0.113.0/24"`), from("::ffff:203.0.113.9"), true},
 		{in(`"::ffff:203.0.113.0/120"`), from("203.0.113.9"), true},
 		{in(`"::ffff:203.0.113.0/120"`), from("203.0.114.9"), false},
@@ -326,7 +325,8 @@ func TestARNConditions(t *testing.T) {
 	})
 }
 
-// What the guide leaves open: a statement that allows does not apply, one that denies does.
+// Where the guide leaves the meaning open, a statement that allows does not apply, and one that
+// denies does.
 func TestUnclearConditionsFailClosed(t *testing.T) {
 	for _, c := range []struct {
 		condition string
@@ -377,7 +377,7 @@ func TestVariables(t *testing.T) {
 		{`"StringEquals":{"aws:ResourceTag/site":"x-${AWS:UserName}-y"}`, c("x-ann-y"), true},
 		{`"StringEquals":{"aws:ResourceTag/site":"${aws:PrincipalTag/MIXED}"}`, c("UP"), true},
 		{`"StringEquals":{"aws:ResourceTag/site":"${aws:PrincipalTag/MIXED}"}`, c("up"), false},
-		// What a request brings is text, never a pattern.
+		// A request's values are text, never patterns.
 		{`"StringLike":{"aws:ResourceTag/site":"${aws:PrincipalTag/cost center}"}`, c("north"), false},
 		{`"StringLike":{"aws:ResourceTag/site":"${aws:PrincipalTag/cost center}"}`, c("n*"), true},
 		{`"StringLike":{"aws:ResourceTag/site":"${aws:PrincipalTag/cost center}*"}`, c("n*x"), true},
@@ -397,15 +397,15 @@ func TestVariables(t *testing.T) {
 			c(""), true},
 		{`"ArnLike":{"aws:PrincipalArn":"${aws:PrincipalArn}"}`, c(""), true},
 	})
-	// One of several values is none, and no reason to take the default.
+	// One of several values is none, and not a reason to take the default.
 	check(t, []vector{{`"StringEquals":{"aws:ResourceTag/site":"${aws:userid, 'all'}"}`,
 		Context{"aws:resourcetag/site": {"all"}, "aws:userid": {"a", "b"}}, false}})
-	// Bytes that are no characters do not become wildcards.
+	// Bytes that are not characters do not become wildcards.
 	bytes := Context{"aws:resourcetag/site": {"anything"}, "aws:useragent": {"\xff"}}
 	check(t, []vector{{`"StringLike":{"aws:ResourceTag/site":"${aws:UserAgent}"}`, bytes, false}})
 }
 
-// A stream may have the tags site and Site, which conditions do not tell apart.
+// A stream may have both tags site and Site, which conditions do not distinguish.
 func TestTagsThatDifferInCase(t *testing.T) {
 	c := key("aws:ResourceTag/site", "from before")
 	c.SetTags("aws:ResourceTag/", map[string]string{"site": "north", "Site": "south", "floor": "1"})

@@ -1,13 +1,13 @@
 package policy
 
-// Request is what is decided.
+// Request is what is to be decided.
 type Request struct {
 	Action   string  // "kinesisvideo:PutMedia"; compared without case
 	Resource string  // an ARN, or "*" for calls that name none
 	Context  Context // condition keys
 }
 
-// Named is a document under the name that decisions tell.
+// Named is a document and the name by which decisions refer to it.
 type Named struct {
 	Name     string
 	Document *Document
@@ -16,16 +16,16 @@ type Named struct {
 // Decision is the answer to a request.
 type Decision struct {
 	Allowed  bool
-	Explicit bool   // denied by a statement, not for want of one
+	Explicit bool   // denied by a statement, not for lack of one
 	Policy   string // whose statement decided; "" if none did
 	Sid      string // of that statement, "" if it has none
 }
 
-// Decide answers a request. The identity policies are a union: one that allows is enough. Each set
-// of bounds (a session policy, a permissions boundary) must allow as well, so an empty one allows
-// nothing. A statement anywhere that denies wins (IAM user guide, "Policy evaluation logic").
+// Decide answers a request. Of the identity policies one that allows is enough. Each set of bounds
+// (a session policy, a permissions boundary) must allow as well; an empty set allows nothing. A
+// statement anywhere that denies wins (IAM user guide, "Policy evaluation logic").
 //
-// A Named without a document denies everything, since what it says is not known.
+// A Named without a document denies everything, because nobody knows what it says.
 func Decide(r Request, identity []Named, bounds ...[]Named) Decision {
 	decision := decideSet(&r, identity)
 	for _, bound := range bounds {
@@ -41,7 +41,7 @@ func Decide(r Request, identity []Named, bounds ...[]Named) Decision {
 	return decision
 }
 
-// decideSet answers a request by policies that hold together.
+// decideSet answers a request by one set of policies.
 func decideSet(r *Request, set []Named) (decision Decision) {
 	for _, named := range set {
 		if named.Document == nil {
@@ -101,7 +101,7 @@ func (s *statement) onAction(action string) bool {
 }
 
 // onResource reports whether the statement is about a request's resource. A pattern with a variable
-// that the request lacks matches nothing; NotResource with such a pattern allows nothing.
+// that the request lacks matches nothing. A NotResource with such a pattern allows nothing.
 func (s *statement) onResource(r *Request) bool {
 	known := true
 	for _, p := range s.resources {

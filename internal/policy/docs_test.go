@@ -10,7 +10,7 @@ import (
 
 const docsPage = "../../docs/policies.md"
 
-// example is a document of the page, and the table of calls below it.
+// example is a document of the page, with the table of calls below it.
 type example struct {
 	document string
 	trust    bool
@@ -46,7 +46,7 @@ func readExamples(t *testing.T) (examples []example) {
 	return examples
 }
 
-// The documents of docs/policies.md decide as their tables say.
+// The documents in docs/policies.md decide as the tables below them say.
 func TestDocumentedExamples(t *testing.T) {
 	answered := map[string]int{}
 	for _, e := range readExamples(t) {
@@ -99,8 +99,8 @@ func decideExampleOfTrust(t *testing.T, text string, row []string, c Context) De
 	return DecideTrust(Request{"sts:" + row[0], "*", c}, caller, trust).Decision
 }
 
-// The page has every condition key and operator that Parse knows, every policy that comes with
-// Weir, and no key or operator besides.
+// The page has every condition key and operator that Parse knows and every policy that comes with
+// Weir, and no other key or operator.
 func TestDocumentedNames(t *testing.T) {
 	page, err := os.ReadFile(docsPage)
 	if err != nil {

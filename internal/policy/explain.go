@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Explanation is a decision with what each statement had to do with it.
+// Explanation is a decision and the part that each statement had in it.
 type Explanation struct {
 	Decision
 	Reason     string // one sentence
@@ -14,7 +14,7 @@ type Explanation struct {
 
 // StatementResult says whether a statement applies to a request.
 type StatementResult struct {
-	Bound   int // 0: of the identity policies; n: of the nth set of bounds
+	Bound   int // 0: one of the identity policies; n: one of the nth set of bounds
 	Policy  string
 	Sid     string
 	Index   int // in its document, from 0
@@ -23,7 +23,7 @@ type StatementResult struct {
 	Why     string // what does not match, if it does not apply
 }
 
-// Name returns how a person finds the statement: its policy, and its Sid or its number.
+// Name identifies the statement for people: its policy, and its Sid or its number.
 func (s StatementResult) Name() string {
 	if s.Sid != "" {
 		return fmt.Sprintf("statement %s of policy %s", s.Sid, s.Policy)
@@ -31,7 +31,7 @@ func (s StatementResult) Name() string {
 	return fmt.Sprintf("statement %d of policy %s", s.Index+1, s.Policy)
 }
 
-// Explain decides as Decide does, and says why.
+// Explain decides like Decide, and says why.
 func Explain(r Request, identity []Named, bounds ...[]Named) Explanation {
 	e := Explanation{Decision: Decide(r, identity, bounds...)}
 	for i, set := range append([][]Named{identity}, bounds...) {
@@ -82,7 +82,7 @@ func (e *Explanation) reason(r Request, bounds int) string {
 	return fmt.Sprintf("%s is denied: the session policy or boundary does not allow it", what)
 }
 
-// why says what of a statement does not match a request.
+// why says which part of a statement does not match a request.
 func (s *statement) why(r *Request, m mismatch) string {
 	switch m.where {
 	case inAction:

@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzDecide parses anything. A refusal is an *Error. What is accepted is accepted again as Text
-// returns it, and decides as the model does, for requests of all kinds.
+// returns it, and decides like the model, for requests of all kinds.
 func FuzzDecide(f *testing.F) {
 	files, err := filepath.Glob("builtin/*.json")
 	if err != nil || len(files) == 0 {
@@ -23,7 +23,8 @@ func FuzzDecide(f *testing.F) {
 		f.Add(text, "kinesisvideo:PutMedia", frontDoor, "front-door")
 	}
 	f.Fuzz(func(t *testing.T, text []byte, action, resource, value string) {
-		// A model of what is no character would say nothing about requests: HTTP has none.
+		// A model for bytes that are not characters would say nothing about requests: HTTP has
+		// none.
 		action, resource = strings.ToValidUTF8(action, "?"), strings.ToValidUTF8(resource, "?")
 		value = strings.ToValidUTF8(value, "?")
 		if len(action)+len(resource)+len(value) > 300 {
@@ -62,7 +63,7 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
-// fuzzTrust does the same with trust policies.
+// fuzzTrust does the same for trust policies.
 func fuzzTrust(t *testing.T, text []byte, r Request) {
 	t.Helper()
 	trust, err := ParseTrust(text)

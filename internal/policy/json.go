@@ -12,7 +12,7 @@ import (
 
 // Error says why a document is refused, and where.
 type Error struct {
-	Line, Column int    // from 1, in bytes; 0 where the fault is not at one place
+	Line, Column int    // from 1, in bytes; 0 if the fault has no place
 	Path         string // "Statement[1].Condition.StringEquals"; "" for the document
 	Reason       string
 }
@@ -82,8 +82,8 @@ func (n *node) list() ([]*node, error) {
 	return n.items, nil
 }
 
-// reader turns a document's text into nodes. Unlike encoding/json by itself, it refuses members
-// that occur twice, takes names as they are written, and knows where each value begins.
+// reader turns a document's text into nodes. Unlike encoding/json, it refuses members that occur
+// twice, takes names exactly as written, and knows where each value begins.
 type reader struct {
 	text    []byte
 	decoder *json.Decoder

@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Context holds the condition keys of a request: their names in lower case, as Key makes them, and
-// their values. A key that is absent, or has no values, is not in the request.
+// Context has the condition keys of a request: their names in lower case, as from Key, and their
+// values. A key that is missing, or has no values, is absent from the request.
 type Context map[string][]string
 
-// Key returns a condition key as a Context has it: names, those of tags too, are compared without
-// case (IAM user guide, "IAM JSON policy elements: Condition").
+// Key returns a condition key in the form of a Context: names are compared without case, including
+// those of tags (IAM user guide, "IAM JSON policy elements: Condition").
 func Key(name string) string { return strings.ToLower(name) }
 
 // Set puts a condition key into a context.
 func (c Context) Set(name string, values ...string) { c[Key(name)] = values }
 
-// SetTags puts tags into a context, under keys that begin with a prefix such as "aws:ResourceTag/".
-// Tags whose keys differ in case only become one key with all their values, so that no condition
-// depends on which of them came last.
+// SetTags puts tags into a context, under keys with a prefix such as "aws:ResourceTag/". Tags whose
+// keys differ only in case become one key with all their values, so that no condition depends on
+// which tag came last.
 func (c Context) SetTags(prefix string, tags map[string]string) {
 	for tag := range tags {
 		delete(c, Key(prefix+tag))
@@ -112,8 +112,8 @@ var knownKeys = map[string]keyForm{
 	"aws:vpcsourceip":                  single,
 }
 
-// Reserved tells whether keys that begin with a word and a colon are of the policy language itself
-// ("aws", "sts"), so that nobody else may name keys so. The case of the word does not matter.
+// Reserved reports whether condition keys with this word before the colon belong to the policy
+// language ("aws", "sts"), so that nobody else may use it. Its case does not matter.
 func Reserved(word string) bool {
 	for key := range knownKeys {
 		if strings.HasPrefix(key, strings.ToLower(word)+":") {
@@ -123,9 +123,9 @@ func Reserved(word string) bool {
 	return false
 }
 
-// parseKey reads the name of a condition key. A key that nothing knows is refused: a condition on
-// it would never hold, so that a statement that denies would do nothing, and nobody would notice.
-// The error is the reason.
+// parseKey reads the name of a condition key. It refuses unknown keys: a condition on one would
+// never hold, so a statement that denies would do nothing, and nobody would notice. The error is
+// the reason.
 func parseKey(name string) (conditionKey, error) {
 	lower := Key(name)
 	base, tag, hasTag := strings.Cut(lower, "/")

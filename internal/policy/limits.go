@@ -1,6 +1,6 @@
 package policy
 
-// Limits of documents. They live here because the package imports nothing of ours.
+// Limits of documents. They are here because the package imports nothing of ours.
 const (
 	// MaxDocument is the size of a document in characters without white space outside of strings.
 	// Source: IAM user guide, "IAM and AWS STS quotas", managed policy size.

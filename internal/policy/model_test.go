@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// The model evaluates documents a second time, straight from their JSON, by other means and without
-// regard to speed. It shares nothing with the package but the types of requests. It takes only
-// documents that Parse accepts.
+// The model evaluates documents a second time, straight from their JSON, in a different way and
+// without regard to speed. It shares nothing with the package except the types of requests. It
+// takes only documents that Parse accepts.
 type model struct {
 	request   Request
 	variables bool
 	deny      bool // the statement that is evaluated
 }
 
-// modelDecide returns what Decide must.
+// modelDecide returns what Decide must return.
 func modelDecide(t testing.TB, r Request, identity []Named, bounds ...[]Named) (allowed,
 	explicit bool) {
 	t.Helper()
@@ -98,7 +98,8 @@ func (m *model) applies(s map[string]any) bool {
 	return true
 }
 
-// answer is whether something matches; it is unknown where a variable or a value says nothing.
+// answer says whether something matches. It is unknown where a variable is missing or a value
+// cannot be read.
 type answer string
 
 const (
@@ -266,7 +267,7 @@ func block(s string) *net.IPNet {
 	return &net.IPNet{IP: ip, Mask: net.CIDRMask(8*len(ip), 8*len(ip))}
 }
 
-// char is a character of a document; literal ones came from a variable and are no wildcards.
+// char is a character of a document. Literal ones come from a variable and are not wildcards.
 type char struct {
 	r       rune
 	literal bool
@@ -342,10 +343,10 @@ func wild(text []char) (out []token) {
 	return out
 }
 
-// arnTokens keeps wildcards within their part, but for the last part.
+// arnTokens keeps wildcards within their part, except in the last part.
 func arnTokens(text []char) []token { return partTokens(text, false) }
 
-// resourceTokens lets a * at the end of a part go on.
+// resourceTokens lets a * at the end of a part extend into the next ones.
 func resourceTokens(text []char) []token { return partTokens(text, true) }
 
 func partTokens(text []char, endGoesOn bool) (out []token) {

@@ -13,7 +13,7 @@ type Document struct {
 	statements []statement
 }
 
-// Text returns the document as it was put, without white space outside of strings. Callers do not
+// Text returns the document as it was put, without white space outside of strings. Callers must not
 // change it.
 func (d *Document) Text() []byte { return d.text }
 
@@ -29,8 +29,8 @@ type statement struct {
 	conditions   []condition
 }
 
-// Parse reads a policy document of a user, a role or a session. It returns an *Error for whatever
-// it does not understand whole.
+// Parse reads a policy document of a user, a role or a session. It returns an *Error for anything
+// that it does not understand.
 func Parse(text []byte) (*Document, error) { return parse(text, false) }
 
 func parse(text []byte, trust bool) (*Document, error) {
@@ -163,7 +163,7 @@ func (p *parser) complete(n *node, has map[string]bool) error {
 	return nil
 }
 
-// sid reads a statement's name: letters and digits, once in a document.
+// sid reads a statement's name: letters and digits, unique in its document.
 func (p *parser) sid(n *node) (string, error) {
 	if err := n.want(stringNode); err != nil {
 		return "", err
@@ -192,7 +192,7 @@ func effect(n *node) (deny bool, err error) {
 	return n.text == "Deny", nil
 }
 
-// strings returns the strings of a node, one or a list.
+// strings returns the strings of a node, which is one string or a list.
 func (n *node) strings() ([]*node, error) {
 	items, err := n.list()
 	if err != nil {
@@ -206,7 +206,7 @@ func (n *node) strings() ([]*node, error) {
 	return items, nil
 }
 
-// actions reads service:Name with wildcards, or * alone.
+// actions reads actions: service:Name with wildcards, or *.
 func (p *parser) actions(n *node) (out []*pattern, err error) {
 	items, err := n.strings()
 	if err != nil {
@@ -233,7 +233,7 @@ func (p *parser) actions(n *node) (out []*pattern, err error) {
 	return out, nil
 }
 
-// resources reads ARNs with wildcards and variables, or * alone.
+// resources reads resources: ARNs with wildcards and variables, or *.
 func (p *parser) resources(n *node) (out []*pattern, err error) {
 	items, err := n.strings()
 	if err != nil {

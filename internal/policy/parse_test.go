@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// allow makes a document of one statement that allows, with more members.
+// allow makes a document with one statement that allows and has the given members.
 func allow(members string) string {
 	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` + members + `}]}`
 }
@@ -56,7 +56,7 @@ func TestTextIsTheDocumentWithoutWhiteSpace(t *testing.T) {
 	}
 }
 
-// Each document is refused, at the path, for the reason.
+// Each document is refused, at the given path and for the given reason.
 func TestParseRefuses(t *testing.T) {
 	const condition = "Statement[0].Condition."
 	for _, c := range []struct{ text, path, reason string }{

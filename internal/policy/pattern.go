@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Wildcards in the text of a pattern are bytes that UTF-8 never has, so every character of a
+// Wildcards in the text of a pattern are bytes that never occur in UTF-8, so every character of a
 // document or a request stands for itself.
 const (
 	manyWild     = '\xff' // *: any characters
@@ -19,7 +19,7 @@ const (
 // variables.
 type pattern struct {
 	source string
-	pieces []piece // text and variables by turns
+	pieces []piece // text and variables in turn
 }
 
 // piece is text, or a variable where key is not empty.
@@ -92,7 +92,8 @@ func (w wildcards) mark(c byte, colons int, rest string) byte {
 		return c
 	}
 	part := w != anyWildcards && colons < 5
-	// A * that ends a part, or all there is, may go on; with ArnLike, only the last part may.
+	// A * at the end of a part, or of the whole, may extend beyond it; with ArnLike, only that of
+	// the last part may.
 	last := rest == "" || (w == resourceWildcards && rest[0] == ':')
 	switch {
 	case c == '*' && part && !last:
@@ -154,8 +155,8 @@ func (p *pattern) resolve(c Context) (string, bool) {
 	return b.String(), true
 }
 
-// missing reports whether a request has no value for a variable, nor the variable a default. One of
-// several values is none.
+// missing reports whether a request has no value for a variable, and the variable no default. One
+// of several values is none.
 func (v *piece) missing(c Context) bool {
 	n := len(c[v.key])
 	return v.key != "" && (n > 1 || n == 0 && !v.hasFallback)

@@ -74,7 +74,7 @@ func TestResourcesAndActions(t *testing.T) {
 	}
 }
 
-// Compiled patterns match what the model matches, in every kind of them.
+// Compiled patterns of every kind match what the model matches.
 func TestGlobAgreesWithTheModel(t *testing.T) {
 	w := writer{rand.New(rand.NewPCG(3, 4))}
 	word := func(most int, letters ...string) string {
@@ -151,7 +151,7 @@ func TestLongPatternsAgreeWithTheModel(t *testing.T) {
 	}
 }
 
-// A pattern that is made to be slow goes once through the string, by the automaton.
+// For a pattern that is made to be slow, search gives up, and the automaton decides.
 func TestSlowPatterns(t *testing.T) {
 	for _, c := range []struct {
 		pattern, s string
@@ -176,8 +176,8 @@ func TestSlowPatterns(t *testing.T) {
 	}
 }
 
-// A pattern of many wildcards takes time in proportion to pattern and string: this one would take
-// longer than the universe lasts if each * were tried with each other.
+// The time for a pattern with many wildcards is in proportion to pattern and string. This one would
+// outlast the universe if each * were tried with each other.
 func TestGlobDoesNotBacktrackWithoutEnd(t *testing.T) {
 	p, err := compile(strings.Repeat("a*", 3000)+"b", anyWildcards, false)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// writer makes up documents and requests, of few words, so that they meet.
+// writer makes up documents and requests from so few words that they often match.
 type writer struct{ *rand.Rand }
 
 func (w writer) of(words ...string) string { return words[w.IntN(len(words))] }
@@ -25,7 +25,7 @@ func (w writer) list(most int, word func() string) any {
 	return out
 }
 
-// text is a short pattern of letters that repeat.
+// text is a short pattern of few different letters.
 func (w writer) text() string {
 	var b strings.Builder
 	for range w.IntN(5) {
@@ -175,7 +175,8 @@ func (w writer) set() (out []Named) {
 	return out
 }
 
-// Decide agrees with the model on whatever the writer makes up, and Explain with Decide.
+// Decide agrees with the model on everything that the writer makes up, and Explain agrees with
+// Decide.
 func TestDecideAgreesWithTheModel(t *testing.T) {
 	w := writer{rand.New(rand.NewPCG(1, 2))}
 	counts := map[Decision]int{}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Every operator, with every set operator and IfExists, on a key that the request does not have.
+// Every operator, with every set operator and IfExists, on a key that is absent from the request.
 func TestEveryOperatorOnAnAbsentKey(t *testing.T) {
 	values := map[string]string{"String": "a", "Arn": "arn:aws:iam::123456789012:user/ann",
 		"Numeric": "1", "Date": "2026-11-29", "Bool": "true", "Ip": "10.0.0.0/8",
@@ -75,7 +75,8 @@ func TestAddressesInOtherForms(t *testing.T) {
 	}
 }
 
-// The moment 2026-11-29T12:00:00Z in all the forms that a document may have, and as requests do.
+// The moment 2026-11-29T12:00:00Z in all the forms that a document may have, and in those of
+// requests.
 func TestDatesInOtherForms(t *testing.T) {
 	for _, noon := range []string{`"2026-11-29T12:00:00Z"`, `"2026-11-29T12:00Z"`, `1795953600`,
 		`"1795953600"`, `"2026-11-29T12:00:00.000Z"`, `"2026-11-29T12:00:00+00:00"`,
@@ -111,7 +112,7 @@ func TestDatesInOtherForms(t *testing.T) {
 	}
 }
 
-// Case makes a difference but in actions, in names of condition keys and in true and false.
+// Case matters, except in actions, in names of condition keys, and in true and false.
 func TestCase(t *testing.T) {
 	accepted := []string{
 		allow(`"Action":"KINESISVIDEO:PUTMEDIA","Resource":"*"`),

@@ -8,7 +8,7 @@ import (
 // Trust is the trust policy of a role: who may assume it.
 type Trust struct{ doc *Document }
 
-// Text returns the trust policy as Document.Text does.
+// Text returns the trust policy like Document.Text.
 func (t *Trust) Text() []byte { return t.doc.text }
 
 // principals is a Principal element.
@@ -21,7 +21,7 @@ type principals struct {
 }
 
 // ParseTrust reads the trust policy of a role, in which each statement has a Principal and actions
-// of sts, and no Resource. It returns an *Error for whatever it does not understand whole.
+// of sts, and no Resource. It returns an *Error for anything that it does not understand.
 func ParseTrust(text []byte) (*Trust, error) {
 	doc, err := parse(text, true)
 	if err != nil {
@@ -30,11 +30,11 @@ func ParseTrust(text []byte) (*Trust, error) {
 	return &Trust{doc}, nil
 }
 
-// Caller is who wants to assume a role: a principal of an account, an identity that a provider
-// vouches for, or a service.
+// Caller wants to assume a role: a principal of an account, an identity that a provider vouches
+// for, or a service.
 type Caller struct {
-	// ARNs are those that a principal answers to: its own, and for the session of a role that of
-	// the role, arn:aws:iam::ACCOUNT:role/NAME.
+	// ARNs are the names of the principal: its own ARN and, for the session of a role, the role's,
+	// arn:aws:iam::ACCOUNT:role/NAME.
 	ARNs    []string
 	Account string // of a principal, its number
 	// Federated are the names of the provider that vouches for a web identity: the ARN
@@ -46,14 +46,15 @@ type Caller struct {
 // TrustDecision is the answer of a role's trust policy.
 type TrustDecision struct {
 	Decision
-	// Account says that the caller is allowed as one of an account, not by its own name. Then it
-	// also needs a policy of its own that allows sts:AssumeRole on the role: naming an account
-	// "delegates authority to the account" (IAM user guide, "AWS JSON policy elements: Principal").
+	// Account says that the trust policy allows the caller's account and not the caller by name.
+	// Then the caller also needs a policy of its own that allows sts:AssumeRole on the role: naming
+	// an account "delegates authority to the account" (IAM user guide, "AWS JSON policy elements:
+	// Principal").
 	Account bool
 }
 
-// DecideTrust answers whether a caller may assume a role: an sts action, the role's ARN, and keys
-// like sts:ExternalId in the context.
+// DecideTrust answers whether a caller may assume a role. The request has an sts action, the role's
+// ARN, and keys such as sts:ExternalId.
 func DecideTrust(r Request, caller Caller, trust *Trust) (decision TrustDecision) {
 	if trust == nil {
 		return TrustDecision{Decision: Decision{Explicit: true}}

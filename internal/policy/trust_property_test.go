@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// modelTrust returns what DecideTrust must, straight from the JSON as the model does.
+// modelTrust returns what DecideTrust must return, straight from the JSON like the model.
 func modelTrust(t testing.TB, r Request, caller Caller, trust *Trust) (allowed, account,
 	explicit bool) {
 	t.Helper()
@@ -34,7 +34,7 @@ func modelTrust(t testing.TB, r Request, caller Caller, trust *Trust) (allowed, 
 	return allowed, allowed && !byName, false
 }
 
-// modelPrincipal reports whether a caller is named, and whether it is one of an account that is.
+// modelPrincipal reports whether a caller is named, and whether its account is.
 func modelPrincipal(principal any, caller Caller) (name, member bool) {
 	kinds, ok := principal.(map[string]any)
 	if !ok {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Warnings returns, one sentence each, what a document says that can hardly be meant: each part is
-// understood, and does nothing or more than it seems to. actions are all that there are:
+// Warnings returns, in a sentence each, the parts of a document that are hardly meant: they are
+// valid, but do nothing or more than they seem to. actions are all that exist, such as
 // "kinesisvideo:PutMedia".
 func (d *Document) Warnings(actions []string) (warnings []string) {
 	for i := range d.statements {

@@ -49,7 +49,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// The policies that come with Weir name operations that there are.
+// The policies that come with Weir name only operations that exist.
 func TestBuiltinPoliciesHaveNoWarnings(t *testing.T) {
 	var actions []string
 	for _, op := range api.Operations() {

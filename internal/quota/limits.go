@@ -71,32 +71,32 @@ type Limits struct {
 //     of two tracks asks for at least one playlist and one fragment a second with two-second
 //     segments, again and again.
 
-// Defaults are the limits of a server that is told none.
+// Defaults returns the default limits.
 func Defaults() *Limits {
 	l := &Limits{}
 	v := reflect.ValueOf(l).Elem()
 	for i := range v.NumField() {
 		var n Size
 		if err := n.UnmarshalText([]byte(v.Type().Field(i).Tag.Get("default"))); err != nil {
-			panic(err) // the table is wrong: its test says so
+			panic(err) // the table is wrong, as its test says
 		}
 		v.Field(i).SetInt(int64(n))
 	}
 	return l
 }
 
-// Row is a limit with what the table says of it.
+// Row is a limit with all that the table says about it.
 type Row struct {
 	Name    string // of the flag, without dashes
 	Of      string // server, principal, stream or session
 	Help    string
-	AWS     string // the service's figure; "": it has none
-	Beyond  string // what becomes of what is beyond
+	AWS     string // the service's figure; "": none
+	Beyond  string // what happens beyond it
 	Default string
 	Value   int64
 }
 
-// Rows are the rows of the table, with the values of l.
+// Rows returns the rows of the table with the values of l.
 func (l *Limits) Rows() []Row {
 	v := reflect.ValueOf(l).Elem()
 	rows := make([]Row, v.NumField())

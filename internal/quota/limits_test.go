@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write docs/limits.md anew")
 
 const page = "../../docs/limits.md"
 
-// The page has the table as it is in the code.
+// The page has the same table as the code.
 func TestLimitsAreDocumented(t *testing.T) {
 	var table bytes.Buffer
 	var limits Limits
@@ -62,7 +62,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 	}
 }
 
-// Each row says all that there is to say, and its variable is that of its flag.
+// No row lacks anything, and its variable is that of its flag.
 func TestRowsAreWhole(t *testing.T) {
 	var limits Limits
 	if err := kong.ApplyDefaults(&limits); err != nil {
@@ -87,7 +87,7 @@ func TestRowsAreWhole(t *testing.T) {
 	}
 }
 
-// A size is a number with a unit, or without.
+// A size is a number, with or without a unit.
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]Size{"0": 0, "12.5MB": 12_500_000, "1 KiB": 1024, "3b": 3} {
 		var got Size
@@ -102,7 +102,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// What the flags are without being given is what Defaults returns.
+// Defaults returns the defaults of the flags.
 func TestDefaults(t *testing.T) {
 	var limits Limits
 	if err := kong.ApplyDefaults(&limits); err != nil {

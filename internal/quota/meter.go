@@ -27,32 +27,32 @@ type Meter struct {
 
 	mu          sync.Mutex
 	connections map[call]int
-	streams     int       // when they were counted, and those made since
+	streams     int       // when they were counted, and how many were created since
 	counted     time.Time // zero: never
 }
 
-// call is an operation, or a kind of points, and the stream that it is about.
+// call is an operation, or a kind of points, and the stream that it concerns.
 type call struct {
 	what   string
 	stream store.StreamID
 }
 
-// Operations that last, by the name of the API.
+// Operations that last, by their names in the API.
 const (
 	putMedia = "PutMedia"
 	getMedia = "GetMedia"
 	getList  = "GetMediaForFragmentList"
 )
 
-// ofTheirOwn are operations whose calls are counted where they are done (packages fragments and
-// playback), or by a limit of their own.
+// ofTheirOwn are operations whose calls are counted elsewhere (packages fragments and playback), or
+// against a limit of their own.
 var ofTheirOwn = map[string]bool{getMedia: true, "GetHLSStreamingSessionURL": true,
 	"GetDASHStreamingSessionURL": true}
 
 // burstSeconds is how many seconds' worth of calls may come at once.
 const burstSeconds = api.RateBurstSeconds
 
-// NewMeter makes a Meter. A clock of nil is time.Now.
+// NewMeter returns a Meter. A nil clock is time.Now.
 func NewMeter(limits Limits, clock func() time.Time) *Meter {
 	if clock == nil {
 		clock = time.Now
@@ -72,7 +72,7 @@ func (m *Meter) Call(who string) error {
 		"The server allows %d calls of one principal per second.", n)
 }
 
-// StreamCall counts a call that is allowed and about a stream.
+// StreamCall counts an allowed call that concerns a stream.
 func (m *Meter) StreamCall(operation string, stream store.StreamID) error {
 	n, depth := m.limits.StreamCalls, burstSeconds*m.limits.StreamCalls
 	switch {
@@ -88,9 +88,8 @@ func (m *Meter) StreamCall(operation string, stream store.StreamID) error {
 		"The stream allows %d calls of %s per second.", n, operation)
 }
 
-// Connect counts in a connection of PutMedia or GetMedia, or an answer of GetMediaForFragmentList;
-// leave, called once, ends that. The connections of GetMedia to a stream are counted where they are
-// served (package fragments).
+// Connect counts a connection of PutMedia or GetMedia, or an answer of GetMediaForFragmentList;
+// leave, called once, ends it. Package fragments counts the connections of GetMedia to a stream.
 func (m *Meter) Connect(operation string, stream store.StreamID, who string) (leave func(),
 	err error) {
 	most, code := 0, api.ConnectionLimitExceededException
@@ -123,14 +122,14 @@ func (m *Meter) Connect(operation string, stream store.StreamID, who string) (le
 	}, nil
 }
 
-// Points counts what a call looks up of a stream, fragments in a list and media of fragments,
-// before it is done.
+// Points counts what a call looks up in a stream, fragments in a list and media of fragments,
+// before it does so.
 func (m *Meter) Points(stream store.StreamID, metadata, media int) error {
 	for _, p := range []struct {
 		what         string
 		n, perSecond int
 	}{{"metadata", metadata, m.limits.MetadataPoints}, {"media", media, m.limits.MediaPoints}} {
-		// a call that costs more than there is in a second takes it all
+		// a call that costs more than a second's worth takes all of it
 		if p.n > 0 && !m.points.AllowN(call{p.what, stream}, min(p.n, p.perSecond), p.perSecond,
 			p.perSecond, m.clock()) {
 			return api.Errorf(api.ClientLimitExceededException,
@@ -165,11 +164,11 @@ func (m *Meter) NewStream(count func(most int) (int, error)) error {
 		return api.Errorf(api.AccountStreamLimitExceededException, "The server allows %d streams.",
 			most)
 	}
-	m.streams++ // perhaps: the next count tells
+	m.streams++ // probably: the next count will tell
 	return nil
 }
 
-// Body is the body of a PutMedia call about a stream, read no faster than the limit says.
+// Body returns the body of a PutMedia call, which is read no faster than the limit says.
 func (m *Meter) Body(ctx context.Context, stream store.StreamID, body io.Reader) io.Reader {
 	if m.limits.PutMediaBytes == 0 {
 		return body
@@ -192,7 +191,7 @@ func (m *Meter) Stored(ctx context.Context, stream store.StreamID) {
 	}
 }
 
-// paced reads or writes no faster than perSecond bytes.
+// paced reads or writes no faster than perSecond bytes a second.
 type paced struct {
 	meter     *Meter
 	ctx       context.Context

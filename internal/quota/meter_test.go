@@ -14,7 +14,7 @@ import (
 	"weir/internal/store"
 )
 
-// wants holds an error to its code; "" is none.
+// wants compares the code of an error; "" is no error.
 func wants(t *testing.T, what string, err error, code api.ErrorCode) {
 	t.Helper()
 	var e *api.Error
@@ -23,7 +23,7 @@ func wants(t *testing.T, what string, err error, code api.ErrorCode) {
 	}
 }
 
-// Each limit has its error beyond it, and holds for one principal or stream alone.
+// Each limit has its error, and counts for each principal or stream separately.
 func TestMeter(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_700_000_000_000)
@@ -72,7 +72,7 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// A connection that ends makes room. One principal does not take all that there are.
+// A connection that ends makes room. One principal cannot take all of them.
 func TestConnectionsAreShared(t *testing.T) {
 	t.Parallel()
 	m := NewMeter(Limits{MaxConnections: 8, PutMediaConnections: 7}, nil)
@@ -123,7 +123,7 @@ func TestStreamsAreLimited(t *testing.T) {
 	}
 }
 
-// Who leaves while he waits takes nothing from those who come after him.
+// A caller that leaves while it waits takes nothing from later ones.
 func TestWhoLeavesTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMeter(Limits{PutMediaFragments: 4}, nil)
@@ -142,7 +142,7 @@ func TestWhoLeavesTakesNothing(t *testing.T) {
 	})
 }
 
-// Media of a stream comes and goes as fast as the limit says, whole.
+// All media of a stream passes, as fast as the limit says.
 func TestMediaIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMeter(Limits{PutMediaBytes: 1000, MediaBytes: 500, PutMediaFragments: 4}, nil)

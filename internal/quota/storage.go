@@ -10,18 +10,18 @@ import (
 	"weir/internal/store"
 )
 
-// Stored is what Storage asks of a store.
+// Stored is what Storage needs of a store.
 type Stored interface {
 	ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error)
 	// Usage returns the bytes that a stream takes; store.ErrNotFound.
 	Usage(ctx context.Context, id store.StreamID) (bytes int64, err error)
 }
 
-// How old a count of all that is stored may be.
+// How old a count of everything stored may be.
 const (
 	recountStored = 30 * time.Second
 	recountFull   = time.Second // before a fragment is refused
-	countingShare = 20          // older, since at most one part in so many of the time is counted
+	countingShare = 20          // counting takes at most one part in so many of the time
 )
 
 // streamsCounted is how many streams a count reads at once.
@@ -46,19 +46,19 @@ type Storage struct {
 	creators map[string]int64
 	counted  time.Time     // when the last count began; zero: never
 	took     time.Duration // and how long it took
-	counting chan struct{} // closed when the count that runs ends; nil: none does
+	counting chan struct{} // closed when the running count ends; nil: none is running
 }
 
 // usage is what a stream stores.
 type usage struct {
 	creator string
 	bytes   int64
-	since   int64 // of these, what was stored since the last count began
+	since   int64 // part of stored: what was stored since the last count began
 	full    bool  // the last fragment was refused
 }
 
-// NewStorage makes a Storage. creator names whose limit a stream counts for; "" is nobody's. A
-// clock of nil is time.Now.
+// NewStorage returns a Storage. creator returns the name whose limit a stream counts against; ""
+// for none. A nil clock is time.Now.
 func NewStorage(limits Limits, from Stored, creator func(*store.Stream) string,
 	clock func() time.Time) *Storage {
 	if clock == nil {
@@ -73,7 +73,7 @@ func NewStorage(limits Limits, from Stored, creator func(*store.Stream) string,
 // ErrStorage when the stream or its creator already stores too much.
 func (s *Storage) Room(ctx context.Context, stream *store.Stream, bytes int64) error {
 	if s.perStream == 0 && s.perCreator == 0 || stream.RetentionHours == 0 {
-		return nil // kept in memory, which has limits of its own
+		return nil // kept in memory, which has its own limits
 	}
 	if _, err := s.count(ctx, recountStored); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (s *Storage) Room(ctx context.Context, stream *store.Stream, bytes int64) e
 	return err
 }
 
-// take counts bytes unless they are beyond a limit.
+// take adds bytes, unless that would exceed a limit.
 func (s *Storage) take(stream *store.Stream, bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +118,8 @@ func (s *Storage) take(stream *store.Stream, bytes int64) error {
 }
 
 // count counts what is stored, unless the last count is younger than age, and reports whether there
-// is a new one. While another call counts, only those wait that have no count or need a newer one.
+// is a new one. While another call is counting, it waits only if there is no count yet or a newer
+// one is needed.
 func (s *Storage) count(ctx context.Context, age time.Duration) (again bool, err error) {
 	s.mu.Lock()
 	began := s.counted
@@ -185,8 +186,8 @@ func (s *Storage) read(ctx context.Context) (map[store.StreamID]*usage, error) {
 	}
 }
 
-// replace puts a new count in the place of the old one. What was stored while it was made is added,
-// since nobody knows whether it was seen: rather a byte twice than none.
+// replace replaces the old count. It adds what was stored during the count, because nobody knows
+// whether the count has seen it: rather count a byte twice than not at all.
 func (s *Storage) replace(streams map[store.StreamID]*usage) {
 	for id, old := range s.streams {
 		switch u := streams[id]; {

@@ -11,7 +11,7 @@ import (
 	"weir/internal/store"
 )
 
-// heap is what streams take, by name, which is their ID, too. Its DeviceName is the creator.
+// heap is what streams take, by name, which is also their ID. The creator is in their DeviceName.
 type heap struct {
 	streams []store.Stream
 	bytes   map[store.StreamID]int64
@@ -41,7 +41,7 @@ func (h *heap) Usage(_ context.Context, id store.StreamID) (int64, error) {
 	if bytes, ok := h.bytes[id]; ok {
 		return bytes, nil
 	}
-	return 0, store.ErrNotFound // as of one that was deleted since it was listed
+	return 0, store.ErrNotFound // like a stream that was deleted since it was listed
 }
 
 func newHeap() *heap { return &heap{bytes: map[store.StreamID]int64{}} }
@@ -50,13 +50,13 @@ func (h *heap) storage(limits Limits, clock func() time.Time) *Storage {
 	return NewStorage(limits, h, func(s *store.Stream) string { return s.DeviceName }, clock)
 }
 
-// A stream and a creator each have their limit, whoever else stores what. What retention takes
-// makes room again.
+// A stream and a creator each have their limit, whatever others store. What retention deletes makes
+// room again.
 func TestStorageIsLimited(t *testing.T) {
 	t.Parallel()
 	ctx, now := t.Context(), time.UnixMilli(1_700_000_000_000)
 	h := newHeap()
-	h.streams = make([]store.Stream, 0, 8) // what add returns must stay in its place
+	h.streams = make([]store.Stream, 0, 8) // what add returns must not move
 	one, two := h.add("one", "ann", 60), h.add("two", "ann", 30)
 	bob, nobody := h.add("three", "bob", 0), h.add("four", "", 1000)
 	h.add("gone", "ann", 0)
@@ -117,8 +117,7 @@ func TestNoLimitOfStorageCountsNothing(t *testing.T) {
 	}
 }
 
-// While a count runs, what is stored meanwhile counts, and nobody waits for it but whoever is
-// refused.
+// What is stored during a count counts as well, and only a refused caller waits for the count.
 func TestStorageIsCountedWhileItIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -126,7 +125,7 @@ func TestStorageIsCountedWhileItIsUsed(t *testing.T) {
 		stream := h.add("one", "ann", 0)
 		s := h.storage(Limits{StreamStored: 100}, nil)
 		h.during = func() { time.Sleep(time.Second) }
-		for range 3 { // the first count is waited for by all
+		for range 3 { // everybody waits for the first count
 			go func() {
 				if err := s.Room(ctx, stream, 10); err != nil {
 					t.Error(err)
@@ -146,7 +145,7 @@ func TestStorageIsCountedWhileItIsUsed(t *testing.T) {
 		if err := s.Room(ctx, stream, 60); err != nil || time.Since(began) != 0 {
 			t.Errorf("while a count runs: %v after %s", err, time.Since(began))
 		}
-		// the one that is refused waits for the count, which may have seen the 60 or not
+		// a refused caller waits for the count, which may or may not have seen the 60
 		if err := s.Room(ctx, stream, 20); !errors.Is(err, ErrStorage) ||
 			time.Since(began) != time.Second {
 			t.Errorf("beyond the limit: %v after %s", err, time.Since(began))

@@ -79,7 +79,7 @@ func (s *Service) assume(ctx context.Context, a *assumption, role access.RoleInf
 var tooLarge = &Error{PackedPolicyTooLarge,
 	"Packed policy consumes more than 100% of allotted space, please use smaller policy."}
 
-// mint makes credentials that last so long.
+// mint makes credentials that are valid for a given time.
 func (s *Service) mint(
 	ctx context.Context, c access.Claims, length time.Duration,
 ) (credentials, error) {
@@ -133,8 +133,8 @@ func (s *Service) assumeRole(ctx context.Context, c *Call) (any, error) {
 	return assumeRoleResult{Credentials: made, AssumedRoleUser: user}, err
 }
 
-// sessionTags reads the tags of a call, with those that the caller's own session hands on (IAM user
-// guide, "Pass session tags in AWS STS", "Chaining roles with session tags").
+// sessionTags reads the tags of a call, and adds those that the caller's own session passes on (IAM
+// user guide, "Pass session tags in AWS STS", "Chaining roles with session tags").
 func (c *Call) sessionTags() (tags map[string]string, transitive []string, err error) {
 	if tags, err = c.Form.tags(); err != nil {
 		return nil, nil, err
@@ -152,7 +152,7 @@ func (c *Call) sessionTags() (tags map[string]string, transitive []string, err e
 	return tags, transitive, nil
 }
 
-// actions are those that must be allowed: a first one, and the passing of tags.
+// actions returns the actions that must be allowed: the call's, and passing tags.
 func (a *assumption) actions(first string) []string {
 	if len(a.tags) > 0 {
 		return []string{first, "sts:TagSession"}

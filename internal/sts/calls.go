@@ -13,7 +13,7 @@ import (
 type Call struct {
 	Principal *access.Principal // who signed it; nil: nobody
 	Form      Form
-	// Conditions are the condition keys of the request but for those of its principal. Actions add
+	// Conditions are the condition keys of the request, without those of its principal. Actions add
 	// their own.
 	Conditions policy.Context
 	// Decided receives the decision before anything is minted, for the audit log.
@@ -24,7 +24,7 @@ type Call struct {
 	Identified func(identity string) error
 }
 
-// Service answers the STS API. It is safe for use by many goroutines.
+// Service answers the STS API. It is safe for concurrent use.
 type Service struct {
 	access     *access.Registry
 	minter     *Minter
@@ -33,7 +33,7 @@ type Service struct {
 	now        func() time.Time
 }
 
-// NewService makes a service whose credentials a minter makes. now is time.Now when nil.
+// NewService returns a service whose credentials m makes. now is time.Now when nil.
 func NewService(of *access.Registry, m *Minter, who Identities, account string,
 	now func() time.Time) *Service {
 	if now == nil {

@@ -16,7 +16,7 @@ import (
 // Form is the body of a call.
 type Form struct{ values url.Values }
 
-// ParseForm reads the body of a call, application/x-www-form-urlencoded. A parameter that is there
+// ParseForm reads the body of a call, application/x-www-form-urlencoded. A parameter that occurs
 // twice is an *Error: nobody knows which of them was meant.
 func ParseForm(body []byte) (Form, error) {
 	values, err := url.ParseQuery(string(body))
@@ -31,7 +31,7 @@ func ParseForm(body []byte) (Form, error) {
 	return Form{values}, nil
 }
 
-// Action is the action that a form asks for; *Error when it names none that Weir has.
+// Action returns the action that a form names; *Error when it is not one that Weir has.
 func (f Form) Action() (string, error) {
 	action, version := f.values.Get("Action"), f.values.Get("Version")
 	switch {
@@ -80,17 +80,17 @@ func (f Form) duration(least, most, otherwise time.Duration) (time.Duration, err
 	}
 }
 
-// Texts of parameters (STS API reference, "AssumeRole").
+// Patterns of parameters (STS API reference, "AssumeRole").
 var (
 	sessionNames = regexp.MustCompile(`\A[A-Za-z0-9_+=,.@-]{2,64}\z`)
 	externalIDs  = regexp.MustCompile(`\A[A-Za-z0-9_+=,.@:/-]{2,}\z`)
 	tagTexts     = regexp.MustCompile(`\A[\p{L}\p{Z}\p{N}_.:/=+\-@]*\z`)
 )
 
-// text reads a parameter that must match a pattern, if it is there at all.
+// text reads a parameter, which must match a pattern if it exists.
 func (f Form) text(name, member string, pattern *regexp.Regexp, required bool) (string, error) {
 	value := f.values.Get(name)
-	if len(value) > api.MaxExternalID { // which no other text comes near
+	if len(value) > api.MaxExternalID { // which no other pattern allows
 		return "", invalid("Value at '%s' failed to satisfy constraint: "+
 			"Member must have length less than or equal to %d", member, api.MaxExternalID)
 	}
@@ -136,7 +136,7 @@ func (f Form) members(name string, most int, suffixes ...string) (list [][]strin
 	return list, nil
 }
 
-// tags reads Tags. Keys that differ in case only are the same to conditions.
+// tags reads Tags. Keys that differ only in case are the same to conditions.
 func (f Form) tags() (map[string]string, error) {
 	list, err := f.members("Tags", api.MaxPrincipalTags, ".Key", ".Value")
 	if err != nil {
@@ -151,7 +151,7 @@ func (f Form) tags() (map[string]string, error) {
 	return tags, nil
 }
 
-// addTag adds a session tag to others.
+// addTag adds a session tag to a list.
 func addTag(tags map[string]string, key, value string) error {
 	n := utf8.RuneCountInString(key)
 	if n < 1 || n > api.MaxTagKey || utf8.RuneCountInString(value) > api.MaxTagValue ||
@@ -172,7 +172,7 @@ func addTag(tags map[string]string, key, value string) error {
 	return nil
 }
 
-// transitive reads TransitiveTagKeys, which are keys of tags.
+// transitive reads TransitiveTagKeys, which must be keys of tags.
 func (f Form) transitive(tags map[string]string) (keys []string, err error) {
 	list, err := f.members("TransitiveTagKeys", api.MaxPrincipalTags, "")
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"weir/internal/api"
 )
 
-// Whatever comes as a form is refused, or is read within its limits.
+// Any form is refused, or is read within its limits.
 func FuzzForm(f *testing.F) {
 	for _, body := range []string{"Action=GetCallerIdentity&Version=2011-06-15", "a=%zz", "a=1&a=2",
 		"DurationSeconds=99999999999999999999", "Tags.member.1.Key=a&Tags.member.1.Value=b",

@@ -14,11 +14,11 @@ import (
 	"weir/internal/store"
 )
 
-// maxSealingKeys is how many sealing keys there are at most: one that no longer seals opens for as
-// long as credentials can last.
+// maxSealingKeys limits the sealing keys: a key that no longer seals still opens, for as long as
+// credentials can last.
 const maxSealingKeys = 16
 
-// rotateTries is how often a rotation is tried while others change the keys.
+// rotateTries is how often a rotation is tried while other processes change the keys.
 const rotateTries = 5
 
 // Rotate makes a key that seals session tokens from now on. Older keys are kept until everything
@@ -37,8 +37,8 @@ func (m *Minter) Rotate(ctx context.Context, revoke bool) error {
 	return err
 }
 
-// opening are the keys that may have sealed credentials which are not over: the newest, and each
-// whose successor is younger than credentials can be.
+// opening returns the keys that may have sealed credentials which are still valid: the newest key,
+// and each key whose successor is younger than credentials can last.
 func (m *Minter) opening(keys []storedKey) []storedKey {
 	before := m.now().Add(-api.MaxUserSession).UnixMilli()
 	for i := 1; i < len(keys); i++ {
@@ -49,7 +49,8 @@ func (m *Minter) opening(keys []storedKey) []storedKey {
 	return keys
 }
 
-// fresh returns keys of which the first one may seal: there is one, and it is not too old.
+// fresh returns the keys after it has made sure that the first one may seal: it exists, and is not
+// too old.
 func (m *Minter) fresh(ctx context.Context) (*sealingKeys, error) {
 	keys, err := m.load()
 	if err != nil {
@@ -60,7 +61,7 @@ func (m *Minter) fresh(ctx context.Context) (*sealingKeys, error) {
 		return keys, nil
 	}
 	made, err := m.rotate(ctx, func(have []storedKey) ([]storedKey, error) {
-		// Another process may have been quicker.
+		// Another process may have been faster.
 		if len(have) > 0 && (m.maxAge <= 0 ||
 			m.now().Sub(time.UnixMilli(have[0].Created)) < m.maxAge) {
 			return nil, errFresh
@@ -76,10 +77,10 @@ func (m *Minter) fresh(ctx context.Context) (*sealingKeys, error) {
 	return made, err
 }
 
-// errFresh is of keys that need no other.
+// errFresh says that no new key is needed.
 var errFresh = errors.New("the newest sealing key is young")
 
-// rotate puts a new key before those that keep leaves of the present ones.
+// rotate adds a new key before those of the present ones that keep returns.
 func (m *Minter) rotate(
 	ctx context.Context, keep func([]storedKey) ([]storedKey, error),
 ) (*sealingKeys, error) {

@@ -15,7 +15,7 @@ import (
 	"weir/internal/store/memory"
 )
 
-// A key that seals no longer opens what it sealed, in every process, until that is over; after a
+// A key that no longer seals opens, in every process, what it sealed until that expires; after a
 // revocation it opens nothing.
 func TestRotation(t *testing.T) {
 	t.Parallel()
@@ -66,7 +66,7 @@ func TestRotation(t *testing.T) {
 	if third[:6] == second[:6] || !opens(m, first) {
 		t.Error("an old key seals, or one before it is gone too early")
 	}
-	now = now.Add(24 * time.Hour) // what the first one sealed ended at 36 hours at the latest
+	now = now.Add(24 * time.Hour) // what the first one sealed had expired after 36 hours
 	if mint(); opens(m, first) || !opens(m, second) {
 		t.Error("a key that nobody needs is kept, or another one is not")
 	}
@@ -92,7 +92,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// What is revoked stays so, whatever was opened in the moment of the revocation.
+// What is revoked stays revoked, whatever was opened at the moment of the revocation.
 func TestRevocationBesideCalls(t *testing.T) {
 	t.Parallel()
 	r := openRegistry(t, memory.New(time.Now), t.TempDir())
@@ -129,7 +129,7 @@ func TestRevocationBesideCalls(t *testing.T) {
 	}
 }
 
-// What a version of Weir has sealed every later one opens.
+// What a version of Weir has sealed, every later one opens.
 func TestTokenVectors(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("testdata/tokens.json")

@@ -1,5 +1,5 @@
-// Package sts makes and opens temporary credentials. Everything that they say is sealed in their
-// session token, so that nothing is stored and every process that shares the store accepts them.
+// Package sts makes and opens temporary credentials. Their session token contains, sealed,
+// everything about them, so nothing is stored and every process that shares the store accepts them.
 package sts
 
 import (
@@ -35,7 +35,7 @@ const (
 	headSize     = 1 + keyIDSize
 	keySize      = 32
 	tokenContext = "weir sts token"
-	// maxClaims bounds the JSON of what was sealed here.
+	// maxClaims limits the JSON of what was sealed here.
 	maxClaims = 64 << 10
 )
 
@@ -43,19 +43,19 @@ const (
 // PackedPolicyTooLarge).
 var ErrTooLong = errors.New("session policies and tags do not fit into a session token")
 
-// Minter makes temporary credentials, and opens them: it is an access.Temporary. It is safe for use
-// by many goroutines.
+// Minter makes and opens temporary credentials: it is an access.Temporary. It is safe for
+// concurrent use.
 type Minter struct {
 	access *access.Registry
 	now    func() time.Time
-	maxAge time.Duration // of the key that seals; 0: any
+	maxAge time.Duration // age at which the sealing key is replaced; 0: never
 	keys   atomic.Pointer[sealingKeys]
 }
 
 // sealingKeys are the present sealing keys. The first one seals.
 type sealingKeys struct {
 	list     []sealingKey
-	revision int64 // of their document, by which others are told from them
+	revision int64 // of their document; it changes with the keys
 }
 
 type sealingKey struct {
@@ -64,9 +64,8 @@ type sealingKey struct {
 	aead    cipher.AEAD
 }
 
-// NewMinter makes a minter whose sealing keys are in a registry. The one that seals gets a
-// successor when it is as old as maxAge (0: never). now is time.Now when nil. It reads and writes
-// nothing yet.
+// NewMinter returns a minter whose sealing keys are in a registry. A sealing key is replaced when
+// it is as old as maxAge (0: never). now is time.Now when nil. It reads and writes nothing yet.
 func NewMinter(of *access.Registry, maxAge time.Duration, now func() time.Time) *Minter {
 	if now == nil {
 		now = time.Now
@@ -87,7 +86,7 @@ type storedKey struct {
 
 const sealingDocument = "sts"
 
-// load returns the present sealing keys; none before the first one was made.
+// load returns the present sealing keys; none before the first one is made.
 func (m *Minter) load() (*sealingKeys, error) {
 	document, ok := m.access.Document(access.KindTokenKey, sealingDocument)
 	if !ok {
@@ -129,7 +128,7 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// stored reads the document of the keys, and its revision; store.NewDocument when there is none.
+// stored reads the document of the keys and its revision; store.NewDocument when there is none.
 func (m *Minter) stored() (d keyDocument, revision int64, err error) {
 	document, ok := m.access.Document(access.KindTokenKey, sealingDocument)
 	if !ok {
@@ -141,7 +140,7 @@ func (m *Minter) stored() (d keyDocument, revision int64, err error) {
 	return d, document.Revision, nil
 }
 
-// tokenClaims is access.Claims as a token has it.
+// tokenClaims is access.Claims in the form of a token.
 type tokenClaims struct {
 	AccessKeyID string              `json:"a"`
 	Secret      string              `json:"s"`
@@ -167,9 +166,9 @@ type tokenPolicy struct {
 	Document json.RawMessage `json:"d"`
 }
 
-// Mint makes credentials that say what c does, with a new access key ID and secret. They end at
-// Expires, to the second below. ErrTooLong; access.ErrNoSeal; store.ErrFull when it is the first
-// time and the key cannot be stored.
+// Mint makes credentials for c, with a new access key ID and secret. They end at Expires, rounded
+// down to the second. ErrTooLong; access.ErrNoSeal; store.ErrFull when the first key cannot be
+// stored.
 func (m *Minter) Mint(ctx context.Context, c access.Claims) (auth.Credentials, error) {
 	keys, err := m.fresh(ctx)
 	if err != nil {
@@ -262,7 +261,7 @@ func (m *Minter) Open(token string, now time.Time) (access.Claims, error) {
 	return access.Claims{}, errToken
 }
 
-// claimsOf reads what was sealed.
+// claimsOf decodes what was sealed.
 func claimsOf(packed []byte, now time.Time) (access.Claims, error) {
 	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxClaims))
 	if err != nil {
@@ -270,7 +269,7 @@ func claimsOf(packed []byte, now time.Time) (access.Claims, error) {
 	}
 	var t tokenClaims
 	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields() // what a newer version has put there may take away a right
+	d.DisallowUnknownFields() // an unknown member, from a newer version, may take away a right
 	if err := d.Decode(&t); err != nil {
 		return access.Claims{}, errToken
 	}

@@ -52,8 +52,8 @@ func claims(t testing.TB) access.Claims {
 		Expires: issued.Add(time.Hour)}
 }
 
-// What is minted opens as what it was minted from, in every process that has the store, until the
-// second that it ends.
+// What is minted opens unchanged, in every process that has the store, until the second when it
+// ends.
 func TestTokens(t *testing.T) {
 	t.Parallel()
 	dir, st := t.TempDir(), memory.New(time.Now)
@@ -99,7 +99,7 @@ func refused(t *testing.T, err error, code string) {
 	}
 }
 
-// No changed token opens, and none of another store.
+// No token opens that was changed, or is from another store.
 func TestForgedTokens(t *testing.T) {
 	t.Parallel()
 	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), 0, nil)
@@ -133,8 +133,8 @@ func TestForgedTokens(t *testing.T) {
 	}
 }
 
-// Claims that no token has room for are refused, and as much as AWS lets a session policy have fits
-// unless it is noise.
+// Claims that do not fit into a token are refused. The largest session policy of AWS fits, unless
+// it is noise.
 func TestTokensStayShort(t *testing.T) {
 	t.Parallel()
 	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), 0, nil)
@@ -153,7 +153,7 @@ func TestTokensStayShort(t *testing.T) {
 	}
 }
 
-// What compresses into a token but is more than Open reads is refused when it is minted, not later.
+// What compresses into a token but is more than Open reads is refused by Mint, not later.
 func TestClaimsThatCompressWell(t *testing.T) {
 	t.Parallel()
 	m := NewMinter(openRegistry(t, memory.New(time.Now), t.TempDir()), 0, nil)
@@ -169,7 +169,7 @@ func TestClaimsThatCompressWell(t *testing.T) {
 	}
 }
 
-// Whatever comes as a token is refused, or is one that was minted.
+// Any token is refused, or was minted.
 func FuzzTokens(f *testing.F) {
 	m := NewMinter(openRegistry(f, memory.New(time.Now), f.TempDir()), 0, nil)
 	made, err := m.Mint(f.Context(), claims(f))

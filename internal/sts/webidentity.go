@@ -12,7 +12,7 @@ import (
 	"weir/internal/policy"
 )
 
-// webIdentity is the action that nobody signs: the token is the proof.
+// webIdentity is the action that is not signed: its token is the proof.
 const webIdentity = "AssumeRoleWithWebIdentity"
 
 // assumeRoleWithWebIdentity makes credentials of a role for an identity that a provider vouches
@@ -23,7 +23,7 @@ func (s *Service) assumeRoleWithWebIdentity(ctx context.Context, c *Call) (any, 
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Form.refuse("ProviderId"); err != nil { // of OAuth 2.0, which has no signatures
+	if err := c.Form.refuse("ProviderId"); err != nil { // of OAuth 2.0, without a signature
 		return nil, err
 	}
 	who, err := s.identities.Verify(ctx, c.Form.values.Get("WebIdentityToken"))
@@ -79,7 +79,7 @@ func (s *Service) assumeRoleWithWebIdentity(ctx context.Context, c *Call) (any, 
 		Provider: who.Provider.Issuer, Subject: who.Subject}, err
 }
 
-// Identities verifies tokens of web identities. Its errors are of *oidc.Error.
+// Identities verifies tokens of web identities. Its errors are *oidc.Error.
 type Identities interface {
 	Verify(ctx context.Context, token string) (*oidc.Identity, error)
 }

@@ -28,7 +28,7 @@ const (
 	ValidationError         api.ErrorCode = "ValidationError"
 )
 
-// forbidden are the codes that are answered with 403, as AWS does; others are answered with 400.
+// forbidden are the codes that are answered with 403, as in AWS; others are answered with 400.
 var forbidden = []api.ErrorCode{AccessDenied, "ExpiredToken", "IncompleteSignature",
 	"InvalidClientTokenId", "MissingAuthenticationToken", "SignatureDoesNotMatch"}
 
@@ -41,7 +41,7 @@ type Error struct {
 // Error returns "Code: message".
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 
-// Status is the HTTP status to answer with.
+// Status returns the HTTP status to answer with.
 func (e *Error) Status() int {
 	if slices.Contains(forbidden, e.Code) {
 		return http.StatusForbidden
@@ -49,7 +49,7 @@ func (e *Error) Status() int {
 	return http.StatusBadRequest
 }
 
-// SignatureError returns an error of package auth as STS spells it, and others as they are.
+// SignatureError returns an error of package auth as STS spells it, and other errors unchanged.
 func SignatureError(err error) error {
 	var e *auth.Error
 	if !errors.As(err, &e) {
@@ -83,7 +83,7 @@ func ErrorBody(requestID string, e *api.Error, status int) []byte {
 	return encode(answer)
 }
 
-// encode writes XML. What it is called with always encodes.
+// encode writes XML. It cannot fail for the values here.
 func encode(answer any) []byte {
 	body, err := xml.Marshal(answer)
 	if err != nil {
@@ -92,7 +92,7 @@ func encode(answer any) []byte {
 	return append(body, '\n')
 }
 
-// Answer is what an action returns: its result, under the name of the action.
+// Answer is the result of an action, under the action's name.
 type Answer struct {
 	action string
 	result any

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A producer that is refused tries again many times a second. Its operator wants to see why, once.
+// A refused producer tries again many times a second. Its operator wants to see the reason once.
 const (
-	NoteEvery = 10 * time.Second // one line of a kind in this time; it tells how many there were
+	NoteEvery = 10 * time.Second // a line of a kind at most; it says how many it stands for
 	MaxNotes  = 1024             // kinds remembered
 )
 
@@ -24,13 +24,12 @@ type lines struct {
 	left    int // out since
 }
 
-// NewNotes makes Notes of nothing that was written.
+// NewNotes returns Notes that have seen no line.
 func NewNotes[K comparable](clock func() time.Time) *Notes[K] {
 	return &Notes[K]{clock: clock, kinds: newRecent[K, lines](MaxNotes)}
 }
 
-// Due reports whether a line shall be written, and how many of its kind were left out since the
-// last one.
+// Due reports whether to write a line, and how many of its kind were left out since the last one.
 func (n *Notes[K]) Due(kind K) (left int, ok bool) {
 	now := n.clock()
 	n.mu.Lock()

@@ -6,16 +6,15 @@ import (
 )
 
 // Producers retry a refused call at once, about 75 times a second, for ever
-// (docs/reference/producers.md, "Reconnecting"). A client that keeps failing therefore gets its
-// error answers later and later, up to a second; the first ones come at once, and one success
-// forgets everything. ERROR acknowledgements of PutMedia are answers in this sense, and a new
-// fragment stored is the success: a connection alone is none, for one that meets a full disk ends
-// in ERROR at once, 18 times a second.
+// (docs/reference/producers.md, "Reconnecting"). So a client that keeps failing gets its errors
+// later and later, up to a second. The first ones come at once, and one success resets everything.
+// ERROR acknowledgements of PutMedia count as failures, and a newly stored fragment as a success. A
+// connection alone does not: with a full disk it ends in ERROR at once, 18 times a second.
 const (
 	FreePenalties = 4                      // failures in a row that are answered at once
-	penaltyStep   = 200 * time.Millisecond // added per failure after those
+	penaltyStep   = 200 * time.Millisecond // added for each failure after those
 	maxPenalty    = time.Second
-	penaltyWindow = 10 * time.Second // a failure longer after the one before starts anew
+	penaltyWindow = 10 * time.Second // a failure that is this much later starts again at one
 )
 
 // Penalties counts failures in a row by key: one client that does one thing. It remembers MaxKeys;
@@ -32,12 +31,12 @@ type failures struct {
 	last  time.Time
 }
 
-// NewPenalties makes Penalties of nobody.
+// NewPenalties returns Penalties without any failures.
 func NewPenalties[K comparable](clock func() time.Time) *Penalties[K] {
 	return &Penalties[K]{clock: clock, clients: newRecent[K, failures](MaxKeys)}
 }
 
-// Failed notes a failure and returns how long its answer should wait.
+// Failed counts a failure and returns how long to delay its answer.
 func (p *Penalties[K]) Failed(key K) time.Duration {
 	now := p.clock()
 	p.mu.Lock()
@@ -54,7 +53,7 @@ func (p *Penalties[K]) Failed(key K) time.Duration {
 	return min(time.Duration(of.count-FreePenalties)*penaltyStep, maxPenalty)
 }
 
-// Succeeded forgets the client's failures.
+// Succeeded resets the client's failures.
 func (p *Penalties[K]) Succeeded(key K) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

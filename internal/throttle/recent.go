@@ -2,8 +2,7 @@ package throttle
 
 import "container/list"
 
-// recent remembers values by key, most of them at a time; the one that was used longest ago is
-// forgotten first.
+// recent remembers up to most values by key. It forgets first the one that was used longest ago.
 type recent[K comparable, V any] struct {
 	most    int
 	entries map[K]*list.Element // of *entry, in order
@@ -19,7 +18,7 @@ func newRecent[K comparable, V any](most int) recent[K, V] {
 	return recent[K, V]{most, map[K]*list.Element{}, list.New()}
 }
 
-// use returns the value of a key, to be read and changed; a zero one when the key is new.
+// use returns the value of a key, for reading and changing; a zero one when the key is new.
 func (r *recent[K, V]) use(key K) (value *V, isNew bool) {
 	element, ok := r.entries[key]
 	if !ok {

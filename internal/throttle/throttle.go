@@ -1,6 +1,6 @@
-// Package throttle limits how often something happens, by key: token buckets for what may be asked
-// for, answers to repeated failures that come later and later, and lines of logs that are not
-// repeated. All of them bound how many keys they remember.
+// Package throttle limits how often something happens, by key: token buckets for requests, delays
+// for repeated failures, and log lines that are not repeated. All of them limit how many keys they
+// remember.
 package throttle
 
 import (
@@ -10,7 +10,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// MaxKeys bounds how many keys are remembered at a time.
+// MaxKeys limits how many keys are remembered.
 const MaxKeys = 16_384
 
 // Buckets are token buckets by key. They are safe for concurrent use.
@@ -19,18 +19,18 @@ type Buckets[K comparable] struct {
 	buckets map[K]*rate.Limiter
 }
 
-// New makes Buckets, all of them full.
+// New returns Buckets, all of them full.
 func New[K comparable]() *Buckets[K] {
 	return &Buckets[K]{buckets: make(map[K]*rate.Limiter)}
 }
 
-// Allow takes one token from a bucket that is filled at so many a second up to depth, and reports
-// whether there was one to take. A rate of 0 limits nothing.
+// Allow takes one token from a bucket, which is filled with perSecond tokens a second up to depth,
+// and reports whether there was one. A rate of 0 is no limit.
 func (b *Buckets[K]) Allow(key K, perSecond, depth int, now time.Time) bool {
 	return b.AllowN(key, 1, perSecond, depth, now)
 }
 
-// AllowN is Allow of n tokens, all or none.
+// AllowN is Allow for n tokens: all of them or none.
 func (b *Buckets[K]) AllowN(key K, n, perSecond, depth int, now time.Time) bool {
 	if perSecond <= 0 {
 		return true
@@ -40,9 +40,9 @@ func (b *Buckets[K]) AllowN(key K, n, perSecond, depth int, now time.Time) bool 
 	return b.bucket(key, perSecond, depth, now).AllowN(now, n)
 }
 
-// Reserve takes n tokens, perSecond at most, from a bucket of one second's worth, and returns how
-// long it takes until they are there. giveBack returns them, as far as nobody has reserved others
-// since.
+// Reserve takes n tokens, at most perSecond, from a bucket of one second's worth, and returns how
+// long it takes until they are there. giveBack returns them, except for those that somebody has
+// reserved since.
 func (b *Buckets[K]) Reserve(
 	key K, n, perSecond int, now time.Time,
 ) (after time.Duration, giveBack func(now time.Time)) {
@@ -52,7 +52,7 @@ func (b *Buckets[K]) Reserve(
 	return r.DelayFrom(now), r.CancelAt
 }
 
-// bucket is that of a key. The caller holds mu.
+// bucket returns the bucket of a key. The caller holds mu.
 func (b *Buckets[K]) bucket(key K, perSecond, depth int, now time.Time) *rate.Limiter {
 	bucket := b.buckets[key]
 	if bucket == nil {
@@ -65,8 +65,8 @@ func (b *Buckets[K]) bucket(key K, perSecond, depth int, now time.Time) *rate.Li
 	return bucket
 }
 
-// forget drops the buckets that are full again, which say nothing, and when most are in use any
-// ones, so that it is not called for every new one.
+// forget drops the buckets that are full again, which say nothing. If most are in use, it also
+// drops some others, so that it is not called for every new key.
 func (b *Buckets[K]) forget(now time.Time) {
 	for key, bucket := range b.buckets {
 		if bucket.TokensAt(now) >= float64(bucket.Burst()) {
