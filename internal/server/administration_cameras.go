@@ -23,7 +23,7 @@ func (s *Server) cameraAdministration(a *administration.Service) []operationRout
 	}
 }
 
-// issuing adds to an answer where the camera finds its listener.
+// issuing adds to an answer the address of the listener for cameras.
 func (s *Server) issuing(do handler) handler {
 	return func(ctx context.Context, req *request) (response, error) {
 		answer, err := do(ctx, req)

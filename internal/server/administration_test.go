@@ -14,7 +14,7 @@ import (
 	"weir/internal/auth"
 )
 
-// as calls with another key than that of root.
+// as makes a call with a key that is not root's.
 func (s *site) as(key auth.Credentials, path, body string) answer {
 	s.t.Helper()
 	r := s.request(http.MethodPost, path, body)
@@ -23,7 +23,7 @@ func (s *site) as(key auth.Credentials, path, body string) answer {
 	return s.do(r)
 }
 
-// newKey makes a user with a key through the API.
+// newKey makes a user and a key by the API.
 func (s *site) newKey(name string, policies ...string) auth.Credentials {
 	s.t.Helper()
 	list, err := json.Marshal(policies)
@@ -48,7 +48,7 @@ const (
 	notKnown = "UnrecognizedClientException"
 )
 
-// listed are the values of a member in a list of an answer.
+// listed returns the values of a member in a list of an answer.
 func listed(out map[string]any, list, member string) (values []string) {
 	for _, item := range out[list].([]any) {
 		if v, ok := item.(map[string]any)[member].(string); ok {
@@ -91,7 +91,7 @@ func TestLifeOfAKey(t *testing.T) {
 		second.SecretAccessKey) {
 		t.Error("a secret is told twice")
 	}
-	// A name means all keys of the user.
+	// A user's name stands for all keys of the user.
 	s.ok("/weir/enableKey", `{"Key":"ann"}`)
 	s.ok("/weir/disableKey", `{"Key":"ann"}`)
 	for _, key := range []auth.Credentials{first, second} {
@@ -102,7 +102,7 @@ func TestLifeOfAKey(t *testing.T) {
 	s.ok("/weir/deleteKey", `{"Key":"`+second.AccessKeyID+`"}`)
 	s.call("/weir/describeKey", `{"Key":"ann"}`).fails(t, 404, "ResourceNotFoundException",
 		`user "ann": not found`)
-	// The name is free again, and the new user has nothing of the old one.
+	// The name is free again, and the new user inherits nothing.
 	again := s.newKey("ann")
 	s.as(again, "/weir/listKeys", "{}").fails(t, 403, refused, "weir:ListKeys")
 	s.ok("/weir/rotateKey", `{"Key":"ann"}`)
@@ -110,7 +110,7 @@ func TestLifeOfAKey(t *testing.T) {
 	s.as(again, "/weir/listKeys", "{}").fails(t, 403, notKnown, "")
 }
 
-// Nobody can lock root out: its key is none of the API's, and no policy holds for it.
+// Nobody can lock root out: the API cannot change its key, and no policy applies to it.
 func TestRootStays(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -271,7 +271,7 @@ func TestSimulation(t *testing.T) {
 		"ResourceNotFoundException", "user/none")
 }
 
-// Whoever may administrate something may do that alone, and cannot raise himself.
+// A delegated administrator may do only what was delegated, and cannot extend its own rights.
 func TestDelegation(t *testing.T) {
 	t.Parallel()
 	var who *access.Registry
@@ -311,7 +311,7 @@ func TestDelegation(t *testing.T) {
 	if a.status != 200 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	// It may renew its own key, which gives it nothing new.
+	// It may rotate its own key, which gives it no new rights.
 	if a := s.as(ann, "/weir/rotateKey", `{"Key":"cam-installer"}`); a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -324,8 +324,8 @@ func TestDelegation(t *testing.T) {
 	}
 }
 
-// No operation of the administration API answers somebody whom no policy allows it, whatever its
-// input names; and none answers without a signature.
+// No operation of the administration API answers a caller whom no policy allows it, whatever its
+// input names, and none answers without a signature.
 func TestAdministrationNeedsPermission(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -333,7 +333,7 @@ func TestAdministrationNeedsPermission(t *testing.T) {
 	full := `{"UserName":"ann","Key":"ann","PolicyName":"p","PolicyDocument":"{}","RoleName":"r",` +
 		`"TrustPolicy":"{}","Tags":{"a":"b"},"TagKeys":["a"],"ActionNames":["a:B"],` +
 		`"StreamName":"cam","Url":"https://id.example","ClientIDList":["c"]}`
-	// They are about the caller himself, or what the policy read-only allows.
+	// They are about the caller itself, or the policy read-only allows them.
 	free := []string{"GetPermissions", "CreateSignInCode", "GetStreamStatus", "GetServerStatus",
 		"ListFragmentTags"}
 	for _, op := range api.Operations() {
@@ -353,8 +353,7 @@ func TestAdministrationNeedsPermission(t *testing.T) {
 	}
 }
 
-// What somebody holds for a while lends nothing for longer: a session does not change its user or
-// role.
+// Temporary rights cannot be made permanent: a session does not change its user or role.
 func TestSessionsDoNotRaise(t *testing.T) {
 	t.Parallel()
 	var who *access.Registry
@@ -398,7 +397,7 @@ func TestSessionsDoNotRaise(t *testing.T) {
 	}
 }
 
-// The network of cameras is no place to administrate from.
+// Nobody administrates from the network of cameras.
 func TestCamerasDoNotAdministrate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -414,7 +413,7 @@ func TestCamerasDoNotAdministrate(t *testing.T) {
 	}
 }
 
-// A call that sets tags can be bound to them.
+// A policy can restrict which tags a call sets.
 func TestTagsOfNewUsers(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -12,7 +12,7 @@ import (
 	"weir/internal/fragments"
 )
 
-// of the service's answers with Matroska (docs/reference/service.md, "GetMedia output")
+// as in the service's answers with Matroska (docs/reference/service.md, "GetMedia output")
 var typeChunks = headerValue{"video/webm"}
 
 // The calls that read what is stored, beside HLS.
@@ -90,7 +90,7 @@ func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 	}}, nil
 }
 
-// mediaSink is where GetMedia writes to.
+// mediaSink is where GetMedia writes.
 type mediaSink struct {
 	io.Writer
 	to      *patientWriter // below that
@@ -106,7 +106,7 @@ func (s *mediaSink) Sent(behind time.Duration) {
 	s.metrics.behind.Observe(behind.Seconds())
 }
 
-// chunks is an answer of Matroska chunks, whose length nobody knows before.
+// chunks is an answer of Matroska chunks, whose length is not known in advance.
 type chunks struct {
 	write func(ctx context.Context, w *patientWriter) error
 }
@@ -117,8 +117,8 @@ func (c chunks) send(w http.ResponseWriter, r *http.Request) error {
 	h["Cache-Control"] = cachePlaylist
 	h["X-Content-Type-Options"] = contentNosniff
 	control := http.NewResponseController(w)
-	// The body is here. Its deadline would end the request's context, through which net/http tells
-	// that the client has left.
+	// The body has arrived. Its deadline would end the request's context, which is how net/http
+	// reports that the client has left.
 	_ = control.SetReadDeadline(time.Time{})
 	w.WriteHeader(http.StatusOK)
 	return c.write(r.Context(), &patientWriter{w, control})
@@ -132,7 +132,7 @@ type patientWriter struct {
 
 // Write implements io.Writer.
 func (p *patientWriter) Write(b []byte) (int, error) {
-	// Only writers of tests have no deadlines.
+	// Only writers of tests lack deadlines.
 	_ = p.control.SetWriteDeadline(time.Now().Add(answerTimeout))
 	n, err := p.w.Write(b)
 	if err != nil {

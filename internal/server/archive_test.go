@@ -18,7 +18,8 @@ import (
 const serverRange = `{"FragmentSelectorType":"SERVER_TIMESTAMP","TimestampRange":` +
 	`{"StartTimestamp":0,"EndTimestamp":99999999999}}`
 
-// fragments lists what a stream has, page by page, each after the first by its token alone.
+// fragments lists a stream's fragments page by page. After the first, a page is asked for with its
+// token alone.
 func (s *site) fragments(stream string, most int) (all []map[string]any, pages int) {
 	s.t.Helper()
 	body := fmt.Sprintf(`{"StreamName":%q,"MaxResults":%d,"FragmentSelector":%s}`, stream, most,
@@ -40,7 +41,7 @@ func (s *site) fragments(stream string, most int) (all []map[string]any, pages i
 	}
 }
 
-// A page has what the model says of a fragment, and tokens list the rest without anything else.
+// A page has what the model says about a fragment, and a token alone gets the next one.
 func TestListFragments(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -83,7 +84,7 @@ func TestListFragments(t *testing.T) {
 		fails(t, 400, "InvalidArgumentException", "NextToken")
 }
 
-// Fragments come in the order in which they are asked for, to their last byte.
+// Complete fragments come in the order in which they were asked for.
 func TestGetMediaForFragmentList(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -111,7 +112,7 @@ func TestGetMediaForFragmentList(t *testing.T) {
 		fails(t, 400, "InvalidArgumentException", "Fragment numbers are invalid : 1")
 }
 
-// readNumbers lists the numbers of an answer's chunks, and counts their frames.
+// readNumbers returns the numbers of an answer's chunks, and how many frames they have.
 func readNumbers(t *testing.T, answer string) (numbers []string, frames int) {
 	t.Helper()
 	r := mkv.NewReader(strings.NewReader(answer), mkv.DefaultLimits())
@@ -151,7 +152,7 @@ func (s *site) getMedia(selector string) *mediaAnswer {
 	return &mediaAnswer{s.t, res.Body, mkv.NewReader(res.Body, mkv.DefaultLimits())}
 }
 
-// next is the number of the next fragment, when all of its chunk is there; "" at the end.
+// next returns the number of the next fragment once its whole chunk has arrived; "" at the end.
 func (m *mediaAnswer) next() string {
 	m.t.Helper()
 	for {
@@ -167,9 +168,9 @@ func (m *mediaAnswer) next() string {
 	}
 }
 
-// An answer begins before there is anything to send, outlives the time that other answers have,
-// goes on with what cameras send, ends after a whole fragment when the server stops, and is taken
-// up by its token.
+// An answer begins before there is anything to send, lasts longer than other answers may, continues
+// with what cameras send, and ends after a whole fragment when the server stops. Its token
+// continues from there.
 func TestGetMediaFollows(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(o *Options) { o.bodyTime = time.Nanosecond })
@@ -225,14 +226,14 @@ func TestGetMediaRefuses(t *testing.T) {
 	one := s.getMedia(`"NOW"`)
 	s.call("/getMedia", `{"StreamName":"cam1",`+now).
 		fails(t, 400, "ConnectionLimitExceededException", "1 connections")
-	one.body.Close() // the server notices that the client has left, though nothing is sent
+	one.body.Close() // the server notices that the client has left although it sends nothing
 	eventually(t, func() bool {
 		return strings.Contains(s.get(s.url+"/metrics").body, "weir_get_media_connections 0\n")
 	})
 	s.getMedia(`"NOW"`)
 }
 
-// eventually waits until something is so.
+// eventually waits until a condition is true.
 func eventually(t *testing.T, so func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {

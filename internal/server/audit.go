@@ -15,28 +15,28 @@ import (
 	"weir/internal/sts"
 )
 
-// unaudited are operations that read what is stored, as often as somebody watches. They are in the
-// audit log when they are refused.
+// unaudited are operations that read what is stored, as often as somebody watches. They are audited
+// only when they are refused.
 var unaudited = []string{"ListFragments", "GetImages", "GetMediaForFragmentList",
 	"ListFragmentTags", "GetStreamStatus", "GetServerStatus", "GetPermissions"}
 
-// refusals are the errors that say that somebody may not do something.
+// refusals are the errors that mean that somebody may not do something.
 var refusals = []api.ErrorCode{api.AccessDeniedException, api.NotAuthorizedException,
 	sts.AccessDenied}
 
-// audited is what only the audit log wants to know of a request.
+// audited is what only the audit log needs to know about a request.
 type audited struct {
-	refusal  string // the message of an answer that is an error
+	refusal  string // the message, if the answer is an error
 	session  string // id of the session that it opened or closed, in hexadecimal digits
 	lasting  bool   // a connection of PutMedia or GetMedia that has begun
-	left     bool   // its begin was left out, and so is its end
+	left     bool   // its begin event was left out, so its end event is too
 	received int64  // bytes of media, by PutMedia
 	ending   string // why a connection of PutMedia ended
-	identity string // that a provider of web identities vouches for, or who made a sign-in code
-	handed   string // id of the access key that a sign-in code opened
+	identity string // the web identity, or the principal who made the sign-in code
+	handed   string // ID of the access key that a sign-in code opened
 }
 
-// auditEvent is what the audit log has of a request by now.
+// auditEvent returns what the audit log says about a request so far.
 func (s *Server) auditEvent(req *request, kind string) audit.Event {
 	e := audit.Event{Event: kind, RequestID: req.id, Action: req.operation, Stream: req.stream,
 		Remote: s.auditRemote(req.Request), UserAgent: shorten(req.UserAgent()), Allowed: true,
@@ -74,8 +74,8 @@ func (s *Server) auditEvent(req *request, kind string) audit.Event {
 	return e
 }
 
-// auditRemote is the address and port of a connection; of one from a trusted proxy the address that
-// the proxy tells.
+// auditRemote returns the address and port of a connection, or, if that comes from a trusted proxy,
+// the address that the proxy reports.
 func (s *Server) auditRemote(r *http.Request) string {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // a Unix socket has none
 	if at := s.callerOf(r).address; at != remote.Addr().Unmap() {
@@ -95,9 +95,10 @@ func (s *Server) auditBegin(req *request) {
 	}
 }
 
-// auditCredentials writes what the credentials endpoint of cameras did. The action is what AWS
-// calls it (Service Authorization Reference, "AWS IoT"), the key is the new one. Refusals are
-// repeated as seldom as those of strangers: a camera that is disabled goes on asking.
+// auditCredentials writes what the credentials endpoint of cameras did. The action has the name
+// that AWS gives it (Service Authorization Reference, "AWS IoT"), and the key is the new one.
+// Refusals are repeated as rarely as those of strangers, because a camera that is disabled keeps
+// asking.
 func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var did cameras.Report
@@ -129,7 +130,7 @@ func (s *Server) auditCredentials(endpoint http.Handler) http.Handler {
 	})
 }
 
-// auditEnd writes what has become of a signed request, or of a sign-in by a code.
+// auditEnd writes the result of a signed request, or of a sign-in with a code.
 func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 	if !req.signed && req.operation != opSignIn {
 		return
@@ -155,17 +156,17 @@ func (s *Server) auditEnd(w *recorder, req *request, took time.Duration) {
 	s.audit.Write(e)
 }
 
-// reading are operations that are audited although they neither change nor give anything, beside
-// those whose names begin with List and Describe.
+// reading are operations that are audited although they neither change anything nor hand out
+// rights, besides those whose names begin with List and Describe.
 var reading = []string{"GetDataEndpoint", "GetPolicy", "GetRole", "SimulatePolicy",
 	"GetCallerIdentity"}
 
-// auditDue tells whether an event is written, and how many like it were not: nobody can drive out
-// what others did.
+// auditDue reports whether to write an event, and sets how many events like it were left out, so
+// that nobody can flood the log and drive out what others did.
 //
-// Of what fails for whoever has not proved to have a key there is at most one event of a kind in
-// ten seconds, as in the log, also when a provider vouches for him. Of a caller, what fails and
-// what only reads is bounded together, and each kind of change of one thing by itself: a script
+// Failures of callers who have not proved to have a key make at most one event of a kind in ten
+// seconds, as in the log, even if a provider vouches for the caller. For a caller with a key, all
+// failures and reads share one limit, and each kind of change of one thing has its own: a script
 // that deletes 10,000 streams has an event for each.
 func (s *Server) auditDue(req *request, e *audit.Event) bool {
 	if req.principal == nil && req.errorType != "" {

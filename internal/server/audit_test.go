@@ -37,8 +37,9 @@ func auditEventsOf(t *testing.T, log *audit.Log, f audit.Filter, want int) []aud
 	}
 }
 
-// Who did what, from where, with which end: for control calls, sessions, connections, and whatever
-// was refused; not for reading what is stored. Neither secrets nor tokens are in it.
+// The log says who did what, from where, and with which result: for control calls, sessions,
+// connections, and whatever was refused, but not for reading what is stored. It contains neither
+// secrets nor tokens.
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -84,7 +85,7 @@ func TestAudit(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	slices.Sort(got) // a connection's end and the next call have no order
+	slices.Sort(got) // the end of a connection and the next call come in any order
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -112,8 +113,9 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// A caller with a key has an event for each call, unless there are very many: not for each that is
-// refused, whatever it names, and not for each change of one thing. What others do is all there.
+// A caller with a key has an event for each call, unless there are very many: not for each refusal,
+// whatever it names, and not for each change of one thing. The events of other callers are all
+// there.
 func TestOneCallerDoesNotFillTheAudit(t *testing.T) {
 	t.Parallel()
 	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
@@ -139,7 +141,7 @@ func TestOneCallerDoesNotFillTheAudit(t *testing.T) {
 	s2, err := s.store.Stream(t.Context(), "s2")
 	must(t, err)
 	s.ok("/deleteStream", `{"StreamARN":"`+s.server.arn(&s2)+`"}`)
-	now = now.Add(throttle.NoteEvery - time.Second) // when shares are there again
+	now = now.Add(throttle.NoteEvery - time.Second) // when the limits have recovered
 	s.as(camera, "/tagStream", `{"StreamName":"s1","Tags":{"a":"b"}}`)
 	s.ok("/listStreams", `{}`)
 	auditEventsOf(t, log, audit.Filter{Action: "ListStreams"}, 1) // the last one
@@ -167,7 +169,7 @@ func TestOneCallerDoesNotFillTheAudit(t *testing.T) {
 	}
 }
 
-// Each camera that got credentials is there, with the key that it got, and why another got none.
+// Each camera that got credentials is there, with its key; and if it got none, the reason.
 func TestAuditOfCameraCredentials(t *testing.T) {
 	t.Parallel()
 	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
@@ -204,7 +206,7 @@ func TestAuditOfCameraCredentials(t *testing.T) {
 	}
 }
 
-// Behind a trusted proxy the log has the client, which a stranger cannot make up.
+// Behind a trusted proxy the log has the client's address, which a stranger cannot forge.
 func TestAuditBehindAProxy(t *testing.T) {
 	t.Parallel()
 	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
@@ -227,7 +229,7 @@ func TestAuditBehindAProxy(t *testing.T) {
 	}
 }
 
-// Strangers behind a trusted proxy are told apart: what one does neither hides nor delays what
+// Strangers behind a trusted proxy are distinguished: what one does neither hides nor delays what
 // another one does.
 func TestStrangersBehindAProxy(t *testing.T) {
 	t.Parallel()

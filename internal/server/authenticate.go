@@ -10,8 +10,8 @@ import (
 	"weir/internal/connections"
 )
 
-// authenticate checks what the head tells, then reads the body of a call and checks the signature.
-// PutMedia's body is not part of its signature.
+// authenticate checks what can be checked by the request's head, then reads the body of a call and
+// checks the signature. PutMedia's signature does not cover its body.
 func (s *Server) authenticate(w *recorder, req *request) error {
 	verifier, most := s.verifier, int64(api.MaxBodyBytes)
 	if req.sts {
@@ -20,7 +20,7 @@ func (s *Server) authenticate(w *recorder, req *request) error {
 	req.unread = req.ContentLength > most
 	head, err := verifier.VerifyHead(req.Request)
 	var refused *auth.Error
-	// A call of STS without a signature may have another proof in its form.
+	// A call of STS without a signature may have other proof in its form.
 	unsigned := req.sts && errors.As(err, &refused) &&
 		refused.Code == auth.MissingAuthenticationToken
 	if err != nil && !unsigned {

@@ -16,8 +16,8 @@ import (
 	"weir/internal/store"
 )
 
-// verdict is a decision on a signed call, with what was asked, to ask it again while a connection
-// lasts.
+// verdict is the decision on a signed call and the question, so that it can be asked again while a
+// connection lasts.
 type verdict struct {
 	principal *access.Principal
 	action    string // such as kinesisvideo:PutMedia
@@ -34,11 +34,12 @@ type verdict struct {
 // anyResource is the resource of calls that name none (IAM user guide, "Resource").
 const anyResource = "*"
 
-// errUndecided is the fault of a handler that answers a signed call without a decision.
+// errUndecided says that a handler answered a signed call without a decision, which is a fault of
+// the server.
 var errUndecided = errors.New("the call was answered although nobody decided whether it is allowed")
 
-// maxConditionAgent is how much of a User-Agent conditions see, in bytes: those of AWS's SDKs have
-// 100 to 400.
+// maxConditionAgent is how many bytes of a User-Agent conditions see. Those of AWS's SDKs have 100
+// to 400.
 const maxConditionAgent = 512
 
 // permit decides whether a signed call may be done: by the policies of who signed it, the action of
@@ -50,13 +51,13 @@ const maxConditionAgent = 512
 func (s *Server) permit(req *request, resource string, stream *store.Stream) error {
 	err := s.permitAction(req, api.Find(req.operation).Action(), resource, stream)
 	if err == nil && stream != nil {
-		// what is refused counts for nobody, or strangers would use up what a stream allows
+		// a refused call counts for no stream, or strangers would use up its limit
 		err = s.quotas.StreamCall(req.operation, stream.ID)
 	}
 	return err
 }
 
-// permitAction is permit of any action. It counts for no limit.
+// permitAction is permit for any action. It counts towards no limit.
 func (s *Server) permitAction(req *request, action, resource string, stream *store.Stream) error {
 	v := &verdict{action: action, resource: resource}
 	v.sets, v.names = requestTags(req.input)
@@ -113,8 +114,8 @@ func (s *Server) decide(v *verdict) {
 		p.ARN, v.action, v.resource, why)
 }
 
-// readTags takes the tags that the stream of a decision has by now. One that cannot be read keeps
-// them: a connection to it that is lost ends by itself.
+// readTags updates the tags of the stream that a decision is about. If the stream cannot be read,
+// they stay: a connection to a lost stream ends by itself.
 func (s *Server) readTags(ctx context.Context, v *verdict) {
 	id := v.request.target.ID
 	if id == "" {
@@ -125,8 +126,8 @@ func (s *Server) readTags(ctx context.Context, v *verdict) {
 	}
 }
 
-// conditions are the condition keys of a call, but for those of its principal (docs/policies.md,
-// "Condition keys").
+// conditions returns the condition keys of a call, without those of its principal
+// (docs/policies.md, "Condition keys").
 func (s *Server) conditions(v *verdict) policy.Context {
 	req, now := v.request, s.clock().UTC()
 	from := s.callerOf(req.Request)
@@ -148,7 +149,7 @@ func (s *Server) conditions(v *verdict) policy.Context {
 	return c
 }
 
-// requestTags are the tags that a call sets, and the keys of all that it sets or removes.
+// requestTags returns the tags that a call sets, and the keys of all that it sets or removes.
 func requestTags(input any) (tags map[string]string, keys []string) {
 	tags, keys = api.TagsOf(input)
 	if keys == nil {
@@ -157,28 +158,27 @@ func requestTags(input any) (tags map[string]string, keys []string) {
 	return tags, keys
 }
 
-// errRevoked ends the connections of callers who may no longer do what they do.
+// errRevoked ends the connections of callers who have lost the right to them.
 var errRevoked = errors.New("the caller is no longer authorized")
 
-// decideAgain is how often it is decided again whether a connection may last, though nobody has
-// changed a policy: conditions are on the time of day and on the tags of the stream, too.
+// decideAgain is how often a connection is decided again even if nobody has changed a policy:
+// conditions may depend on the time of day and on the tags of the stream.
 const decideAgain = time.Minute
 
-// revokedTime is what a connection has to end by itself after its right is lost.
+// revokedTime is how long a connection may take to end by itself once its right is lost.
 const revokedTime = 3 * time.Second
 
 // lasting is a connection that ends when its caller loses the right to it, or with the server.
 type lasting struct {
-	// closing is closed when the connection is to end at its next fragment.
+	// closing is closed when the connection should end at its next fragment.
 	closing chan struct{}
 	revoked atomic.Bool // because the right to it is lost
 	release func()      // ends the watching
 }
 
-// last watches over a connection. A change of keys or policies is heard of at once, and the end of
-// temporary credentials comes by the clock; whatever else conditions are on is looked at every
-// decideAgain. The context ends, with errRevoked as its cause, when a
-// connection whose right is lost has not ended in time.
+// last watches a connection. It decides again as soon as keys or policies change, when temporary
+// credentials end, and every decideAgain. If a connection whose right is lost does not end in time,
+// the context ends, with errRevoked as its cause.
 func (s *Server) last(ctx context.Context, req *request) (context.Context, *lasting) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done, ended := make(chan struct{}), make(chan struct{})

@@ -17,10 +17,10 @@ import (
 	"weir/test/output"
 )
 
-// inputOf makes a body that an operation takes, about a stream where it names one.
+// inputOf makes a valid body for an operation, which names a stream if it can.
 func inputOf(t *testing.T, op *api.Operation, name, arn string) string {
 	t.Helper()
-	// what is required and has no shape of its own kind here
+	// required members whose kind of shape says too little
 	special := map[string]string{
 		"ResourceARN": `"` + arn + `"`, "StreamARN": `"` + arn + `"`,
 		"StreamName": `"` + name + `"`,
@@ -58,7 +58,7 @@ func inputOf(t *testing.T, op *api.Operation, name, arn string) string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// refusedAs is the code of a refusal.
+// refusedAs returns the code of a refusal.
 func refusedAs(op *api.Operation) string {
 	if op.Service == api.Media || op.Service == api.ArchivedMedia {
 		return "NotAuthorizedException"
@@ -66,7 +66,7 @@ func refusedAs(op *api.Operation) string {
 	return "AccessDeniedException"
 }
 
-// permitTest is a server with users of one policy each.
+// permitTest is a server with users who have one policy each.
 type permitTest struct {
 	*site
 	who  *access.Registry
@@ -96,7 +96,7 @@ func newPermitTest(t *testing.T, change ...func(*Options)) *permitTest {
 	return p
 }
 
-// call makes a call of an operation about a stream. PutMedia ends at once when it is allowed.
+// callAs makes a call of an operation about a stream. PutMedia ends at once if it is allowed.
 func (p *permitTest) callAs(key auth.Credentials, op *api.Operation, name, arn string) answer {
 	p.t.Helper()
 	signer := p.signer
@@ -125,8 +125,7 @@ func (p *permitTest) callAs(key auth.Credentials, op *api.Operation, name, arn s
 	return p.do(r)
 }
 
-// refuses holds the refusal to be the same whether there is a stream, which is named with its ARN,
-// or not.
+// refuses wants the refusal to be the same whether the named stream exists or not.
 func (p *permitTest) refuses(t *testing.T, what string, key auth.Credentials, op *api.Operation,
 	stream [2]string, code, message string) {
 	t.Helper()
@@ -148,8 +147,8 @@ func statement(effect, action, resource, condition string) string {
 		`"Resource":%q%s}]}`, effect, action, resource, condition)
 }
 
-// Every operation asks whether it is allowed, of whoever signed it, about the stream that it is
-// about, before it says anything of that stream.
+// Every operation decides whether its signer may do it to its stream, before it says anything about
+// that stream.
 func TestEveryOperationIsDecided(t *testing.T) {
 	t.Parallel()
 	past := time.Now().Add(-time.Second)
@@ -190,7 +189,7 @@ func TestEveryOperationIsDecided(t *testing.T) {
 				p.refuses(t, what, key, op, [2]string{name, arn}, code, message)
 			}
 			denied := refusedAs(op)
-			// what is allowed may change or delete the stream, and comes last
+			// an allowed call may change or delete the stream, so it comes last
 			refuses("nothing allowed", p.as(statement("Allow", "s3:*", "*", "")), denied,
 				"is not authorized to perform: "+op.Action()+" on resource: ")
 			refuses("denied", p.as(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*",`+
@@ -237,7 +236,7 @@ func TestEveryOperationIsDecided(t *testing.T) {
 	}
 }
 
-// Tags that a call sets are conditions, and so are the caller's own.
+// The tags that a call sets can be used in conditions, and so can the caller's own.
 func TestTagsAreConditions(t *testing.T) {
 	t.Parallel()
 	p := newPermitTest(t)
@@ -265,8 +264,8 @@ func TestTagsAreConditions(t *testing.T) {
 	}
 }
 
-// Of what a caller calls itself the first bytes are compared: the header may be long, and so may
-// the pattern, which a caller with a session policy writes himself.
+// Conditions see only the first bytes of a User-Agent. The header may be long, and so may the
+// pattern, if a caller has written it in a session policy.
 func TestConditionsOnAUserAgent(t *testing.T) {
 	t.Parallel()
 	p := newPermitTest(t)
@@ -282,7 +281,7 @@ func TestConditionsOnAUserAgent(t *testing.T) {
 	}
 }
 
-// A trusted proxy says who asks; nobody else does.
+// A trusted proxy says who the caller is; nobody else does.
 func TestTrustedProxies(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -328,8 +327,8 @@ func TestTrustedProxies(t *testing.T) {
 	}
 }
 
-// What lasts ends when its caller may no longer do it: a key is disabled, a policy changes, or
-// temporary credentials end.
+// Connections end when their caller may no longer have them: a key is disabled, a policy changes,
+// or temporary credentials end.
 func TestConnectionsEndWithTheRight(t *testing.T) {
 	t.Parallel()
 	var log output.Buffer
@@ -403,7 +402,8 @@ func TestConnectionsEndWithTheRight(t *testing.T) {
 	}
 }
 
-// With the option a session ends when its opener could not open it any more, and no other does.
+// With the option, a session ends when its opener could no longer open it, and no other session
+// does.
 func TestSessionsCloseWithTheRight(t *testing.T) {
 	t.Parallel()
 	p := newPermitTest(t, func(o *Options) { o.CloseLostSessions = true })

@@ -20,8 +20,8 @@ import (
 	"weir/internal/cameras"
 )
 
-// newCamerasSite is a site with a listener for cameras, and the camera cam1, whose client knows no
-// authority but that of its CA file.
+// newCamerasSite is a site with a listener for cameras, and the camera cam1, whose client trusts
+// only the authority in its CA file.
 func newCamerasSite(t *testing.T, change ...func(*Options)) (s *site, cam1 *http.Client,
 	address string) {
 	t.Helper()
@@ -79,8 +79,8 @@ func (s *site) signedCall(c *http.Client, address, body string) (*http.Response,
 	return res, ""
 }
 
-// A camera finds all that it calls at one address, under one authority, whatever is advertised to
-// others. What it may tell others leads them to the main one.
+// A camera finds everything that it calls at one address, under one authority, whatever is
+// advertised to others. URLs that it may pass on lead to the main address.
 func TestCamerasListener(t *testing.T) {
 	t.Parallel()
 	s, cam1, address := newCamerasSite(t, func(o *Options) {
@@ -123,7 +123,7 @@ func TestCamerasListener(t *testing.T) {
 	}
 }
 
-// Without an advertised URL, sessions that are opened there are at the main address's port; a
+// Without an advertised URL, sessions that are opened there are at the main address's port. A
 // camera URL is what cameras are told.
 func TestCameraURL(t *testing.T) {
 	t.Parallel()
@@ -149,7 +149,7 @@ func TestCameraURL(t *testing.T) {
 	}
 }
 
-// certificateRequest is a certificate signing request of a new key, as JSON.
+// certificateRequest returns a certificate signing request for a new key, as JSON.
 func certificateRequest(t *testing.T, name string) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -226,7 +226,7 @@ func TestLifeOfACamera(t *testing.T) {
 	}
 }
 
-// Who may add cameras gives them nothing that he may not give away.
+// Whoever may add cameras cannot give them rights that it may not give away.
 func TestWhoAddsCameras(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -6,23 +6,22 @@ import (
 	"strings"
 )
 
-// caller is where a request comes from, as policies and the audit see it.
+// caller is where a request comes from, for policies and the audit log.
 type caller struct {
 	address netip.Addr // not valid for a Unix socket
 	secure  bool       // it came over TLS
 }
 
-// callerOf tells where a request comes from. A proxy that is trusted is believed: the caller is the
-// last address of X-Forwarded-For that is not a trusted proxy itself, and X-Forwarded-Proto says
-// how it came. What a stranger writes into these headers stands before that, and counts for
-// nothing.
+// callerOf returns where a request comes from. A trusted proxy is believed: the caller is the last
+// address of X-Forwarded-For that is not itself a trusted proxy, and X-Forwarded-Proto says how the
+// request came. What a stranger writes into these headers comes before that, and does not count.
 func (s *Server) callerOf(r *http.Request) caller {
 	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
 	c := caller{remote.Addr().Unmap(), r.TLS != nil}
 	if !s.trusts(c.address) {
 		return c
 	}
-	// A proxy that adds to what the client wrote has only the last word.
+	// If a proxy adds to what the client wrote, only the last value is the proxy's.
 	for i, proto := range r.Header.Values("X-Forwarded-Proto") {
 		c.secure = strings.EqualFold(proto, "https") && (c.secure || i == 0)
 	}
@@ -34,7 +33,7 @@ func (s *Server) callerOf(r *http.Request) caller {
 			address, err = at.Addr(), nil
 		}
 		if err != nil {
-			break // the proxy itself is all that is known
+			break // only the proxy's own address is known
 		}
 		c.address = address.Unmap()
 	}

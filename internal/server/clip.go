@@ -10,10 +10,10 @@ import (
 	"weir/internal/clip"
 )
 
-// A clip that a link names never changes, and its ETag tells it from every other one.
+// The clip of a link never changes, and its ETag identifies it.
 var cacheClip = headerValue{"private, max-age=300, immutable"}
 
-// getClip answers with the clip, or, asked to, with a link to it.
+// getClip answers with the clip or, if asked to, with a link to it.
 func (s *Server) getClip(ctx context.Context, req *request) (response, error) {
 	in := &api.GetClipInput{}
 	if err := s.read(ctx, req, in); err != nil {
@@ -68,8 +68,8 @@ func (w clipWriter) WriteRange(to io.Writer, from, length int64) error {
 	return w.c.WriteRange(w.ctx, to, from, length)
 }
 
-// pacedWriter gives a client time for a long answer piece by piece: with one deadline for the
-// whole, a client that is stuck would hold what is sent for as long as a day of video may take.
+// pacedWriter gives a client time for a long answer piece by piece. With one deadline for the whole
+// answer, a client that is stuck would hold its resources for as long as a day of video may take.
 type pacedWriter struct {
 	to      io.Writer
 	control *http.ResponseController
@@ -80,7 +80,7 @@ func (w pacedWriter) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// ReadFrom implements io.ReaderFrom: it is what a file comes by.
+// ReadFrom implements io.ReaderFrom, by which files come.
 func (w pacedWriter) ReadFrom(src io.Reader) (int64, error) {
 	file, ok := src.(*io.LimitedReader)
 	if !ok {
@@ -91,10 +91,11 @@ func (w pacedWriter) ReadFrom(src io.Reader) (int64, error) {
 }
 
 func (w pacedWriter) extend(n int64) {
-	_ = w.control.SetWriteDeadline(answerDeadline(n)) // only writers of tests have no deadlines
+	_ = w.control.SetWriteDeadline(answerDeadline(n)) // only writers of tests lack deadlines
 }
 
-// answerDeadline is until when an answer of so many bytes of media must have been taken.
+// answerDeadline is the time by which a client must have taken an answer with so many bytes of
+// media.
 func answerDeadline(n int64) time.Time {
 	return time.Now().Add(answerTimeout + time.Duration(n/slowestClient)*time.Second)
 }

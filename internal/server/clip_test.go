@@ -15,7 +15,7 @@ import (
 	"weir/internal/store/local"
 )
 
-// clipRange is a selector of clips by server timestamps: from so long ago until now.
+// clipRange is a selector of clips by server timestamps, from some time ago until now.
 func clipRange(ago time.Duration) string {
 	now := time.Now()
 	return fmt.Sprintf(`"ClipFragmentSelector":{"FragmentSelectorType":"SERVER_TIMESTAMP",`+
@@ -56,7 +56,8 @@ func TestGetClip(t *testing.T) {
 	s.get(s.url+"/getClip").fails(t, 405, "UnknownOperationException", "")
 }
 
-// A link opens its clip for whoever has it, in ranges too, and nothing once the stream is deleted.
+// A link opens its clip for anybody who has it, also in ranges, and nothing once the stream is
+// deleted.
 func TestClipLink(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -68,7 +69,7 @@ func TestClipLink(t *testing.T) {
 	if !strings.HasPrefix(link, s.url+"/clip/v1/getClip.mp4?Token=") {
 		t.Fatalf("link %q", link)
 	}
-	s.record() // what comes later is not in it
+	s.record() // later fragments are not in it
 	got := s.get(link)
 	if got.status != 200 || got.body != whole || got.header.Get("Accept-Ranges") != "bytes" {
 		t.Fatalf("%d %v, %d bytes of %d", got.status, got.header, len(got.body), len(whole))
@@ -103,7 +104,7 @@ func TestClipLink(t *testing.T) {
 	s.get(link).fails(t, 403, "NotAuthorizedException", "deleted")
 }
 
-// Exact clips begin and end with a frame, not with a fragment; the file says what to hide.
+// Exact clips begin and end with a frame, not with a fragment, and the file says what to hide.
 func TestExactClip(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -121,8 +122,8 @@ func TestExactClip(t *testing.T) {
 	}
 }
 
-// A clip of which a fragment is damaged on disk ends before its Content-Length, so that whoever
-// downloads it sees that it is not whole.
+// A clip with a fragment that is damaged on disk ends before its Content-Length, so that the client
+// can see that it is incomplete.
 func TestDamagedClipEndsShort(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -45,7 +45,7 @@ func TestStorageTier(t *testing.T) {
 		fails(t, 404, "ResourceNotFoundException", "")
 }
 
-// sent keeps what would be notified.
+// sent keeps the notifications that would be sent.
 type sent struct {
 	off bool
 	got chan string
@@ -62,7 +62,8 @@ func (s *sent) Send(sender string, to destination, body []byte) {
 }
 func (s *sent) Hurry(sender string) { s.hurried = append(s.hurried, sender) }
 
-// A fragment with the tag is told of when it is stored, with its own tags, as the stream says.
+// There is a notification of a tagged fragment, with its own tags, when it is stored, if the stream
+// is configured so.
 func TestNotifications(t *testing.T) {
 	t.Parallel()
 	out := &sent{got: make(chan string, 100)}

@@ -74,7 +74,7 @@ func TestStreamsByARN(t *testing.T) {
 	p.end2(now)
 }
 
-// The tags of a stream are one page: a NextToken is taken and gives them again.
+// The tags of a stream are one page: a NextToken is accepted and returns them again.
 func TestNextTokenOfTags(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -195,8 +195,8 @@ func TestTransportStreamsAndIFrames(t *testing.T) {
 	}
 }
 
-// A RELATIVE producer's timecodes count from the time in its header, and come back as they were
-// sent.
+// A RELATIVE producer's timecodes count from the time in its header, and acknowledgements have them
+// as they were sent.
 func TestRelativeTimecodes(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -218,7 +218,7 @@ func TestRelativeTimecodes(t *testing.T) {
 	}
 }
 
-// What the limits of a connection are is told in its acknowledgements.
+// Acknowledgements report the limits of a connection.
 func TestConnectionLimits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -58,7 +58,7 @@ func (s *site) connections(want int) {
 }
 
 // idle waits until so many connections wait for their next request: a client has the whole answer a
-// moment before the server sees its connection as idle.
+// moment before the server counts its connection as idle.
 func (s *site) idle(want int) {
 	s.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
@@ -78,7 +78,7 @@ func closedByServer(conn net.Conn) bool {
 	return n == 0 && err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
 }
 
-// viewer is a kept connection of a player.
+// viewer is a player's kept-alive connection.
 type viewer struct {
 	conn    net.Conn
 	in      *bufio.Reader
@@ -109,12 +109,12 @@ func (s *site) newViewer() *viewer {
 	return &viewer{conn, bufio.NewReader(conn), request}
 }
 
-// Strangers who hold all connections with half a head make room for whoever comes, and players and
-// cameras do not.
+// Strangers who hold all connections with half a head are closed to make room for newcomers;
+// players and cameras are not.
 func TestStrangersMakeRoom(t *testing.T) {
 	t.Parallel()
 	const most = 8
-	// no limit for loopback
+	// loopback has no limit
 	s := newStreamSite(t, func(o *Options) {
 		o.Connections = connections.Limits{Total: most, PerAddress: 1}
 	})
@@ -137,7 +137,7 @@ func TestStrangersMakeRoom(t *testing.T) {
 	if !closedByServer(strangers[0]) {
 		t.Error("the stranger that has waited longest is still there")
 	}
-	for range 3 * most { // strangers again, which come and stay
+	for range 3 * most { // more strangers, who stay
 		s.open("POST /putMedia HTTP/1.1\r\n")
 	}
 	if status, err := player.get(); status != 200 || err != nil {
@@ -148,8 +148,8 @@ func TestStrangersMakeRoom(t *testing.T) {
 	camera.until(fmt.Sprintf("PERSISTED %d", now))
 }
 
-// Without strangers the player that has been idle longest makes room; when all are at work, the
-// newcomer is sent away.
+// Without strangers, the player that was idle longest is closed to make room. When all connections
+// are busy, the newcomer is.
 func TestConnectionsAtWorkStay(t *testing.T) {
 	t.Parallel()
 	const most = 4
@@ -189,7 +189,7 @@ func TestConnectionsAtWorkStay(t *testing.T) {
 	}
 }
 
-// What is refused by its head is refused before a byte of its body is there, and holds nothing.
+// What is refused by its head is refused before any byte of its body has come, and takes no memory.
 func TestRefusedByTheHead(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -219,8 +219,8 @@ func TestRefusedByTheHead(t *testing.T) {
 	s.connections(0)
 }
 
-// Strangers with a known key who send bodies, or long heads, and hold back the end have a small
-// budget for it. Whoever sends little does not notice.
+// Strangers with a known key who send bodies or long heads, and hold back the end, share a small
+// budget. A client that sends little does not notice.
 func TestUnverifiedBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)

@@ -8,8 +8,8 @@ import (
 	"weir/internal/console"
 )
 
-// The console is for browsers that come to the main listener. Everybody else finds there what was
-// there before.
+// Browsers that come to the main listener get the console. Everybody else gets the same as before
+// there was one.
 func TestConsoleIsForBrowsers(t *testing.T) {
 	t.Parallel()
 	if !console.HasApp() {

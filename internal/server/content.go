@@ -12,11 +12,11 @@ import (
 	"weir/internal/negotiate"
 )
 
-// gzipAtLeast is the size in bytes from which a playlist is worth compressing: smaller ones fit
-// into one packet anyway.
+// gzipAtLeast is the size in bytes from which a playlist is compressed. Smaller ones fit into one
+// packet anyway.
 const gzipAtLeast = 1400
 
-// headerValue is the value of a header that many answers have; nobody changes it.
+// headerValue is a header's value that many answers share. Nobody changes it.
 type headerValue []string
 
 var (
@@ -24,7 +24,7 @@ var (
 	contentRanges  = headerValue{"bytes"}
 )
 
-// rangeWriter is an answer that comes from where it is stored while it is sent.
+// rangeWriter is an answer that is read from where it is stored while it is sent.
 type rangeWriter interface {
 	// WriteRange writes length bytes from an offset on. It is called at most once.
 	WriteRange(w io.Writer, from, length int64) error
@@ -39,16 +39,16 @@ type content struct {
 	length       int64       // bytes of media
 	close        func()      // frees media, may be nil
 	compressible bool        // text: gzip is offered
-	// returns text compressed, where that is kept; nil: it is compressed for each answer
+	// returns the compressed text, if it is kept; nil: each answer compresses it
 	zipped func() []byte
 	ranges bool   // Range requests are honoured
 	etag   string // strong validator, quoted; "": none
-	// media may take very long: the time for it is counted piece by piece
+	// media may take very long: its time limit is for each piece
 	paced bool
 }
 
-// send writes the answer, the part of it that a Range header asks for, or only its header for HEAD.
-// A slow client gets time for a large one, a stuck one does not.
+// send writes the answer, the part of it that a Range header asks for, or for HEAD only its header.
+// A slow client gets time for a large answer, one that is stuck does not.
 func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	if c.close != nil {
 		defer c.close()
@@ -59,7 +59,7 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	}
 	control := http.NewResponseController(w)
 	if !c.paced {
-		// only writers of tests have no deadlines
+		// only writers of tests lack deadlines
 		_ = control.SetWriteDeadline(answerDeadline(total))
 	}
 	h := w.Header()
@@ -114,8 +114,8 @@ func (c *content) send(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// part returns which bytes of the answer a request asks for, of total, and the status that goes
-// with them. It sets the headers about ranges.
+// part returns which of total bytes a request asks for, and the status of such an answer. It sets
+// the headers about ranges.
 func (c *content) part(
 	h http.Header, r *http.Request, total int64,
 ) (from, length int64, status int) {
@@ -123,7 +123,7 @@ func (c *content) part(
 		return 0, total, http.StatusOK
 	}
 	h["Accept-Ranges"] = contentRanges
-	// A range that depends on another validator than this one is ignored (RFC 9110 section 13.1.5).
+	// A range on condition of another validator is ignored (RFC 9110 section 13.1.5).
 	spec, condition := r.Header.Get("Range"), r.Header.Get("If-Range")
 	if spec == "" || r.Method != http.MethodGet || condition != "" && condition != c.etag {
 		return 0, total, http.StatusOK
@@ -140,8 +140,8 @@ func (c *content) part(
 	return from, length, http.StatusPartialContent
 }
 
-// precondition is the status that the conditions of a request ask for in place of the answer, 0
-// without (RFC 9110 section 13.2.2).
+// precondition returns the status that the conditions of a request demand in place of the answer, 0
+// for none (RFC 9110 section 13.2.2).
 func (c *content) precondition(r *http.Request) int {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return 0
@@ -155,8 +155,8 @@ func (c *content) precondition(r *http.Request) int {
 	return 0
 }
 
-// listed reports whether the list of tags of a condition has this answer's, or is "*" (RFC 9110
-// sections 13.1.1 and 13.1.2). weak takes weak tags for what they stand for.
+// listed reports whether a condition's list of tags has this answer's, or is "*" (RFC 9110 sections
+// 13.1.1 and 13.1.2). With weak, weak tags count as strong ones.
 func (c *content) listed(tags string, weak bool) bool {
 	for tag := range strings.SplitSeq(tags, ",") {
 		tag = strings.TrimSpace(tag)
@@ -170,12 +170,12 @@ func (c *content) listed(tags string, weak bool) bool {
 	return false
 }
 
-// fileSender lets net/http hand a file to the kernel: it does when its ReadFrom gets a limited file
-// and the header has left. With the header still in a buffer net/http would read the first bytes
-// itself, to look what they are.
+// fileSender lets net/http pass a file to the kernel, which it does when its ReadFrom gets a
+// limited file and the header has left. While the header is in a buffer, net/http would read the
+// first bytes itself to sniff their type.
 type fileSender struct{ http.ResponseWriter }
 
-// ReadFrom implements io.ReaderFrom: of what io.Copy gets it is files that come here.
+// ReadFrom implements io.ReaderFrom, which io.Copy calls with files.
 func (w fileSender) ReadFrom(src io.Reader) (int64, error) {
 	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
 		return 0, err
@@ -201,8 +201,8 @@ func (c *content) compress() error {
 }
 
 // parseRange reads a Range header of one byte range (RFC 9110 section 14.1.2). ok is false when it
-// is to be ignored: another unit, several ranges, or bad syntax. satisfiable is false when no byte
-// of total is in it.
+// is to be ignored: another unit, several ranges, or bad syntax. satisfiable is false when none of
+// total bytes is in it.
 func parseRange(spec string, total int64) (from, length int64, ok, satisfiable bool) {
 	unit, set, found := strings.Cut(spec, "=")
 	if !found || !strings.EqualFold(strings.TrimSpace(unit), "bytes") ||

@@ -35,7 +35,7 @@ func TestRanges(t *testing.T) {
 		{"bytes=10-", "", 416, "", "bytes */10"},
 		{"bytes=99-100", "", 416, "", "bytes */10"},
 		{"bytes=-0", "", 416, "", "bytes */10"},
-		{"bytes=1-2", `"etag"`, 200, media, ""}, // nothing to compare with: the whole
+		{"bytes=1-2", `"etag"`, 200, media, ""}, // nothing to compare with: all of it
 		{"bytes=0-1,3-4", "", 200, media, ""},
 		{"bytes=5-4", "", 200, media, ""},
 		{"bytes=-", "", 200, media, ""},
@@ -121,7 +121,7 @@ func TestHeadTellsTheLengthAndReadsNothing(t *testing.T) {
 	}
 }
 
-// piece is media that a range is all of.
+// piece is media of which all is one range.
 type piece struct{ store.Range }
 
 func (p piece) WriteRange(w io.Writer, from, length int64) error {

@@ -10,14 +10,14 @@ import (
 	"weir/internal/store"
 )
 
-// streamNotFound is the answer whenever a stream is not there; producers create it then, on the
-// status 404.
+// streamNotFound is the answer when a stream does not exist. Because of its status 404, producers
+// then create it.
 func streamNotFound() error {
 	return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
 }
 
-// storeError turns the store's answers about a stream into the API's; anything else passes as an
-// internal fault.
+// storeError turns the store's errors about a stream into the API's. Any other error passes through
+// as an internal fault.
 func storeError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -46,12 +46,12 @@ func (s *Server) namedStream(ctx context.Context, req *request,
 	return stream, err
 }
 
-// arnToBe is the ARN of a stream that does not exist, whose creation time nobody knows: policies
-// have stream/NAME/* for it, as for all streams of that name.
+// arnToBe is the ARN of a stream that does not exist, so nobody knows its creation time: policies
+// have stream/NAME/*, as for all streams of that name.
 func (s *Server) arnToBe(name string) string { return api.FormatARN(s.region, s.account, name, 0) }
 
-// streamOfARN is namedStream by an ARN. Another partition, region, account, kind of resource or
-// creation time names a resource that is not here.
+// streamOfARN is namedStream by an ARN. An ARN with another partition, region, account, kind of
+// resource or creation time names no resource here.
 func (s *Server) streamOfARN(ctx context.Context, req *request, text string) (store.Stream, error) {
 	arn, err := api.ParseARN(text)
 	if err != nil {
@@ -115,8 +115,8 @@ func (s *Server) describeStream(_ context.Context, req *request,
 	return &api.DescribeStreamOutput{StreamInfo: s.streamInfo(&req.target)}, nil
 }
 
-// streamInfo describes a stream, which is ACTIVE as soon as it exists: producers give up while it
-// is not (docs/reference/producers.md, "Control calls").
+// streamInfo describes a stream. It is ACTIVE as soon as it exists, because producers give up while
+// it is not (docs/reference/producers.md, "Control calls").
 func (s *Server) streamInfo(stream *store.Stream) api.StreamInfo {
 	return api.StreamInfo{
 		CreationTime:         api.Timestamp(stream.CreatedMillis),
@@ -138,7 +138,7 @@ func (s *Server) listStreams(ctx context.Context, _ *request,
 		return nil, err
 	}
 	limit := in.Limit()
-	// one more reports whether another page follows
+	// one more shows whether there is another page
 	streams, err := s.store.ListStreams(ctx, in.Prefix(), after, limit+1)
 	if err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (s *Server) getDataEndpoint(_ context.Context, req *request,
 	return &api.GetDataEndpointOutput{DataEndpoint: s.baseURL(req.Request)}, nil
 }
 
-// tag adds tags to a stream, as long as it keeps to the limit with them.
+// tag adds tags to a stream, if it stays within the limit.
 func (s *Server) tag(ctx context.Context, stream store.Stream, tags map[string]string) error {
 	return storeError(s.store.TagStream(ctx, stream.ID, func(has map[string]string) error {
 		maps.Copy(has, tags)
@@ -221,7 +221,7 @@ func (s *Server) tag(ctx context.Context, stream store.Stream, tags map[string]s
 	}))
 }
 
-// untag takes tags off a stream; keys that it does not have are ignored.
+// untag removes tags from a stream; keys that it does not have are ignored.
 func (s *Server) untag(ctx context.Context, stream store.Stream, keys []string) error {
 	return storeError(s.store.TagStream(ctx, stream.ID, func(has map[string]string) error {
 		maps.DeleteFunc(has, func(key, _ string) bool { return slices.Contains(keys, key) })
@@ -258,8 +258,8 @@ func (s *Server) listTagsForStream(_ context.Context, req *request,
 	return &api.ListTagsForStreamOutput{Tags: tagsOf(req.target)}, nil
 }
 
-// TagResource and its kin are made for signalling channels at AWS; here they take streams, and no
-// channel exists.
+// At AWS, TagResource and its kin are for signalling channels. Here they take streams, and there
+// are no channels.
 func (s *Server) tagResource(ctx context.Context, req *request,
 	in *api.TagResourceInput) (*api.TagResourceOutput, error) {
 	if err := s.tag(ctx, req.target, in.Map()); err != nil {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// A web page may call everything that a key or a token protects, from any origin: nothing here is
-// decided by cookies or by where a request comes from, so the origin says nothing. AWS leaves
-// PutMedia out; Weir does not.
+// A web page of any origin may call everything that a key or a token protects. Nothing here depends
+// on cookies or on where a request comes from, so the origin says nothing. AWS excludes PutMedia;
+// Weir does not.
 const (
 	corsMaxAge     = "86400" // seconds; browsers cap it themselves
 	corsMaxHeaders = 64      // names in Access-Control-Request-Headers; the AWS SDKs send about ten
@@ -16,21 +16,21 @@ const (
 
 var (
 	anyOrigin = headerValue{"*"}
-	// exposedHeaders are the answer's headers that scripts may read besides the safelisted ones.
+	// exposedHeaders are the headers of an answer that scripts may read, besides the safelisted
+	// ones.
 	exposedHeaders = headerValue{
 		"x-amzn-RequestId, x-amzn-ErrorType, x-amz-ErrorType, Content-Length, Content-Range, " +
 			"Accept-Ranges, ETag, Date"}
 )
 
-// allowOrigin lets pages of every origin read the answer.
+// allowOrigin lets pages of any origin read the answer.
 func allowOrigin(h http.Header) {
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	h["Access-Control-Expose-Headers"] = exposedHeaders
 }
 
-// preflight answers an OPTIONS request for a path that takes the given methods. What the SDKs send
-// differs from one to the next (authorization, x-amz-*, amz-sdk-*), so the headers asked for are
-// allowed as asked, if they are names of headers at all.
+// preflight answers an OPTIONS request for a path with the given methods. Each SDK sends different
+// headers (authorization, x-amz-*, amz-sdk-*), so all headers are allowed whose names are valid.
 func preflight(w http.ResponseWriter, r *http.Request, methods string) {
 	h := w.Header()
 	h.Set("Allow", methods)
@@ -63,7 +63,7 @@ func headerNames(list string) (names []string, ok bool) {
 	return names, true
 }
 
-// notTokenChar reports whether c may not stand in a header name (RFC 9110 section 5.6.2), in lower
+// notTokenChar reports whether c is not allowed in a header name (RFC 9110 section 5.6.2), in lower
 // case.
 func notTokenChar(c rune) bool {
 	return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' ||

@@ -53,8 +53,8 @@ func (s *Server) dashMediaFragment(ctx context.Context, token string,
 	return segmentContent(typeMP4, segment), nil
 }
 
-// dashTime tells the time, by which players of live manifests know what is there (UTCTiming,
-// ISO/IEC 23009-1 clause 5.8.4.11). Whoever asks may know it.
+// dashTime returns the time, by which players of live manifests know what is available (UTCTiming,
+// ISO/IEC 23009-1 clause 5.8.4.11). Anybody may ask.
 func (s *Server) dashTime(context.Context, *request) (response, error) {
 	now := s.clock().UTC().Format("2006-01-02T15:04:05.000Z")
 	return &content{contentType: typeText, cacheControl: cachePlaylist, text: []byte(now)}, nil

@@ -57,7 +57,7 @@ func TestDASHByTokenAlone(t *testing.T) {
 		t.Errorf("a range: %d, %d bytes", a.status, len(a.body))
 	}
 
-	// The clock needs no token, and pages of every origin read it.
+	// The clock needs no token, and pages of any origin can read it.
 	a = s.get(relative(t, u, m.UTCTiming.Value))
 	now, err := time.Parse("2006-01-02T15:04:05.000Z", a.body)
 	if err != nil || a.status != 200 || a.header.Get("Access-Control-Allow-Origin") != "*" ||

@@ -12,23 +12,23 @@ import (
 	"weir/internal/store"
 )
 
-// maxEvents is how many tagged fragments may wait to be looked at. Looking takes microseconds, so
-// the queue is full only when the disk does not answer.
+// maxEvents is how many tagged fragments may wait to be handled. Handling takes microseconds, so
+// the queue is only full when the disk does not answer.
 const maxEvents = 1024
 
 // Notifier delivers notifications; *webhook.Notifier is one.
 type Notifier interface {
 	Enabled() bool // whether they may go anywhere
-	// Send never blocks. to tells where the message goes, "" for nowhere, before each attempt.
+	// Send never blocks. Before each attempt, to returns where the message goes, "" for nowhere.
 	Send(sender string, to destination, body []byte)
-	Hurry(sender string) // where those of a sender go has changed
+	Hurry(sender string) // the destination of a sender's messages has changed
 }
 
 type destination = func(context.Context) (url string, err error)
 
-// settings are what is configured of a stream, and who created it, as its row has them, in JSON.
+// settings are the configuration and the creator of a stream, as its row has them, in JSON.
 type settings struct {
-	// Creator is the share (access.Principal.Share) that the stream counts for; "": nobody's
+	// Creator is the share (access.Principal.Share) that the stream counts against; "" for none
 	Creator      string                            `json:"creator,omitempty"`
 	Notification *api.NotificationConfiguration    `json:"notification,omitempty"`
 	Images       *api.ImageGenerationConfiguration `json:"images,omitempty"`
@@ -45,7 +45,7 @@ func settingsOf(stream *store.Stream) (s settings, err error) {
 	return s, nil
 }
 
-// notifies is the URL to which notifications go; "" when there are none.
+// notifies returns the URL to which notifications go; "" for none.
 func (s *settings) notifies() string {
 	if c := s.Notification; c != nil && c.Status == api.StatusEnabled {
 		return c.DestinationConfig.Uri
@@ -53,8 +53,8 @@ func (s *settings) notifies() string {
 	return ""
 }
 
-// destination is where the notifications of a stream go at each attempt: what waits for a receiver
-// that is not there follows the stream's configuration, and ends with it.
+// destination is where the notifications of a stream go, for each attempt: those that wait for a
+// receiver that is away follow the stream's configuration, and are dropped when it is.
 func (s *Server) destination(id store.StreamID) destination {
 	return func(ctx context.Context) (string, error) {
 		stream, err := s.store.StreamByID(ctx, id)
@@ -84,7 +84,7 @@ func (s *Server) configure(ctx context.Context, stream *store.Stream,
 	return storeError(err)
 }
 
-// event takes a fragment of which the producer wants more than that it is kept. It never blocks.
+// event queues a fragment that its producer has tagged for more than storing. It never blocks.
 func (s *Server) event(e ingest.Event) {
 	select {
 	case s.events <- e:
@@ -93,7 +93,7 @@ func (s *Server) event(e ingest.Event) {
 	}
 }
 
-// inBackground does something until the function that it returns is called.
+// inBackground runs something until the returned function is called.
 func inBackground(do func(ctx context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -101,7 +101,7 @@ func inBackground(do func(ctx context.Context)) (stop func()) {
 	return func() { cancel(); <-ended }
 }
 
-// handleEvents handles events until ctx ends, and deletes images that were kept long enough.
+// handleEvents handles events until ctx ends, and deletes images that are old enough.
 func (s *Server) handleEvents(ctx context.Context) {
 	sweep := time.NewTicker(time.Minute)
 	defer sweep.Stop()
@@ -153,7 +153,7 @@ func (s *Server) handleEvent(ctx context.Context, e *ingest.Event) error {
 	return nil
 }
 
-// notification is the body of a notification: the service's message in SNS
+// notification is the body of a notification: the message that the service sends to SNS
 // (docs/reference/service.md, "Notifications").
 type notification struct {
 	StreamArn                      string

@@ -17,7 +17,7 @@ import (
 	"weir/internal/store"
 )
 
-// oneByOne is a decoder that makes one image at a time, when the test says so.
+// oneByOne is a decoder that makes one image whenever the test says so.
 type oneByOne struct {
 	blankDecoder
 	turns *fair.Turns
@@ -33,7 +33,8 @@ func (d *oneByOne) Run(ctx context.Context, j *still.Job) error {
 	return d.blankDecoder.Run(ctx, j)
 }
 
-// Who asks for one image waits for one of who has asked for many before.
+// A caller that asks for one image waits for only one image of a caller that has asked for many
+// before.
 func TestGreedyImages(t *testing.T) {
 	t.Parallel()
 	cache, err := still.OpenCache(filepath.Join(t.TempDir(), "images"), 1<<20, time.Hour, nil)
@@ -95,7 +96,7 @@ func TestGreedyImages(t *testing.T) {
 	}
 }
 
-// Who opens all the connections that it gets leaves some to others, whatever keys it has.
+// A caller that opens as many connections as it can leaves some to others, whatever keys it has.
 func TestGreedyConnections(t *testing.T) {
 	t.Parallel()
 	p := newPermitTest(t, func(o *Options) { o.Connections.Total = 8 })
@@ -135,8 +136,8 @@ func TestGreedyConnections(t *testing.T) {
 	}
 }
 
-// A principal that calls more often than it may is told so, and another one is served. What is not
-// allowed does not count for the stream.
+// A principal that calls too often is told so, and others are still served. Refused calls do not
+// count for the stream.
 func TestLimitsOfCalls(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -23,8 +23,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// Every data directory that a released version wrote opens: what was in it is listed, plays and can
-// be added to, and passes the check. testdata/forms/make.sh makes one of a new release.
+// Every data directory that a released version wrote opens: its content is listed, plays, can be
+// extended, and passes the check. testdata/forms/make.sh makes one for a new release.
 func TestEveryReleasedForm(t *testing.T) {
 	t.Parallel()
 	forms, err := filepath.Glob("testdata/forms/*.tar.gz")
@@ -61,7 +61,7 @@ func TestEveryReleasedForm(t *testing.T) {
 			u, err := url.Parse(opened["HLSStreamingSessionURL"].(string))
 			must(t, err)
 			s.plays(u.Query().Get("SessionToken"), form.Fragments)
-			// A session of another version may end; it must be said so.
+			// A session of another version may be gone, but the answer must say so.
 			if a := s.do(s.request("GET", mediaPlaylist(form.Session), "")); a.status == 200 {
 				s.plays(form.Session, form.Fragments)
 			} else if a.status != 403 {
@@ -75,7 +75,7 @@ func TestEveryReleasedForm(t *testing.T) {
 	}
 }
 
-// openForm opens what a server has of a data directory, at a time of its own.
+// openForm opens a data directory like a server, at the directory's time.
 func openForm(t *testing.T, dir string, clock *storetest.Clock) (Options, auth.Key) {
 	t.Helper()
 	st, err := local.Open(t.Context(), dir, local.Options{Clock: clock.Now})
@@ -92,7 +92,7 @@ func openForm(t *testing.T, dir string, clock *storetest.Clock) (Options, auth.K
 	}), Fragments: fragments.New(fragments.Options{Store: st})}, keys.Default()
 }
 
-// lists compares the streams and the fragments with what the form must have.
+// lists compares the streams and fragments with what the form must have.
 func (s *site) lists(fragments int) {
 	s.t.Helper()
 	streams, ok := s.ok("/listStreams", `{}`)["StreamInfoList"].([]any)

@@ -13,8 +13,8 @@ import (
 	"weir/test/output"
 )
 
-// What needs space on a full disk is told so, in words and without a line of an internal failure;
-// what frees space works.
+// On a full disk, calls that need space say so in words and log no internal failure; calls that
+// free space work.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

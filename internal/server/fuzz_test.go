@@ -9,7 +9,7 @@ import (
 	"weir/internal/negotiate"
 )
 
-// What strangers write into paths, ranges, tokens and lists of headers must end in an answer.
+// Whatever strangers write into paths, ranges, tokens and lists of headers, there is an answer.
 func FuzzRequestParts(f *testing.F) {
 	f.Add("/putMedia", "bytes=0-", "YWZ0ZXIvY2FtMQ==", "authorization,x-amz-date", "gzip;q=0.5")
 	f.Add("//hls/../PutMedia/", "bytes=-5", "", "a\"b", ",;gzip")

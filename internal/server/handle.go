@@ -40,53 +40,53 @@ const (
 	logReason     = "reason"
 	logUserAgent  = "user_agent"
 	logTimecodes  = "timecodes"   // ABSOLUTE or RELATIVE
-	logRepeated   = "repeated"    // lines like this one that were left out since the last
+	logRepeated   = "repeated"    // similar lines that were left out since the last one
 	logClaimedKey = "claimed_key" // access key of a signature that was not accepted
 )
 
-// Headers of answers, spelt as AWS does, which http.Header.Set would not. SDKs read
-// x-amzn-ErrorType, the documents say x-amz-ErrorType.
+// Headers of answers, spelt as by AWS, which http.Header.Set would not do. SDKs read
+// x-amzn-ErrorType, the documentation has x-amz-ErrorType.
 const (
 	headerRequestID  = "x-amzn-RequestId"
 	headerErrorType  = "x-amzn-ErrorType"
 	headerErrorType2 = "x-amz-ErrorType"
 )
 
-// response is what a handler gives back to be sent. An error of send comes too late for an answer:
-// it is only logged.
+// response is a handler's answer. An error of send comes too late to be answered, so it is only
+// logged.
 type response interface {
 	send(w http.ResponseWriter, r *http.Request) error
 }
 
-// handler does one operation. Its error is answered by Server.fail and must be an *api.Error, an
+// handler does one operation. Server.fail answers its error, which must be an *api.Error, an
 // *auth.Error, or a fault of the server.
 type handler func(ctx context.Context, req *request) (response, error)
 
-// request is one request on its way through.
+// request is a request that is being served.
 type request struct {
 	*http.Request
 	id        string
 	operation string
-	stream    string // the stream it turned out to be about, for the log
+	stream    string // the stream that it turned out to be about, for the log
 	body      []byte // of signed requests but PutMedia
-	// a part of the body is not going to be read: the connection ends with the answer
+	// a part of the body will not be read: the connection ends with the answer
 	unread    bool
-	logger    *slog.Logger       // of the server; log adds what it knows of the request
-	principal *access.Principal  // who signed it, once verified; nil before
+	logger    *slog.Logger       // the server's; log adds attributes of the request
+	principal *access.Principal  // the verified signer; nil before
 	input     any                // of a call, once it is read
-	target    store.Stream       // that a call is about which is allowed; else none
-	targets   []store.Stream     // the same of a call about many
-	user      string             // whose key a call is about; "": root's
-	verdict   *verdict           // whether it is allowed, once that is decided
+	target    store.Stream       // allowed ones that a call is about; else none
+	targets   []store.Stream     // likewise, for a call about many
+	user      string             // for a call about a key, its user; "": root
+	verdict   *verdict           // the decision whether it is allowed, once made
 	errorType string             // of the answer, for the log
 	signed    bool               // the route asks for a signature
 	sts       bool               // of the STS API
-	share     *connections.Share // of an HTTP/2 connection; nil with HTTP/1.1
-	leave     func()             // ends its connection of those that last; nil: it is none
+	share     *connections.Share // of an HTTP/2 connection; nil for HTTP/1.1
+	leave     func()             // ends the connection, if it is one that lasts; else nil
 	audited
 }
 
-// signer is the access key of a signed request, once that is verified; "" before.
+// signer returns the access key of a signed request once it is verified; "" before.
 func (req *request) signer() string {
 	if req.principal == nil {
 		return ""
@@ -94,14 +94,14 @@ func (req *request) signer() string {
 	return req.principal.AccessKeyID
 }
 
-// vouch says that the request has shown a right signature or token.
+// vouch notes that the request has shown a valid signature or token.
 func (req *request) vouch() {
 	connections.Of(req.Request).Vouch()
 	req.share.Release()
 }
 
-// log returns a logger that names the request. Most requests write nothing, and making one costs as
-// much as finding a fragment.
+// log returns a logger that names the request. It is made when needed, because most requests log
+// nothing, and making one costs as much as finding a fragment.
 func (req *request) log() *slog.Logger {
 	l := req.logger.With(logRequestID, req.id)
 	if key := req.signer(); key != "" {
@@ -136,8 +136,8 @@ type input[T any] interface {
 	api.Input
 }
 
-// call makes a handler of a function from an input struct to an output struct, or to a response
-// that writes itself. The function is called when the call is allowed.
+// call makes a handler from a function, which maps an input struct to an output struct or to a
+// response that writes itself. The function is only called when the call is allowed.
 func call[T any, I input[T], O any](s *Server,
 	do func(ctx context.Context, req *request, in I) (O, error)) handler {
 	return func(ctx context.Context, req *request) (response, error) {
@@ -184,7 +184,7 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 	at.count(r)
 	rt, methods := at.routes.find(r)
 	if rt == nil || rt.needs != signed {
-		connections.Of(r).Settle() // the head is here, and nothing of a body will be kept
+		connections.Of(r).Settle() // the head is complete, and nothing of a body will be kept
 	}
 	level := slog.LevelDebug
 	if rt != nil {
@@ -194,15 +194,15 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 			w.live = s.metrics.sent.WithLabelValues(opGetMedia)
 		}
 	}
-	// Deadlines outlive a request on a kept-alive connection, so each request sets its own.
+	// Deadlines stay on a kept-alive connection after a request, so each request sets its own.
 	control := http.NewResponseController(w)
-	if rt == nil || rt.needs != token { // those have answers that tell how long they may take
-		// only writers of tests have no deadlines
+	if rt == nil || rt.needs != token { // their answers say how long they may take
+		// only writers of tests lack deadlines
 		_ = control.SetWriteDeadline(start.Add(s.answerTime))
 	}
 	if req.operation != opPutMedia && r.Body != http.NoBody {
-		// net/http reads a body that nobody wanted before it answers, and without a deadline would
-		// wait for it for ever.
+		// net/http reads an unexpected body before it answers, and without a deadline would wait
+		// for it for ever.
 		_ = control.SetReadDeadline(start.Add(s.bodyTime))
 	}
 	defer func() {
@@ -218,7 +218,7 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 		s.logAccess(w, req, level, took)
 		s.auditEnd(w, req, took)
 		if fault != nil && w.status != 0 && req.errorType == "" {
-			// the answer was begun and cannot be ended: break the connection off
+			// the answer has begun and cannot be completed: break off the connection
 			panic(http.ErrAbortHandler)
 		}
 	}()
@@ -231,8 +231,8 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 	}
 }
 
-// serveAPI answers what a key or a token protects, and everything unknown. Without a route, methods
-// are those of the path.
+// serveAPI answers requests that need a key or a token, and all unknown ones. methods are those of
+// the path if there is no route.
 func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) {
 	allowOrigin(w.Header())
 	if req.Method == http.MethodOptions && methods != "" {
@@ -267,8 +267,8 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 	if err != nil {
 		req.body = nil
 		connections.Of(req.Request).Settle()
-		// A player that keeps asking for a stream that went quiet is not a hot loop, and session
-		// actions cost nothing to refuse.
+		// A player that keeps asking for a stream that went quiet is not retrying in a hot loop,
+		// and it costs nothing to refuse session actions.
 		if rt == nil || rt.needs == signed {
 			if delay := s.penalties.Failed(s.penaltyOf(req, rt)); delay > 0 {
 				s.metrics.delayed.Inc()
@@ -288,13 +288,14 @@ func (s *Server) serveAPI(w *recorder, req *request, rt *route, methods string) 
 			return
 		}
 		req.log().Debug("answer broke off", logOperation, req.operation, logError, err)
-		// The header promised more than was sent: end the connection, so that the client notices.
+		// The header has promised more than was sent: close the connection, so that the client
+		// notices.
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// sharing is the context of a request, which tells whose share of the machine it takes: that of who
-// signed it, or of an address.
+// sharing returns the context of a request, which says whose share of the machine it takes: its
+// signer's, or an address's.
 func (s *Server) sharing(req *request) context.Context {
 	if req.principal == nil {
 		return fair.As(req.Context(), s.siteOf(req.Request).String())
@@ -312,7 +313,7 @@ func unknownOperation(w http.ResponseWriter, req *request, methods string) error
 	return api.UnknownOperation(req.URL.Path)
 }
 
-// methodError is a known path with a wrong method: 405.
+// methodError refuses a known path with a wrong method: 405.
 type methodError struct{ method, path, allow string }
 
 func (e *methodError) Error() string {
@@ -320,7 +321,7 @@ func (e *methodError) Error() string {
 		e.allow)
 }
 
-// shorten bounds how much of a caller's text an answer repeats.
+// shorten limits how much of a caller's text an answer repeats.
 func shorten(text string) string {
 	const most = 200
 	if len(text) > most {
@@ -329,8 +330,9 @@ func shorten(text string) string {
 	return text
 }
 
-// fail answers with an error: the one place where errors become AWS's wire form. What is no error
-// of the API is a fault of the server: logged here, once, and told to the caller only as an id.
+// fail answers with an error. It is the only place where errors get AWS's wire form. An error that
+// is not the API's is a fault of the server: it is logged here, once, and the caller only learns
+// its ID.
 func (s *Server) fail(w *recorder, req *request, err error) {
 	status, answer := 0, (*api.Error)(nil)
 	var method *methodError
@@ -372,7 +374,7 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	if req.sts {
 		body, form = sts.ErrorBody(req.id, answer, status), "text/xml"
 	}
-	// only writers of tests have no deadlines
+	// only writers of tests lack deadlines
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.answerTime))
 	h := w.Header()
 	h.Set("Content-Type", form)
@@ -391,9 +393,9 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	after()
 }
 
-// recovered logs a panic of a handler and answers it, if no answer was begun.
+// recovered logs a panic of a handler, and answers it if no answer has begun.
 func (s *Server) recovered(w *recorder, req *request, fault any) {
-	if fault == http.ErrAbortHandler { //nolint:errorlint // the value is compared as net/http does
+	if fault == http.ErrAbortHandler { //nolint:errorlint // compared with ==, as in net/http
 		return
 	}
 	req.log().Error("panic", logOperation, req.operation, logError, fmt.Sprint(fault), logStack,
@@ -403,7 +405,7 @@ func (s *Server) recovered(w *recorder, req *request, fault any) {
 	}
 }
 
-// logAccess writes the line of one request.
+// logAccess writes a request's line.
 func (s *Server) logAccess(w *recorder, req *request, level slog.Level, took time.Duration) {
 	ctx := req.Context()
 	if !req.logger.Enabled(ctx, level) {

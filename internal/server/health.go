@@ -20,8 +20,8 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 const textDiskFull = "degraded, read-only: the disk is full; playback and deleting work, " +
 	"fragments are refused\n"
 
-// degraded is a store that serves and needs its operator all the same: it says what for, in a
-// sentence, or "".
+// degraded is a store that works but needs its operator: Degraded says in a sentence what for, or
+// "".
 type degraded interface{ Degraded() string }
 
 // ready answers 200 when requests can be served: the store answers and no stop has begun.

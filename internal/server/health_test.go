@@ -12,7 +12,7 @@ type needy struct{ inMemory }
 
 func (needy) Degraded() string { return "run weir check" }
 
-// A store that needs its operator and serves is ready, and says what for.
+// A store that works but needs its operator is ready, and says what for.
 func TestDegraded(t *testing.T) {
 	s := newSite(t, func(o *Options) { o.Store = needy{inMemory{memory.New(time.Now)}} })
 	a := s.do(s.request("GET", "/readyz", ""))

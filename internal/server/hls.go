@@ -76,8 +76,8 @@ func (s *Server) mp4MediaFragment(ctx context.Context, token string,
 	return segmentContent(typeMP4, segment), nil
 }
 
-// mp4PartialFragment is not kept: after a restart of the server in the middle of a fragment the
-// name may become another part's.
+// mp4PartialFragment is not cacheable: if the server restarts in the middle of a fragment, another
+// part may get the same name.
 func (s *Server) mp4PartialFragment(ctx context.Context, token string,
 	ref playback.PartRef) (response, error) {
 	part, err := s.playback.MediaPart(ctx, token, ref)

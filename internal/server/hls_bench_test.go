@@ -22,12 +22,12 @@ import (
 	"weir/internal/store/local"
 )
 
-// benchAVCC is of H.264 High, 1280x720.
+// benchAVCC is for H.264 High, 1280x720.
 var benchAVCC = []byte{1, 0x64, 0, 0x1f, 0xff, 0xe1, 0, 26, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9,
 	0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0, 0, 3, 0,
 	0x10, 0, 0, 3, 3, 0x20, 0xf1, 0x83, 0x19, 0x60, 1, 0, 6, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0}
 
-// bench is what a camera has stored and players ask for.
+// bench is a store with a camera's fragments, for players to ask for.
 type bench struct {
 	b      *testing.B
 	now    time.Time
@@ -61,7 +61,7 @@ func newBench(b *testing.B) *bench {
 
 func (x *bench) clock() time.Time { return x.now }
 
-// process is a server that was just started: a crowd, without limits on requests.
+// process is a server that has just started, without limits on requests, since a crowd comes.
 func (x *bench) process() *Server {
 	limits := playback.LimitsOf(quota.Defaults())
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
@@ -92,7 +92,7 @@ func (x *bench) send() {
 	x.now = x.now.Add(2 * time.Second)
 }
 
-// everything selects what was sent from a time on.
+// everything selects what was sent since a time.
 func (x *bench) everything(began time.Time) *api.FragmentSelector {
 	from, to := api.Timestamp(began.UnixMilli()), api.Timestamp(x.now.UnixMilli()-1)
 	return &api.FragmentSelector{
@@ -193,7 +193,7 @@ func BenchmarkOpenSession(b *testing.B) {
 	}
 }
 
-// silentWriter is a connection that takes everything, a limited file without reading it.
+// silentWriter is a connection that accepts everything, a limited file without reading it.
 type silentWriter struct {
 	header http.Header
 	status int
@@ -214,9 +214,9 @@ func (w *silentWriter) ReadFrom(r io.Reader) (int64, error) {
 	return n, nil
 }
 
-// BenchmarkMediaSegment measures the handler of a media segment without net/http and the sending:
-// of one that was fetched before (again), of one that was not (first), and of one that was not and
-// is in a sealed volume (sealed).
+// BenchmarkMediaSegment measures the handler of a media segment, without net/http and the sending:
+// of a segment that was fetched before (again), of one that was not (first), and of one that was
+// not and is in a sealed volume (sealed).
 func BenchmarkMediaSegment(b *testing.B) {
 	x := newBench(b)
 	began := x.now
@@ -252,7 +252,7 @@ func BenchmarkMediaSegment(b *testing.B) {
 			get(b, srv, requests[0])
 		}
 	})
-	// More than are kept in memory, one after the other.
+	// More segments than are kept in memory, one after the other.
 	first := func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {

@@ -21,7 +21,7 @@ import (
 
 var storeQueryAll = store.Query{}
 
-// record puts three fragments of a second each into cam1 and returns when they are durable.
+// record puts three fragments of one second each into cam1 and returns when they are durable.
 func (s *site) record() {
 	s.t.Helper()
 	p := s.dial("cam1")
@@ -139,8 +139,8 @@ func TestPlaybackByTokenAlone(t *testing.T) {
 	}
 }
 
-// takingListener accepts connections that note what they get to read from: what is a limited file
-// goes to sendfile(2) then.
+// takingListener accepts connections that note what they are given to read from: a limited file
+// goes to sendfile(2).
 type takingListener struct {
 	net.Listener
 	took chan io.Reader
@@ -168,7 +168,7 @@ func (c *takingConn) ReadFrom(r io.Reader) (int64, error) {
 	return c.TCPConn.ReadFrom(r)
 }
 
-// The frames of a segment, or those in a range of it, are one file to the connection.
+// The frames of a segment, or of a range of it, reach the connection as one file.
 func TestSegmentIsOneSendfile(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -216,8 +216,8 @@ func TestSegmentIsOneSendfile(t *testing.T) {
 	}
 }
 
-// Whatever a player asks for on its connection, also what is refused, it can ask for the next thing
-// there.
+// Whatever a player asks for on its connection, even if it is refused, it can then ask for
+// something else there.
 func TestPlayersKeepTheirConnection(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -275,7 +275,7 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 	}
 }
 
-// A head beyond the limit is refused, one that a browser with many cookies sends is not.
+// A head beyond the limit is refused; that of a browser with many cookies is not.
 func TestLimitOfHeads(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -315,7 +315,7 @@ func TestSessionActionsRefuse(t *testing.T) {
 		`{"StreamName":"cam1"}`)["StreamInfo"].(map[string]any)["StreamARN"]
 	s.ok("/deleteStream", fmt.Sprintf(`{"StreamARN":%q}`, arn))
 	s.get(master).fails(t, 403, "NotAuthorizedException", "the stream was deleted")
-	// A player that asks again and again is not held back: its stream may be quiet for a while.
+	// A player that keeps asking is not delayed: its stream may be quiet for a while.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.holds) != 0 {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The frames of HTTP/2 that a client needs who does what net/http's does not (RFC 9113 section 6).
+// The frames of HTTP/2 for a client that does what net/http's cannot (RFC 9113 section 6).
 const (
 	frameData         = 0
 	frameHeaders      = 1
@@ -36,7 +36,7 @@ type http2Conn struct {
 	mu   sync.Mutex // of writing
 }
 
-// dialHTTP2 opens a connection whose streams may get so many bytes before the client says more.
+// dialHTTP2 opens a connection whose streams may get so many bytes before the client allows more.
 func (s *site) dialHTTP2(window uint32) *http2Conn {
 	s.t.Helper()
 	conn, err := tls.Dial("tcp", s.players,
@@ -62,7 +62,7 @@ func (c *http2Conn) write(kind, flags byte, stream uint32, payload []byte) error
 	return err
 }
 
-// headerBlock is the header section of a GET (RFC 7541): fields of the static table, and paths
+// headerBlock is the header section of a GET (RFC 7541): fields from the static table, and paths
 // without compression.
 func headerBlock(path string) []byte {
 	const get, https, pathName, authorityName = 0x82, 0x87, 0x04, 0x01
@@ -82,13 +82,13 @@ func (c *http2Conn) request(stream uint32, path string) {
 	must(c.t, c.write(frameHeaders, flagEndHeaders|flagEndStream, stream, headerBlock(path)))
 }
 
-// window lets the server send more: on a stream, or on all of them (0).
+// window allows the server to send more: on a stream, or on all of them (0).
 func (c *http2Conn) window(stream, more uint32) {
 	c.t.Helper()
 	must(c.t, c.write(frameWindowUpdate, 0, stream, binary.BigEndian.AppendUint32(nil, more)))
 }
 
-// next reads a frame, and answers those that want it.
+// next reads a frame, and answers those that need an answer.
 func (c *http2Conn) next() http2Frame {
 	c.t.Helper()
 	var head [9]byte

@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	// maxImageTasks is how many fragments may wait for their images to be made.
+	// maxImageTasks is how many fragments may wait for their images.
 	maxImageTasks = 256
-	// maxImagePrefix bounds what a fragment's own prefix adds to names of files, in bytes.
+	// maxImagePrefix limits what a fragment's own prefix adds to file names, in bytes.
 	maxImagePrefix = 80
-	// maxImageStream bounds what the stream's name adds: a file's name has 255 bytes at most.
+	// maxImageStream limits what the stream's name adds: a file name has at most 255 bytes.
 	maxImageStream = 100
-	// maxSampled is of how many streams it is known when the last image was made.
+	// maxSampled limits the streams of which the time of the last image is remembered.
 	maxSampled = 10_000
 )
 
@@ -69,15 +69,15 @@ func (s *Server) updateImageGeneration(ctx context.Context, req *request,
 	return &api.UpdateImageGenerationConfigurationOutput{}, nil
 }
 
-// imageTask is a fragment that images are wanted of.
+// imageTask is a fragment of which images are wanted.
 type imageTask struct {
 	stream store.Stream
 	event  ingest.Event
 	config *api.ImageGenerationConfiguration
 }
 
-// generateImages makes images until ctx ends, for one fragment at a time. An error is logged when
-// it comes, and once it is over.
+// generateImages makes images until ctx ends, for one fragment at a time. It logs when an error
+// comes up, and when it is over.
 func (s *Server) generateImages(ctx context.Context) {
 	last := map[store.StreamID]int64{} // moment of the last image
 	failing, lost := "", 0
@@ -105,8 +105,8 @@ func (s *Server) generateImages(ctx context.Context) {
 	}
 }
 
-// generateOf makes the images of a fragment, and returns whether there was any. A fragment that
-// begins less than a sampling interval after the last image goes on with the rhythm of that.
+// generateOf makes the images of a fragment, and returns whether there were any. A fragment that
+// begins less than a sampling interval after the last image keeps to its rhythm.
 func (s *Server) generateOf(ctx context.Context, t *imageTask,
 	last map[store.StreamID]int64) (made bool, err error) {
 	start := t.event.Fragment.ServerTimestamp
@@ -135,8 +135,7 @@ func (s *Server) generateOf(ctx context.Context, t *imageTask,
 // errDiskFull says that there is no space for images.
 var errDiskFull = errors.New("the disk is full")
 
-// keepGenerated writes an image, and before it what is known of it, so that whoever sees an image
-// finds that.
+// keepGenerated writes an image after its metadata, so that anybody who sees the image finds those.
 func (s *Server) keepGenerated(ctx context.Context, t *imageTask, at int64,
 	image *still.Image) error {
 	elements, err := api.ImageDirectory(t.config.DestinationConfig.Uri)
@@ -150,7 +149,7 @@ func (s *Server) keepGenerated(ctx context.Context, t *imageTask, at int64,
 	}
 	err = s.store.Room(ctx, image.Size()+int64(len(about)))
 	if errors.Is(err, store.ErrFull) {
-		return errDiskFull // without numbers, which are others each time
+		return errDiskFull // without numbers, which differ each time
 	} else if err != nil {
 		return err
 	}
@@ -165,7 +164,7 @@ func (s *Server) keepGenerated(ctx context.Context, t *imageTask, at int64,
 	return s.folder.Put(name, image.Size(), file)
 }
 
-// imageName is the service's name of an image (docs/reference/service.md, "Generated images").
+// imageName is the service's name for an image (docs/reference/service.md, "Generated images").
 func (s *Server) imageName(t *imageTask, at int64) string {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
@@ -183,8 +182,8 @@ func (s *Server) imageName(t *imageTask, at int64) string {
 	return strings.Join(parts, "_") + extension
 }
 
-// fileName makes a producer's text fit for the beginning of a file's name: letters and digits of
-// ASCII, '_', '-' and '.' stay, but not as the first; anything else is '_'.
+// fileName makes a producer's text fit for the beginning of a file name. Letters and digits of
+// ASCII, '_', '-' and '.' stay, but no '.' or '-' at the beginning. Everything else becomes '_'.
 func fileName(text string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
@@ -197,8 +196,8 @@ func fileName(text string) string {
 	return strings.TrimLeft(name[:min(len(name), maxImagePrefix)], ".-")
 }
 
-// metadata is what the service puts on an image's object in S3: where it is from, and the
-// fragment's own tags, which cannot stand for that.
+// metadata is what the service adds to an image's object in S3: where the image is from, and the
+// fragment's own tags, which cannot replace that.
 func (t *imageTask) metadata() map[string]string {
 	m := map[string]string{}
 	for _, tag := range t.event.Tags {

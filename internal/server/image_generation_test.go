@@ -19,9 +19,8 @@ import (
 	"weir/test/output"
 )
 
-// Fragments with the tag have images in the directory that stands for the bucket, one every
-// interval across fragments, with names and metadata as the service has them, wherever
-// producers point.
+// Tagged fragments have images in the directory that stands for the bucket: one every interval,
+// across fragments, with the service's names and metadata, wherever the producers point to.
 func TestImageGeneration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -94,7 +93,7 @@ func TestImageGeneration(t *testing.T) {
 }
 
 // checkGenerated waits for the five images of TestImageGeneration, whose first fragment began at
-// start, and looks at them.
+// start, and checks them.
 func checkGenerated(t *testing.T, dir string, start int64) {
 	t.Helper()
 	var found []string
@@ -135,7 +134,7 @@ func checkGenerated(t *testing.T, dir string, start int64) {
 	}
 }
 
-// fillingStore says that the disk is full while it is.
+// fillingStore says that the disk is full as long as full is set.
 type fillingStore struct {
 	engine
 	full atomic.Bool
@@ -148,8 +147,8 @@ func (s *fillingStore) Room(ctx context.Context, bytes int64) error {
 	return s.engine.Room(ctx, bytes)
 }
 
-// On a full disk no image is written of any fragment, and the log says so once; it says when there
-// are images again.
+// On a full disk no image of any fragment is written, and the log says so once; it says when images
+// are written again.
 func TestImageGenerationOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -16,11 +16,11 @@ import (
 	"weir/internal/images"
 )
 
-// imagesAnswer sends a page of images from where they are kept: base64 of 25 images is too much to
-// hold for each caller.
+// imagesAnswer sends a page of images from where they are kept, because the base64 of 25 images is
+// too much to hold in memory for each caller.
 type imagesAnswer struct{ page *images.Page }
 
-// imagesLookUp is what a call of GetImages costs beside its images, in points of metadata
+// imagesLookUp is the cost of a call of GetImages in points of metadata, besides its images
 // (developer guide, "Amazon Kinesis Video Streams service quotas").
 const imagesLookUp = 400
 
@@ -43,7 +43,7 @@ func (s *Server) getImages(ctx context.Context, req *request,
 func (a *imagesAnswer) send(w http.ResponseWriter, _ *http.Request) error {
 	defer a.page.Close()
 	heads, tail, total := a.text()
-	_ = http.NewResponseController(w).SetWriteDeadline( // only writers of tests have no deadlines
+	_ = http.NewResponseController(w).SetWriteDeadline( // only writers of tests lack deadlines
 		time.Now().Add(answerTimeout + time.Duration(total/slowestClient)*time.Second))
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -64,8 +64,8 @@ func (a *imagesAnswer) send(w http.ResponseWriter, _ *http.Request) error {
 	return out.Flush()
 }
 
-// text returns what stands before the content of each image, what stands at the end, and the bytes
-// of the whole answer.
+// text returns the text before each image's content, the text at the end, and the size of the whole
+// answer in bytes.
 func (a *imagesAnswer) text() (heads []string, tail string, total int64) {
 	for i := range a.page.Images {
 		image := &a.page.Images[i]

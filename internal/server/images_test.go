@@ -14,7 +14,7 @@ import (
 	"weir/internal/still"
 )
 
-// blankDecoder makes images of nothing.
+// blankDecoder makes images without reading any media.
 type blankDecoder struct{ size int }
 
 func (blankDecoder) Available() error                                { return nil }
@@ -32,8 +32,8 @@ func (d blankDecoder) Run(_ context.Context, j *still.Job) error {
 	return nil
 }
 
-// newImageSite is a site whose images have so many bytes or a few more, and the directory where
-// they are kept.
+// newImageSite is a site whose images have about so many bytes, and the directory where they are
+// kept.
 func newImageSite(t *testing.T, size int) (*site, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "images")

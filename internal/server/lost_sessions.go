@@ -11,7 +11,7 @@ import (
 	"weir/internal/store"
 )
 
-// sessionsPage is how many sessions are looked at at a time.
+// sessionsPage is how many sessions are read at a time.
 const sessionsPage = 1000
 
 // closeLostSessions closes the sessions whose openers may no longer open them: now, and after each
@@ -30,7 +30,7 @@ func (s *Server) closeLostSessions(ctx context.Context) {
 	}
 }
 
-// closeLost looks at all open sessions once. What opened one and on which stream decides, so each
+// closeLost checks all open sessions once. The result depends only on opener and stream, so each
 // such pair is decided once.
 func (s *Server) closeLost(ctx context.Context) error {
 	type opened struct {
@@ -69,9 +69,9 @@ func (s *Server) closeLost(ctx context.Context) error {
 	}
 }
 
-// isLost decides whether a session's opener could not open it now. Of sessions from before openers
-// were written down nobody knows. Conditions about the request count as not met: who opened the
-// session is known, and not from where.
+// isLost reports whether a session's opener could no longer open it. It never is if the opener is
+// not known, as for sessions of earlier versions. Conditions about the request count as not met,
+// because nobody knows where it would come from.
 func (s *Server) isLost(ctx context.Context, p *store.Session) (bool, error) {
 	if p.Principal == "" {
 		return false, nil

@@ -8,7 +8,7 @@ import (
 	"weir/internal/api"
 )
 
-// mediaMetrics are about GetMedia; bytes and requests are those of every operation.
+// mediaMetrics are metrics of GetMedia, besides the bytes and requests that every operation has.
 type mediaMetrics struct {
 	connections prometheus.Gauge     // GetMedia.ActiveConnections
 	fragments   prometheus.Counter   // GetMedia.OutgoingFragments

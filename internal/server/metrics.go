@@ -8,11 +8,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of the HTTP side. Operation labels come from the route table, statuses from the codes
-// Weir answers with.
+// metrics are those of the HTTP side. Operation labels come from the route table, statuses from the
+// codes that Weir answers with.
 type metrics struct {
 	requests *prometheus.CounterVec // by operation and status
-	// by operation; not PutMedia and GetMedia, which last as long as the client wants
+	// by operation; not for PutMedia and GetMedia, which last as long as the client wants
 	duration *prometheus.HistogramVec
 	sent     *prometheus.CounterVec // by operation
 	delayed  prometheus.Counter
@@ -28,14 +28,14 @@ type metrics struct {
 	kinds map[answerKind]*answerMetrics // what was asked for so far
 }
 
-// answerKind is what the labels of an answer say.
+// answerKind is the labels of an answer.
 type answerKind struct {
 	operation string
 	status    int
 }
 
-// answerMetrics are the metrics of a kind: finding three by their labels costs as much as finding a
-// fragment.
+// answerMetrics are the metrics of one kind of answer. They are kept, because finding three by
+// their labels costs as much as finding a fragment.
 type answerMetrics struct {
 	requests, sent prometheus.Counter
 	duration       prometheus.Observer // nil for PutMedia and GetMedia
@@ -128,6 +128,6 @@ func (m *metrics) of(kind answerKind) *answerMetrics {
 	return a
 }
 
-// statusClientGone labels a request whose client went away before it could be answered; it is never
+// statusClientGone is the label for a request whose client left before the answer; it is never
 // sent.
 const statusClientGone = 499

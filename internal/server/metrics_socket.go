@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// ServeMetrics serves /metrics and profiles on a socket of its own until the returned function is
+// ServeMetrics serves /metrics and profiles on a separate socket until the returned function is
 // called.
 func ServeMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.Logger) (stop func(),
 	err error) {
@@ -23,7 +23,7 @@ func ServeMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.L
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	// Profiles tell what the process does and holds, and taking one costs: they are for those who
+	// Profiles reveal what the process does and holds, and are expensive: they are for those who
 	// may see metrics, never for clients.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -38,5 +38,5 @@ func ServeMetrics(socket *os.File, registry *prometheus.Registry, logger *slog.L
 			logger.Error("metrics are no longer served", "error", err)
 		}
 	}()
-	return func() { _ = srv.Close(); <-done }, nil // nothing of a scrape is worth waiting for
+	return func() { _ = srv.Close(); <-done }, nil // no scrape is worth waiting for
 }

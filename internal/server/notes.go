@@ -12,24 +12,25 @@ import (
 	"weir/internal/throttle"
 )
 
-// noteKind is what makes lines of the log repetitions of each other.
+// noteKind is what similar lines of the log have in common.
 type noteKind struct {
-	who    string // access key, or the site of somebody who has not proved to have one
+	who    string // access key, or the site of a caller without a verified one
 	what   string // message and operation
 	reason string
-	stream string // only of those who have proved to have a key: others could name any number
+	stream string // only for callers with a verified key: others could name any number
 }
 
-// Whoever has a key, or many addresses, can name streams without end, each of which makes another
-// kind. So one caller, and all strangers together, have noteRate lines a second of refusals, and as
-// many events of the audit log, after the first noteBurst. The others are repetitions of one.
+// Whoever has a key, or many addresses, can name any number of streams, each of which would make
+// another kind of line. So one caller, and all strangers together, get noteRate lines about
+// refusals a second, and as many events of the audit log, after the first noteBurst. Further ones
+// count as repetitions of one line.
 const (
 	noteRate  = 25
 	noteBurst = 200
 )
 
-// due is throttle.Notes.Due of a kind that a caller may have many of, "" for all strangers. Beyond
-// his share kinds differ by caller, message and reason alone.
+// due is throttle.Notes.Due for a kind that a caller, "" for all strangers, may make many of.
+// Beyond the caller's share, kinds only differ by caller, message and reason.
 func (s *Server) due(
 	rates *throttle.Buckets[string], caller string, kind noteKind,
 ) (left int, ok bool) {
@@ -47,7 +48,7 @@ func (s *Server) due(
 // noteRefused is the message of lines about refusals.
 const noteRefused = "refused"
 
-// note writes a line at info, unless there was one like it a moment ago.
+// note writes a line at info, unless there was a similar one a moment ago.
 func (s *Server) note(req *request, message, reason, stream string, attrs ...slog.Attr) {
 	if !req.logger.Enabled(req.Context(), slog.LevelInfo) {
 		return
@@ -79,7 +80,7 @@ func (s *Server) note(req *request, message, reason, stream string, attrs ...slo
 	req.log().LogAttrs(req.Context(), slog.LevelInfo, message, line...)
 }
 
-// warn logs that something is short. Whoever causes it must not fill the log, too.
+// warn logs that something runs short. Whoever causes that must not be able to fill the log.
 func (s *Server) warn(text string, attrs ...slog.Attr) {
 	left, ok := s.notes.Due(noteKind{what: text})
 	if !ok {
@@ -91,12 +92,12 @@ func (s *Server) warn(text string, attrs ...slog.Attr) {
 	s.log.LogAttrs(context.Background(), slog.LevelWarn, text, attrs...)
 }
 
-// siteOf is that of who sent a request, whatever trusted proxies are in between.
+// siteOf returns the site of a request's sender, behind any trusted proxies.
 func (s *Server) siteOf(r *http.Request) netip.Prefix {
 	return connections.SiteOf(netip.AddrPortFrom(s.callerOf(r).address, 0))
 }
 
-// noteRefusal writes the line of a signed call that is answered with an error of the caller's.
+// noteRefusal writes the line about a signed call that is refused.
 func (s *Server) noteRefusal(req *request, answer *api.Error) {
 	attrs := []slog.Attr{
 		slog.String(logErrorType, string(answer.Code)),

@@ -13,7 +13,7 @@ import (
 	"weir/test/output"
 )
 
-// logLines returns the lines of a log that have the message, without their times and random parts.
+// logLines returns the lines of a log with a message, without their times and random parts.
 func logLines(log *output.Buffer, message string) (lines []string) {
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, "msg="+message) ||
@@ -33,8 +33,8 @@ func wantLine(t *testing.T, line string, attrs ...string) {
 	}
 }
 
-// An operator sees at the default level who is refused and why, and not once for each of a hot
-// loop's calls.
+// At the default level an operator sees who is refused and why, but not once for each call of a hot
+// loop.
 func TestRefusalsAreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	var log output.Buffer
@@ -68,7 +68,7 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 	wantLine(t, lines[2], "repeated=2")
 }
 
-// A stranger with more addresses than are remembered fills no log either.
+// A stranger with more addresses than are remembered cannot fill the log either.
 func TestStrangersOfManyAddresses(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -91,7 +91,8 @@ func TestStrangersOfManyAddresses(t *testing.T) {
 	}
 }
 
-// One line when a producer comes and one when it goes, which tells what became of its media.
+// There is one line when a producer connects and one when it leaves, which says what became of its
+// media.
 func TestProducersAreLogged(t *testing.T) {
 	t.Parallel()
 	var log output.Buffer
@@ -125,8 +126,8 @@ func TestProducersAreLogged(t *testing.T) {
 	}
 }
 
-// Producers connect again as soon as they have read an ERROR; one that always gets one is held
-// back, one that stores is not.
+// Producers connect again as soon as they have read an ERROR. One that always gets an ERROR is
+// delayed, one that stores is not.
 func TestRepeatedErrorsAreHeldBack(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -154,7 +155,7 @@ func TestRepeatedErrorsAreHeldBack(t *testing.T) {
 	delayed("1")
 	fail(newCamera(t).cluster(now, 5, 100).endOfFragment().take())
 	delayed("1")
-	// is stored already, which is no progress
+	// it is stored already, which is no progress
 	fail(newCamera(t).cluster(now, 5, 100).endOfFragment().take())
 	for range throttle.FreePenalties - 2 {
 		fail(nil)

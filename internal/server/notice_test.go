@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Before a stop /readyz says no for a while, during which everything is served: a load balancer has
-// the time to look elsewhere.
+// Before a stop, /readyz says no for a while, in which everything is still served, so that a load
+// balancer has time to look elsewhere.
 func TestNotice(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(o *Options) { o.Notice = time.Minute })

@@ -6,17 +6,17 @@ import (
 	"weir/internal/api"
 )
 
-// penaltyKey is one client doing one thing.
+// penaltyKey is one client that does one thing.
 type penaltyKey struct {
 	site   netip.Prefix
 	path   string // as the route table has it
-	stream string // what a PutMedia with a right signature names; strangers could name any number
-	acks   bool   // ERROR acknowledgements, not answers
+	stream string // of a PutMedia with a valid signature; strangers could name any number
+	acks   bool   // for ERROR acknowledgements, not answers
 }
 
 func (s *Server) penaltyOf(req *request, rt *route) penaltyKey {
 	key := penaltyKey{site: s.siteOf(req.Request)}
-	// unknown paths are one place: a scanner does not push producers out of the table
+	// all unknown paths count as one, so that a scanner does not push producers out of the table
 	if rt != nil {
 		key.path = rt.path
 	}

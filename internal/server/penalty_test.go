@@ -8,8 +8,9 @@ import (
 	"weir/internal/api"
 )
 
-// A stranger has one place in the table, whatever stream it names and from whichever address of its
-// network, so that it cannot push producers out. Those with a key have a place for each stream.
+// A stranger has one place in the table, whatever stream it names and whichever address of its
+// network it uses, so that it cannot push out producers. Callers with a key have a place for each
+// stream.
 func TestPenaltyOfStrangersIsOne(t *testing.T) {
 	t.Parallel()
 	of := func(remote, key, stream string) penaltyKey {

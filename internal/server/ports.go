@@ -28,31 +28,31 @@ const (
 
 var portNames = []string{portMain, portPlayers, portCameras, portRedirect}
 
-// Listeners are where a server takes connections.
+// Listeners are where a server accepts connections.
 type Listeners struct {
-	// Main takes every request, over HTTP/1.1 only: HTTP/2 loses headers that producers sign and
+	// Main takes every request, over HTTP/1.1 only: HTTP/2 drops headers that producers sign and
 	// may merge acknowledgements (docs/reference/producers.md, "Requests").
 	Main net.Listener
 	TLS  *tls.Config // nil: without TLS
-	// Playback takes only what a session token opens or anyone may have; nil: there is none. With
-	// TLS HTTP/2 is spoken too, which Apple's players want for low latency (RFC 8216bis appendix
-	// B.1).
+	// Playback takes only requests with a session token, and those open to anybody; nil: there is
+	// none. With TLS it also speaks HTTP/2, which Apple's players need for low latency (RFC 8216bis
+	// appendix B.1).
 	Playback    net.Listener
 	PlaybackTLS *tls.Config // nil: without TLS
-	// Cameras takes the calls of cameras that have certificates: for their credentials, and signed
-	// ones, all under the one authority that they know; nil: there is none. Over HTTP/1.1 only, as
+	// Cameras takes the calls of cameras with certificates, for their credentials and signed ones,
+	// all under the one authority that they trust; nil: there is none. Over HTTP/1.1 only, like
 	// Main.
 	Cameras    net.Listener
 	CamerasTLS *tls.Config // with Cameras
-	// Redirect sends whoever comes over http elsewhere; nil: there is none. RedirectHandler
-	// answers there.
+	// Redirect sends requests over http elsewhere; nil: there is none. RedirectHandler answers
+	// there.
 	Redirect        net.Listener
 	RedirectHandler http.Handler // with Redirect
 }
 
 // Close closes them.
 func (on Listeners) Close() {
-	_ = on.Main.Close() // connections have nobody left to tell
+	_ = on.Main.Close() // no connection is left that could be told
 	for _, l := range []net.Listener{on.Playback, on.Cameras, on.Redirect} {
 		if l != nil {
 			_ = l.Close()
@@ -73,15 +73,15 @@ func newPort(name string, routes routes, requests *prometheus.CounterVec) *port 
 	}}
 }
 
-// count counts a request that came to the port.
+// count counts a request to the port.
 func (p *port) count(r *http.Request) {
 	if c := p.requests[r.ProtoMajor]; c != nil {
 		c.Inc()
 	}
 }
 
-// forPlayers are the routes of the listener for players: none that needs a signature, and neither
-// the console, which only makes such calls, nor metrics, nor what is for other nodes.
+// forPlayers returns the routes of the listener for players: none that needs a signature; not the
+// console, which only makes such calls; not metrics; and not what is for other nodes.
 func (rs routes) forPlayers() routes {
 	public := maps.Clone(rs)
 	maps.DeleteFunc(public, func(_ string, rt *route) bool {
@@ -91,8 +91,9 @@ func (rs routes) forPlayers() routes {
 	return public
 }
 
-// forCameras are the routes of the listener for cameras: the credentials endpoint and signed calls,
-// so that a camera needs no other address and no other authority. Nobody administrates from there.
+// forCameras returns the routes of the listener for cameras: the credentials endpoint and signed
+// calls, so that a camera needs no other address and no other authority. Nobody administrates from
+// there.
 func (rs routes) forCameras(credentials http.Handler) routes {
 	own := maps.Clone(rs)
 	maps.DeleteFunc(own, func(_ string, rt *route) bool {
@@ -143,13 +144,13 @@ func (s *Server) playersHTTP(config *tls.Config) *http.Server {
 		MaxReadFrameSize:              16 << 10,
 		MaxReceiveBufferPerConnection: 64 << 10,
 		MaxReceiveBufferPerStream:     16 << 10,
-		// Each answer has a deadline of its own. This is for a client that takes nothing at all.
+		// Each answer has its own deadline. This is for a client that accepts nothing at all.
 		WriteByteTimeout: s.answerTime,
 	}
 	return srv
 }
 
-// newHTTP is what the http.Servers of all listeners have in common.
+// newHTTP sets what the http.Servers of all listeners have in common.
 func (s *Server) newHTTP(handler http.Handler, config *tls.Config) *http.Server {
 	srv := &http.Server{
 		Handler:           handler,
@@ -203,7 +204,7 @@ func (s *Server) newServers(on Listeners) *servers {
 	return all
 }
 
-// serve serves on all listeners until one fails or stop was called.
+// serve serves all listeners until one fails or stop is called.
 func (all *servers) serve() error {
 	failed := make(chan error, len(all.http))
 	for i, srv := range all.http {
@@ -225,7 +226,7 @@ func (all *servers) serve() error {
 	return first
 }
 
-// stop lets what is in flight end, until ctx does.
+// stop lets running requests end, until ctx does.
 func (all *servers) stop(ctx context.Context) error {
 	errs := make([]error, len(all.http))
 	var stopped sync.WaitGroup
@@ -236,19 +237,19 @@ func (all *servers) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// close cuts off what is in flight.
+// close cuts off running requests.
 func (all *servers) close() {
 	for _, srv := range all.http {
-		_ = srv.Close() // the listener is closed already; connections have nobody left to tell
+		_ = srv.Close() // the listener is closed already; no connection is left that could be told
 	}
 }
 
-// playbackURL is what the URLs of sessions and links start with, without a trailing slash: the one
-// of the options, else the host of the main one with the port of the listener for players, if there
+// playbackURL is the beginning of the URLs of sessions and links, without a trailing slash: that of
+// the options, or else the host of the main one with the port of the listener for players, if there
 // is one.
 func (s *Server) playbackURL(r *http.Request) string {
 	base := s.baseURL(r)
-	if ofCameras(r) { // whose listener opens no session
+	if ofCameras(r) { // that listener opens no sessions
 		base = s.mainURL(base)
 	}
 	u, err := url.Parse(base)
@@ -261,12 +262,12 @@ func (s *Server) playbackURL(r *http.Request) string {
 	return s.playersScheme + "://" + net.JoinHostPort(u.Hostname(), s.playersPort)
 }
 
-// ofCameras tells whether a request came to the listener for cameras.
+// ofCameras reports whether a request came to the listener for cameras.
 func ofCameras(r *http.Request) bool {
 	return connections.Of(r).Listener() == portCameras
 }
 
-// mainURL is where whoever came to another listener finds the main one.
+// mainURL is where a client of another listener finds the main one.
 func (s *Server) mainURL(base string) string {
 	u, err := url.Parse(base)
 	if s.advertise != "" || err != nil {

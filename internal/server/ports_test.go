@@ -15,7 +15,7 @@ import (
 )
 
 // newPlayersSite is a site with a listener for players, over TLS, and with a recorded stream cam1.
-// players are a client of that listener, over HTTP/2; its address is in the client's session URLs.
+// players is a client of that listener over HTTP/2; session URLs have its address.
 func newPlayersSite(t *testing.T, change ...func(*Options)) (s *site, players *http.Client) {
 	t.Helper()
 	lender := httptest.NewTLSServer(nil) // for its certificate
@@ -56,8 +56,8 @@ func (s *site) fetch(c *http.Client, method, address string, headers ...string) 
 	return res, string(body)
 }
 
-// What a session shows comes over HTTP/2 from the listener that its URL names, and is the same as
-// over HTTP/1.1 there and at the main listener.
+// Everything in a session comes over HTTP/2 from the listener that its URL names, and is the same
+// as over HTTP/1.1 there and at the main listener.
 func TestPlayersListener(t *testing.T) {
 	t.Parallel()
 	s, players := newPlayersSite(t)
@@ -119,7 +119,7 @@ func TestPlayersListener(t *testing.T) {
 	}
 }
 
-// Nothing that needs a signature is answered there, with a right one either, and no metrics.
+// Nothing that needs a signature is answered there, even with a valid one, and no metrics.
 func TestPlayersListenerServesPlayersOnly(t *testing.T) {
 	t.Parallel()
 	s, players := newPlayersSite(t)
@@ -143,8 +143,8 @@ func TestPlayersListenerServesPlayersOnly(t *testing.T) {
 	}
 }
 
-// URLs for players begin with what the operator says, whether there is a listener for them or a
-// proxy that comes to the main one.
+// URLs for players begin with what the operator has set, whether there is a listener for them or a
+// proxy in front of the main one.
 func TestPlaybackURL(t *testing.T) {
 	t.Parallel()
 	const url = "https://watch.example"
@@ -198,8 +198,8 @@ func TestStopEndsAnswersOverHTTP2(t *testing.T) {
 	s.stop()
 }
 
-// A client that takes nothing of an answer loses that one, and keeps the others; one that reads
-// nothing at all loses the connection.
+// A client that accepts nothing of one answer loses that answer and keeps the others; a client that
+// reads nothing at all loses the connection.
 func TestSlowClientsOverHTTP2(t *testing.T) {
 	t.Parallel()
 	s, _ := newPlayersSite(t, func(o *Options) { o.answerTime = 100 * time.Millisecond })
@@ -233,7 +233,7 @@ func TestSlowClientsOverHTTP2(t *testing.T) {
 	}
 }
 
-// Streams that a client takes back at once are still bounded: who goes on is sent away.
+// Streams count even if the client resets them at once: a client that goes on is cut off.
 func TestRapidReset(t *testing.T) {
 	t.Parallel()
 	s, players := newPlayersSite(t)
@@ -264,8 +264,8 @@ func TestRapidReset(t *testing.T) {
 	}
 }
 
-// Strangers who open as many streams as they may and take no answer fill no memory, and keep nobody
-// out.
+// Strangers who open as many streams as they may and accept no answer fill no memory, and lock
+// nobody out.
 func TestStrangersOverHTTP2(t *testing.T) {
 	t.Parallel()
 	s, players := newPlayersSite(t)

@@ -11,9 +11,9 @@ import (
 )
 
 // TestManyProducers connects producers, each to a stream of its own, and lets each send a fragment
-// every two seconds. With WEIR_SCALE=1 there are 1,000, and no acknowledgement may come later than
-// 500 ms (p99); else 20, which all get theirs. What an idle producer costs is of server and client
-// together, as both are in this process.
+// every two seconds. With WEIR_SCALE=1 there are 1,000, and the 99th percentile of acknowledgements
+// may take no more than 500 ms. Otherwise there are 20, which must all be acknowledged. The costs
+// of an idle producer include its client, because both are in this process.
 func TestManyProducers(t *testing.T) {
 	producers, fragments, every := 20, 2, 200*time.Millisecond
 	big := os.Getenv("WEIR_SCALE") != ""

@@ -20,14 +20,14 @@ import (
 const (
 	endTimeout = 5 * time.Second // for the end of the answer
 
-	refusedTimeout = time.Second // for a refused producer to read why
-	refusedBytes   = 4 << 20     // of its body that are thrown away meanwhile
+	refusedTimeout = time.Second // for a refused producer to read the reason
+	refusedBytes   = 4 << 20     // of its body that are discarded in the meantime
 )
 
 // errStopping ends the connections whose fragment takes too long to end when the server stops.
 var errStopping = errors.New("the server is stopping")
 
-// putMedia checks what can be checked before the first byte of media and opens the way for it.
+// putMedia checks what can be checked before the first byte of media, and starts the connection.
 func (s *Server) putMedia(ctx context.Context, req *request) (response, error) {
 	in, err := api.ParsePutMedia(req.Header.Values)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Server) putMedia(ctx context.Context, req *request) (response, error) {
 	return &putMediaResponse{server: s, req: req, in: in, stream: stream}, nil
 }
 
-// putMediaResponse is one PutMedia connection from its 200 on.
+// putMediaResponse is a PutMedia connection from its 200 on.
 type putMediaResponse struct {
 	server *Server
 	req    *request
@@ -73,16 +73,15 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	// No request can follow a body that was not read to its end.
+	// No request can follow a body that is not read to its end.
 	h.Set("Connection", "close")
 	w.WriteHeader(http.StatusOK)
 	if err := control.Flush(); err != nil {
 		return fmt.Errorf("put media: %w", err)
 	}
 
-	// The connection ends when its body does, or with the server. The request's context would end
-	// it earlier, when an acknowledgement cannot be delivered, and what was received whole would be
-	// lost.
+	// The connection ends with its body, or with the server. The request's context would end it
+	// earlier, when an acknowledgement cannot be delivered, and complete fragments would be lost.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
 	conn := &producerConnection{ResponseController: control}
@@ -104,7 +103,7 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 		case <-ended:
 		}
 	}()
-	defer func() { close(ended); <-unwatched }() // nothing touches the connection after the handler
+	defer func() { close(ended); <-unwatched }() // not after the handler
 
 	s.note(p.req, "producer connected", "", p.stream.Name,
 		slog.String(logTimecodes, string(p.in.TimecodeType)),
@@ -161,8 +160,8 @@ func (p *putMediaResponse) send(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// producerConnection is the HTTP connection as ingest has it. After cut it refuses every write: a
-// producer that does not read must not hold up the end of the server.
+// producerConnection is the HTTP connection for ingest. After cut it refuses every write, because a
+// producer that does not read must not delay the end of the server.
 type producerConnection struct {
 	*http.ResponseController
 	mu    sync.Mutex
@@ -183,7 +182,7 @@ func (c *producerConnection) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.isCut = true
-	// This fails when the connection is gone, which is as good.
+	// If this fails the connection is gone, which will do.
 	_ = c.ResponseController.SetWriteDeadline(time.Unix(1, 0))
 }
 
@@ -227,7 +226,7 @@ func (p *putMediaResponse) note(err error, sum ingest.Summary, took time.Duratio
 	p.server.note(p.req, "producer ended", reason, p.stream.Name, attrs...)
 }
 
-// endReason says in a word or two why a connection ended.
+// endReason says in a word or two why a connection has ended.
 func endReason(err error, sum ingest.Summary) string {
 	var told *ingest.Error
 	switch {
@@ -247,9 +246,9 @@ func endReason(err error, sum ingest.Summary) string {
 	return "interrupted"
 }
 
-// ackWriter sends each acknowledgement as one HTTP chunk: producers read no second one in a chunk
-// (docs/reference/producers.md, "Acknowledgements"). ingest
-// sets the write deadline, because some producers read nothing before their upload is over.
+// ackWriter sends each acknowledgement in its own HTTP chunk, because producers ignore a second one
+// in a chunk (docs/reference/producers.md, "Acknowledgements"). ingest sets the write deadline,
+// because some producers read nothing until they have sent everything.
 type ackWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController

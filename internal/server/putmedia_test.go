@@ -20,19 +20,19 @@ import (
 	"weir/internal/mkv"
 )
 
-// patience bounds every wait of these tests; nothing waits so long unless something is wrong.
+// patience limits every wait of these tests. Nothing takes that long unless something is wrong.
 const patience = 20 * time.Second
 
-// producer is a PutMedia client on a bare connection, which sees what an HTTP library hides: when
-// the answer begins, and which chunk holds what.
+// producer is a PutMedia client on a raw connection, which sees what an HTTP library hides: when
+// the answer begins, and what each chunk contains.
 type producer struct {
 	t    *testing.T
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-// dial sends the header of a PutMedia request, without a byte of the body. An empty stream is not
-// named.
+// dial sends the header of a PutMedia request, without any of the body. An empty stream name is
+// left out.
 func (s *site) dial(stream string, headers ...string) *producer {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.address)
@@ -75,7 +75,7 @@ func (p *producer) header() (status int, h textproto.MIMEHeader) {
 	return status, h
 }
 
-// started reads the header of an answer that takes media.
+// started reads the header of an answer that accepts media.
 func (p *producer) started() {
 	p.t.Helper()
 	status, h := p.header()
@@ -85,7 +85,7 @@ func (p *producer) started() {
 	}
 }
 
-// chunk reads one chunk of the answer, "" for the last.
+// chunk reads one chunk of the answer, "" for the last one.
 func (p *producer) chunk() string {
 	p.t.Helper()
 	line, err := p.in.ReadString('\n')
@@ -116,7 +116,7 @@ func (a testAck) String() string {
 	return fmt.Sprintf("%s %d", a.EventType, a.FragmentTimecode)
 }
 
-// ack reads a chunk that must be exactly one acknowledgement.
+// ack reads a chunk, which must be exactly one acknowledgement.
 func (p *producer) ack() testAck {
 	p.t.Helper()
 	text := p.chunk()
@@ -127,7 +127,7 @@ func (p *producer) ack() testAck {
 	return a
 }
 
-// until reads acknowledgements up to the one described as want, and returns all of them.
+// until reads acknowledgements up to the one described by want, and returns all of them.
 func (p *producer) until(want string) (all []string) {
 	p.t.Helper()
 	for {
@@ -149,7 +149,7 @@ func (p *producer) send(data []byte) {
 	must(p.t, err)
 }
 
-// end writes the last chunk and checks that the answer and the connection end properly.
+// end writes the last chunk, and wants the answer and the connection to end properly.
 func (p *producer) end() {
 	p.t.Helper()
 	_, err := io.WriteString(p.conn, "0\r\n\r\n")
@@ -168,15 +168,15 @@ func (p *producer) ended() {
 	}
 }
 
-// camera writes Matroska as a camera does: a header, then clusters of the given number of frames,
-// 40 ms each.
+// camera writes Matroska like a camera: a header, then clusters with given numbers of frames of 40
+// ms.
 type camera struct {
 	t *testing.T
 	b bytes.Buffer
 	w *mkv.Writer
 }
 
-// avcC is of a High profile 356x208 stream.
+// avcC is that of a High profile 356x208 stream.
 const avcC = "0164000cffe1001b6764000cacd94170879623011000000300" +
 	"1000000301e0f142996001000768ebe3cb3002c0fdf8f800"
 
@@ -200,7 +200,7 @@ func (c *camera) cluster(timecode int64, frames, size int) *camera {
 	return c.frames(timecode, 0, frames, size)
 }
 
-// frames writes more frames of the cluster at timecode, after so many.
+// frames writes more frames into the cluster at timecode, after so many.
 func (c *camera) frames(timecode int64, after, frames, size int) *camera {
 	c.t.Helper()
 	frame := make([]byte, size)
@@ -236,7 +236,7 @@ func newStreamSite(t *testing.T, change ...func(*Options)) *site {
 	return s
 }
 
-// Embedded producers send nothing of the body before they have the whole header of the answer.
+// Embedded producers send nothing of the body before they have the complete header of the answer.
 func TestAnswerBeginsBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -258,8 +258,8 @@ func (p *producer) end2(timecode int64) {
 	p.ended()
 }
 
-// A client without Expect sends at once, before it reads. Without full duplex net/http swallows the
-// first 256 KB.
+// A client without Expect sends at once, before it reads. Without full duplex, net/http would
+// swallow the first 256 KB.
 func TestBodySentBeforeReadingTheAnswerIsWhole(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -293,7 +293,7 @@ func TestBodySentBeforeReadingTheAnswerIsWhole(t *testing.T) {
 	}
 }
 
-// The SDKs end a stream with a tag, keep the body open and wait for PERSISTED.
+// The SDKs end a stream with a tag, keep the body open, and wait for PERSISTED.
 func TestEndOfFragmentIsPersistedWhileTheBodyStaysOpen(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -375,7 +375,7 @@ func TestPutMediaIsRefusedBeforeTheBody(t *testing.T) {
 	}
 }
 
-// Producers renew their connection while the old one still sends (docs/reference/producers.md,
+// Producers open a new connection while the old one still sends (docs/reference/producers.md,
 // "Requests").
 func TestTwoConnectionsOfOneStream(t *testing.T) {
 	t.Parallel()
@@ -392,8 +392,7 @@ func TestTwoConnectionsOfOneStream(t *testing.T) {
 	renewed.end()
 }
 
-// A stop takes the fragment that comes in to its end, acknowledges it, and only then ends the
-// answer.
+// A stop lets the current fragment come to its end, acknowledges it, and only then ends the answer.
 func TestStopWaitsForTheEndOfTheFragment(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = patience })
@@ -422,7 +421,7 @@ func TestStopWaitsForTheEndOfTheFragment(t *testing.T) {
 	}
 }
 
-// An answer that is being sent when another process takes over outlives the store.
+// An answer that is being sent when another process takes over continues after the store is closed.
 func TestHandover(t *testing.T) {
 	t.Parallel()
 	st, closeStore := openStore(t)
@@ -433,7 +432,7 @@ func TestHandover(t *testing.T) {
 	now := time.Now().Add(-time.Minute).UnixMilli()
 	p := s.dial("cam1")
 	p.started()
-	// more than sockets buffer
+	// more than socket buffers hold
 	p.send(newCamera(t).cluster(now, 40, 400<<10).endOfFragment().take())
 	p.until(fmt.Sprintf("PERSISTED %d", now))
 	master, _ := s.ok("/getHLSStreamingSessionURL",
@@ -456,7 +455,7 @@ func TestHandover(t *testing.T) {
 	<-finished
 }
 
-// A stop stores what was received whole, acknowledges it, and ends the answer properly.
+// A stop stores what was received completely, acknowledges it, and ends the answer properly.
 func TestStopEndsProducers(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = time.Millisecond })

@@ -7,14 +7,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// recorder notes the status and the number of body bytes of an answer. It keeps the way to the
-// connection open: http.ResponseController finds the real writer through Unwrap, and ReadFrom hands
-// a file to it untouched, so that it can use sendfile(2).
+// recorder notes the status of an answer and how many bytes its body has. It does not hide the
+// connection: http.ResponseController finds the real writer by Unwrap, and ReadFrom passes a file
+// on as it is, for sendfile(2).
 type recorder struct {
 	http.ResponseWriter
 	status int                // 0 until the header was written
 	bytes  int64              // body bytes
-	live   prometheus.Counter // counts them while they are written; nil: when the answer has ended
+	live   prometheus.Counter // counts bytes while they are written; nil: when the answer has ended
 }
 
 var _ io.ReaderFrom = (*recorder)(nil)
@@ -38,7 +38,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom counts, and hands src itself to the real writer.
+// ReadFrom counts, and passes src itself to the real writer.
 func (w *recorder) ReadFrom(src io.Reader) (int64, error) {
 	w.implicitOK()
 	var n int64

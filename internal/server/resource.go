@@ -13,7 +13,7 @@ import (
 )
 
 // read reads the input of a call into in, and decides whether the call may be done. From then on
-// the streams that it is about are the request's.
+// the request has the streams that the call is about.
 func (s *Server) read(ctx context.Context, req *request, in api.Input) error {
 	if err := decode(req, in); err != nil {
 		return err
@@ -21,8 +21,8 @@ func (s *Server) read(ctx context.Context, req *request, in api.Input) error {
 	return s.permitCall(ctx, req)
 }
 
-// permitCall decides whether a call may be done, from the table of the API: its operation's action,
-// on each resource that its input names. Only then does it say that there is no such stream.
+// permitCall decides whether a call may be done by the table of the API: its operation's action, on
+// each resource that its input names. Only then does it say that a stream does not exist.
 func (s *Server) permitCall(ctx context.Context, req *request) error {
 	resources := api.Find(req.operation).Resources
 	for i := range resources {
@@ -33,11 +33,11 @@ func (s *Server) permitCall(ctx context.Context, req *request) error {
 	return nil
 }
 
-// holders are the members that name who has policies.
+// holders are the members that name a holder of policies.
 var holders = map[string]access.Holder{"UserName": access.HolderUser,
 	"RoleName": access.HolderRole, "ThingName": access.HolderCamera}
 
-// permitResource decides on one resource of a call, and finds the stream, if it is one.
+// permitResource decides on one resource of a call, and finds the stream if it is one.
 func (s *Server) permitResource(ctx context.Context, req *request, r *api.Resource) error {
 	switch r.Kind {
 	case api.ResourceCaller:
@@ -76,14 +76,14 @@ func (s *Server) permitResource(ctx context.Context, req *request, r *api.Resour
 	return s.permit(req, resource, nil)
 }
 
-// permitStreams decides on each of the streams with these names. Those that the caller may not ask
-// about are left out, as if they were not there: the page of a list is not lost for one stream of
-// somebody else. It is an error when none is left.
+// permitStreams decides on each of the named streams. Those that the caller may not ask about are
+// left out, as if they did not exist, so that one forbidden stream does not cost a page of a list.
+// It is an error when none is left.
 func (s *Server) permitStreams(ctx context.Context, req *request, names []string) error {
 	var refused error
 	var granted *verdict
 	for _, name := range names {
-		req.verdict = nil // that of the name before says nothing about this one
+		req.verdict = nil // the last name's stream says nothing about this one
 		stream, err := s.namedStream(ctx, req, name)
 		switch {
 		case req.verdict == nil: // the store failed before anybody decided
@@ -107,12 +107,12 @@ func (s *Server) permitStreams(ctx context.Context, req *request, names []string
 	return nil
 }
 
-// permitSession decides by the stream of a session. Who may not do it to any session does not hear
-// which there are.
+// permitSession decides by the stream of a session. A caller who may not do it to any session does
+// not learn which exist.
 func (s *Server) permitSession(ctx context.Context, req *request, text string) error {
 	id, err := hex.DecodeString(text)
 	if err != nil {
-		return err // the table of the API has looked at it
+		return err // the table of the API has made sure of that
 	}
 	session, err := s.store.Session(ctx, string(id))
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 	"weir/internal/store/memory"
 )
 
-// A connection of a camera that is disabled is asked to end at once, and cut within five seconds
-// even if its producer goes on and takes no acknowledgements.
+// When a camera is disabled, its connection is asked to end at once, and cut off within five
+// seconds even if its producer goes on sending and reads no acknowledgements.
 func TestDisabledCameraIsCutWithinFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		who, _ := openAccess(t, memory.New(time.Now), t.TempDir())
@@ -55,15 +55,15 @@ func TestDisabledCameraIsCutWithinFiveSeconds(t *testing.T) {
 	})
 }
 
-// What a policy allows until a time of day, or because of a tag, ends with the time and with the
-// tag, for connections that last as well.
+// What a policy allows until some time of day, or because of a tag, ends then or with the tag, even
+// for connections that last.
 func TestConnectionsEndWithTimesAndTags(t *testing.T) {
 	for what, condition := range map[string]string{
 		"time": `{"DateLessThan":{"aws:CurrentTime":"` +
 			time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC).Format(time.RFC3339) + `"}}`,
 		"tag": `{"StringEquals":{"aws:ResourceTag/site":"north"}}`,
 	} {
-		synctest.Test(t, func(t *testing.T) { // whose clock begins with the year 2000
+		synctest.Test(t, func(t *testing.T) { // the clock starts in the year 2000
 			st := memory.New(time.Now)
 			who, _ := openAccess(t, st, t.TempDir())
 			ctx, stop := context.WithCancel(t.Context())

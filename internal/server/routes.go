@@ -25,7 +25,7 @@ const (
 	opReady    = "Ready"
 	opConsole  = "Console"
 	opSignIn   = "SignIn"
-	opRelay    = "Relay" // its answer lasts as long as another node wants
+	opRelay    = "Relay" // its answer lasts as long as the other node wants
 	opUnknown  = "Unknown"
 )
 
@@ -41,7 +41,7 @@ const (
 // route is one method on one path.
 type route struct {
 	method string // GET answers HEAD too
-	// path is as clients spell it. Case does not matter for signed ones
+	// path is spelt as by clients. For signed paths case does not matter
 	// (docs/reference/producers.md, "Requests").
 	path      string
 	operation string
@@ -54,14 +54,14 @@ type route struct {
 // playerFiles, console.AppFiles and cameras.Path stand for everything below them.
 const playerFiles = "/player/"
 
-// pageOf is the key of the console's page: / is the API's own path as well, of other methods.
+// pageOf is the key of the console's page, because / is also the API's path for other methods.
 const pageOf = "page of " + console.AppPage
 
-// routes has the route of each path, as clients spell it; signed ones also in lower case. A path
-// takes one method.
+// routes has the route of each path, as spelt by clients; for signed ones also in lower case. A
+// path has one method.
 type routes map[string]*route
 
-// operationRoute is the route of an operation of the API, whose path package api knows.
+// operationRoute is the route of an operation of the API. Package api knows its path.
 type operationRoute struct {
 	name   string
 	level  slog.Level
@@ -162,8 +162,8 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	return rs
 }
 
-// find returns the route of a request, or nil and the methods that its path takes; "" when the path
-// is unknown.
+// find returns the route of a request, or nil and the methods of the path, "" when the path is
+// unknown.
 func (rs routes) find(r *http.Request) (rt *route, methods string) {
 	rt = rs.at(r.URL)
 	switch {
@@ -178,8 +178,8 @@ func (rs routes) find(r *http.Request) (rt *route, methods string) {
 }
 
 // at returns the route of a path, whatever the method. A path that is open, or that a token opens,
-// has exactly one spelling: a proxy that keeps strangers from it compares the text, and escapes,
-// dots, doubled slashes or capitals must not get round that. Signed calls need no such guard.
+// has exactly one spelling. A proxy that keeps strangers from it compares the text, and escapes,
+// dots, doubled slashes or capitals must not get past that. Signed calls need no such protection.
 // PutMedia may have more slashes, because producers append its path to an endpoint that ends in
 // one.
 func (rs routes) at(u *url.URL) *route {
@@ -206,7 +206,7 @@ func (rs routes) at(u *url.URL) *route {
 	return nil
 }
 
-// methods lists what the path takes.
+// methods lists the methods of the path.
 func (rt *route) methods() string {
 	if rt.method == http.MethodGet {
 		return "GET, HEAD, OPTIONS"

@@ -14,8 +14,8 @@ import (
 	"weir/test/output"
 )
 
-// Errors, faults and panics of calls tell neither the secrets that came with them nor those that
-// they were about: not in the log, not in the audit log, not in the metrics, not to the caller.
+// Errors, faults and panics of calls reveal neither the secrets that came with the calls nor those
+// that they were about: not in the log, the audit log, the metrics, or the answer.
 func TestErrorsHaveNoSecrets(t *testing.T) {
 	t.Parallel()
 	told := &output.Buffer{}
@@ -44,7 +44,7 @@ func TestErrorsHaveNoSecrets(t *testing.T) {
 		for _, m := range signature.FindAllStringSubmatch(r.Header.Get("Authorization"), -1) {
 			secrets = append(secrets, m[1])
 		}
-		told.Write([]byte(s.do(r).body)) // what a caller hears is looked at, too
+		told.Write([]byte(s.do(r).body)) // answers are checked, too
 	}
 	send("/listStreams", "{}", func(*http.Request) {})
 	send("/describeStream", `{"StreamName":"cam1"}`, func(r *http.Request) {

@@ -1,7 +1,7 @@
 // Package server is the HTTP side of Weir. It has all routes on one page (routes.go), verifies
-// signatures, maps errors to AWS's wire form, holds PutMedia's full-duplex connections, and serves
-// the session actions of playback, metrics and health. It stops gracefully. Packages ingest and
-// playback decide what happens to media.
+// signatures, maps errors to AWS's wire form, manages PutMedia's full-duplex connections, and
+// serves the session actions of playback, metrics and health. It stops gracefully. Packages ingest
+// and playback decide what happens to media.
 package server
 
 import (
@@ -47,24 +47,24 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	keepAliveTimeout  = 2 * time.Minute  // an idle connection
-	bodyTimeout       = 10 * time.Second // for the JSON body of a call, or an unasked one
+	bodyTimeout       = 10 * time.Second // for the JSON body of a call, or an unexpected body
 	answerTimeout     = time.Minute      // for an answer; media answers get more, by their size
-	slowestClient     = 16 << 10         // bytes per second below which a media answer is given up
+	slowestClient     = 16 << 10         // bytes per second; a slower media answer is given up
 	readyTimeout      = 2 * time.Second  // for the store to answer /readyz
 )
 
 // What a graceful stop waits for.
 const (
 	StopTimeout         = 10 * time.Second // for answers
-	defaultDrainTimeout = 4 * time.Second  // for the ends of the fragments that come in
+	defaultDrainTimeout = 4 * time.Second  // for the current fragments to come to their ends
 	lastAcks            = time.Second      // for their acknowledgements to leave after that
 )
 
-// ErrHandover is the cause of the end of Serve's context when another process goes on with its
-// listener.
+// ErrHandover is the cause of the end of Serve's context when another process takes over its
+// listeners.
 var ErrHandover = errors.New("another process takes over")
 
-// Store is what the server uses of the store, with what ingest uses of it.
+// Store is what the server and ingest use of the store.
 type Store interface {
 	store.Streams
 	store.Sessions
@@ -72,14 +72,14 @@ type Store interface {
 	status.Store
 	// Full reports whether fragments are refused for want of space.
 	Full() bool
-	// Room is store.ErrFull when so many bytes would take of the space that is kept free.
+	// Room returns store.ErrFull when so many bytes would use space that is to be kept free.
 	Room(ctx context.Context, bytes int64) error
-	// Ready tells why fragments cannot be kept safe, or found; ErrLost when their files are gone.
+	// Ready returns why fragments cannot be stored safely, or found; ErrLost when their files are
+	// gone.
 	Ready(ctx context.Context) error
 }
 
-// Options say what a Server works with. Store, Playback, Fragments, Clips, Access, Region and
-// Account are required.
+// Options of a Server. Store, Playback, Fragments, Clips, Access, Region and Account are required.
 type Options struct {
 	Store     Store
 	Playback  *playback.Service
@@ -95,26 +95,27 @@ type Options struct {
 	Images      *images.Service          // nil: none can be made
 	ImageFolder *still.Folder            // nil: no images are generated
 
-	// AdvertiseURL begins the answers of GetDataEndpoint and session URLs; empty: the scheme and
-	// Host of the request.
+	// AdvertiseURL is the beginning of session URLs and of the answers of GetDataEndpoint; empty:
+	// the scheme and Host of the request.
 	AdvertiseURL string
-	// PlaybackURL begins the URLs of sessions and links; empty: as AdvertiseURL has it, with the
-	// port of Listeners.Playback if there is one.
+	// PlaybackURL is the beginning of the URLs of sessions and links; empty: like AdvertiseURL,
+	// with the port of Listeners.Playback if there is one.
 	PlaybackURL string
 	// Cameras gives cameras certificates, and credentials at Listeners.Cameras; nil: one that mints
-	// none. CameraURL begins what cameras are told; empty: the address that they came to.
+	// none. CameraURL is the beginning of URLs for cameras; empty: the address that the camera
+	// used.
 	Cameras   *cameras.Service
 	CameraURL string
-	// STS gives temporary credentials; nil: nobody does. Its path is not known then.
+	// STS gives temporary credentials; nil: nobody does, and its path is unknown.
 	STS *sts.Service
 	// Relay tells other nodes what this one receives; nil: there are none.
 	Relay   *relay.Relay
 	Page    http.Handler    // of GET /player; the player page when nil
 	Console http.Handler    // of GET / for browsers; the console when nil
-	Status  *status.Sampler // what GetServerStatus tells of; nil: it is not served
+	Status  *status.Sampler // what GetServerStatus reports; nil: it is not served
 	Ingest  Ingest          // of PutMedia connections
 
-	// TrustedProxies are believed about who asks through them (X-Forwarded-For and
+	// TrustedProxies are believed about the callers behind them (X-Forwarded-For and
 	// X-Forwarded-Proto).
 	TrustedProxies []netip.Prefix
 	// CloseLostSessions closes sessions whose openers may no longer open them.
@@ -123,7 +124,7 @@ type Options struct {
 	Clock        func() time.Time      // time.Now when nil
 	Logger       *slog.Logger          // discards when nil
 	Registerer   prometheus.Registerer // a registry of its own when nil
-	Metrics      http.Handler          // what GET /metrics serves; nil for no such path
+	Metrics      http.Handler          // serves GET /metrics; nil: there is no such path
 	Limits       quota.Limits          // none when zero
 	Connections  connections.Limits    // none when zero
 	DrainTimeout time.Duration         // defaultDrainTimeout when 0
@@ -135,10 +136,10 @@ type Options struct {
 // Ingest is what PutMedia connections share; the zero value has the defaults of package ingest.
 type Ingest struct {
 	Limits  ingest.Limits
-	Memory  *ingest.Memory  // nil: one of ingest.DefaultMemory
+	Memory  *ingest.Memory  // nil: one with ingest.DefaultMemory
 	Resends *ingest.Resends // nil: one of its own
 	Numbers *ingest.Numbers // what fragments.Options.Pending asks; nil: none
-	Edge    *live.Edge      // that connections tell of frames; nil: none
+	Edge    *live.Edge      // which connections tell about frames; nil: none
 	Metrics *ingest.Metrics // nil: none
 }
 
@@ -177,9 +178,9 @@ type Server struct {
 	tokenKeys administration.TokenKeys
 	ingest    Ingest
 	notifier  Notifier
-	events    chan ingest.Event // of fragments that are stored
+	events    chan ingest.Event // fragments that are stored
 	folder    *still.Folder
-	generate  chan imageTask // of fragments that images are wanted of
+	generate  chan imageTask // fragments of which images are wanted
 
 	clock        func() time.Time
 	log          *slog.Logger
@@ -191,7 +192,7 @@ type Server struct {
 	penalties    *throttle.Penalties[penaltyKey]
 	notes        *throttle.Notes[noteKind]
 	noteRates    *throttle.Buckets[string] // by caller
-	auditRates   *throttle.Buckets[string] // by caller, and what he changes
+	auditRates   *throttle.Buckets[string] // by caller, and for changes by what is changed
 	main         *port
 	players      *port
 	cameras      *port
@@ -200,13 +201,13 @@ type Server struct {
 	notice       time.Duration
 	leaving      atomic.Bool // the notice runs
 
-	// wait holds an answer back; tests replace it.
+	// wait delays an answer; tests replace it.
 	wait func(ctx context.Context, d time.Duration)
 
 	bodyTime   time.Duration  // for a body that is not media
 	answerTime time.Duration  // for an answer that is not media
 	stopping   chan struct{}  // closed when a graceful stop begins
-	drained    chan struct{}  // closed when fragments that come in have had their time to end
+	drained    chan struct{}  // closed when the current fragments have had their time to end
 	producers  sync.WaitGroup // PutMedia connections; entered under mu, by enter
 
 	mu      sync.Mutex
@@ -215,7 +216,7 @@ type Server struct {
 	serving *servers // of Serve
 }
 
-// New makes a server. An advertised URL that clients could not use is an error.
+// New returns a server. An advertised URL that clients could not use is an error.
 func New(o Options) (*Server, error) {
 	if err := errors.Join(CheckAdvertiseURL(o.AdvertiseURL),
 		CheckPlaybackURL(o.PlaybackURL), CheckCameraURL(o.CameraURL)); err != nil {
@@ -280,7 +281,7 @@ func New(o Options) (*Server, error) {
 	s.verifier = &auth.Verifier[*access.Principal]{
 		Keys: o.Access, Region: o.Region, Service: auth.Service, Clock: s.clock,
 		Hosts: append(advertisedHosts(advertise), advertisedHosts(s.camerasBase)...),
-		// Otherwise a signature for one stream would do for all.
+		// Otherwise a signature for one stream would be valid for all.
 		MustSign: []string{api.HeaderStreamName, api.HeaderStreamARN},
 	}
 	ofSTS := *s.verifier
@@ -346,7 +347,7 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 	if handover {
 		limit = s.drainTimeout + lastAcks
 	}
-	// ctx is over, but the stop needs time of its own.
+	// ctx has ended, but the stop needs more time.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if err := all.stop(grace); err != nil && !handover {
@@ -355,8 +356,8 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 		all.close()
 	}
 	<-done
-	// The store is closed next, so nobody may be storing then. Producers end soon, now that their
-	// connections are cut.
+	// The store is closed next, so nobody may be storing then. The producers, whose connections are
+	// cut, end soon.
 	s.producers.Wait()
 	return nil
 }
@@ -373,7 +374,7 @@ func (s *Server) Finish(ctx context.Context) {
 	}
 }
 
-// enter counts a PutMedia connection in, unless the server stops.
+// enter registers a PutMedia connection, unless the server stops.
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

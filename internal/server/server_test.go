@@ -55,7 +55,7 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// Keys of users sign as root's does, until they are disabled.
+// Users' keys sign like root's, until they are disabled.
 func TestKeysOfUsers(t *testing.T) {
 	t.Parallel()
 	var who *access.Registry
@@ -124,7 +124,7 @@ func TestPathsAndMethods(t *testing.T) {
 	}
 	s.call("/listAll", "{}").fails(t, 404, "UnknownOperationException", "/listAll")
 	s.call("/", "{}").fails(t, 404, "UnknownOperationException", "")
-	// Known, and not served.
+	// Known, but not served.
 	for _, name := range []string{
 		"DescribeMediaStorageConfiguration", "StartEdgeConfigurationUpdate",
 	} {
@@ -139,7 +139,7 @@ func TestPathsAndMethods(t *testing.T) {
 		"UnknownOperationException", "GET, HEAD")
 }
 
-// A proxy that keeps /metrics from strangers by its prefix is not got round.
+// Nobody gets past a proxy that keeps strangers from /metrics by its prefix.
 func TestOpenPathsHaveOneSpelling(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -167,7 +167,7 @@ func TestOpenPathsHaveOneSpelling(t *testing.T) {
 	}
 }
 
-// Whatever a client calls the server, only what can be a host stands in the URLs that it gets.
+// Whatever name a client gives the server, its URLs contain only what can be a host.
 func TestHostInURLs(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -261,7 +261,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// A body that no route asked for holds neither the answer nor the connection for ever.
+// A body that no route asked for does not hold up the answer or the connection for ever.
 func TestUnwantedBodyIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(o *Options) { o.bodyTime = 50 * time.Millisecond })
@@ -388,7 +388,7 @@ func TestTLSSpeaksHTTP1Only(t *testing.T) {
 	}
 }
 
-// A panic in a handler is an answer, a line in the log, and no end of the process.
+// A panic in a handler is an answer and a line in the log, and not the end of the process.
 func TestPanicIsAnInternalFailure(t *testing.T) {
 	t.Parallel()
 	var log output.Buffer
@@ -407,7 +407,7 @@ func TestPanicIsAnInternalFailure(t *testing.T) {
 	}
 }
 
-// brokenStore finds no stream for a reason of its own.
+// brokenStore cannot find any stream, for a reason of its own.
 type brokenStore struct{ inMemory }
 
 var errBroken = errors.New("disk on fire")
@@ -420,7 +420,7 @@ func (brokenStore) ListStreams(context.Context, string, string, int) ([]store.St
 	return nil, errBroken
 }
 
-// A fault of the server tells its cause to the log, and only the request id to the caller.
+// A fault of the server reveals its cause to the log, and only the request's ID to the caller.
 func TestInternalFailure(t *testing.T) {
 	t.Parallel()
 	var log output.Buffer

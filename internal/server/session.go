@@ -8,21 +8,21 @@ import (
 
 var typeMP4 = headerValue{"video/mp4"}
 
-// A playlist changes with every fragment and must not be kept. A fragment of a session never
-// changes; it may be kept by the player alone, because its URL is the right to it, and not for much
-// longer than the shortest session lives.
+// A playlist changes with every fragment and must not be cached. A fragment of a session never
+// changes. Only the player may cache it, because its URL is the right to it, and not for much
+// longer than the shortest session lasts.
 var (
 	cachePlaylist = headerValue{"no-store"}
 	cacheFragment = headerValue{"private, max-age=300, immutable"}
 )
 
-// noRef is what the query of a session's manifest names besides the session: nothing.
+// noRef is what the query of a session's manifest names beside the session: nothing.
 type noRef struct{}
 
 func parseNoRef(string) (noRef, error) { return noRef{}, nil }
 
-// sessionAction is the handler of an action of sessions: whoever has the token may have what the
-// rest of the query names.
+// sessionAction is the handler of a session's action: whoever has the token may have what the rest
+// of the query names.
 func sessionAction[Ref any](s *Server, parse func(query string) (Ref, error),
 	answer func(ctx context.Context, token string, ref Ref) (response, error)) handler {
 	return func(ctx context.Context, req *request) (response, error) {

@@ -19,7 +19,7 @@ func (s *site) session() string {
 	return s.ok("/getHLSStreamingSessionURL", `{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string)
 }
 
-// opens holds the URLs of sessions to whether they still open something.
+// opens wants URLs of sessions still to work, or no longer.
 func (s *site) opens(want map[string]bool) {
 	s.t.Helper()
 	for url, open := range want {
@@ -29,8 +29,8 @@ func (s *site) opens(want map[string]bool) {
 	}
 }
 
-// Sessions end at once, each, those of a stream, and those of whoever opened them; who closes them
-// needs the right on their stream.
+// Sessions are closed at once: one, those of a stream, or those of an opener. Closing them needs
+// the right to it on their stream.
 func TestSessionsAreClosed(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -98,8 +98,8 @@ func TestSessionsAreClosed(t *testing.T) {
 	s.opens(map[string]bool{root: false, other: false})
 }
 
-// A new key cuts no session; with REVOKE nothing that is out opens any more, not even sessions that
-// the server knows well.
+// A new key ends no session. With REVOKE no old URL works any more, even those of sessions that the
+// server remembers.
 func TestTokenKeysRotate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -120,7 +120,7 @@ func TestTokenKeysRotate(t *testing.T) {
 	s.opens(map[string]bool{before: false, after: false, s.session(): true})
 }
 
-// The audit log is read over the API, page by page, by whoever may.
+// Whoever may can read the audit log over the API, page by page.
 func TestAuditIsRead(t *testing.T) {
 	t.Parallel()
 	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})

@@ -11,8 +11,8 @@ import (
 	"weir/internal/store"
 )
 
-// BenchmarkSignedCall is a whole call of the API, from the request to the answer, without a
-// network: what a signature, a principal and a decision cost beside the rest.
+// BenchmarkSignedCall measures a whole call of the API, from the request to the answer, without a
+// network: what a signature, a principal and a decision add to it.
 func BenchmarkSignedCall(b *testing.B) {
 	x := newBench(b)
 	x.now = time.Now()

@@ -27,7 +27,7 @@ import (
 	"weir/internal/store/memory"
 )
 
-// engine is a whole store as a server has it.
+// engine is all that a server needs of a store.
 type engine interface {
 	store.Store
 	Full() bool
@@ -35,7 +35,7 @@ type engine interface {
 	Ready(ctx context.Context) error
 }
 
-// inMemory is one that never fills and is never lost.
+// inMemory is an engine that is never full and never lost.
 type inMemory struct{ *memory.Store }
 
 func (inMemory) Full() bool { return false }
@@ -52,12 +52,12 @@ type site struct {
 	server  *Server
 	store   engine
 	signer  auth.Signer
-	client  *http.Client            // with connections of its own
-	stop    func()                  // ends Serve gracefully and waits for it; may be called twice
+	client  *http.Client            // with its own connections
+	stop    func()                  // stops Serve gracefully and waits for it; may be called twice
 	end     context.CancelCauseFunc // of Serve's context
 
 	mu    sync.Mutex
-	holds []time.Duration // error answers held back; guarded by mu
+	holds []time.Duration // delayed error answers; guarded by mu
 	hold  func()          // called for each of them; may be nil
 }
 
@@ -78,7 +78,8 @@ func openStore(t *testing.T) (st *local.Store, closeStore func() error) {
 	return st, closeStore
 }
 
-// openAccess opens who may do what, with a new key pair of root unless a directory has one.
+// openAccess opens the registry of principals, with a new key pair for root unless the directory
+// has one.
 func openAccess(t testing.TB, st store.Documents, dir string) (*access.Registry, *auth.KeyFile) {
 	t.Helper()
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(dir, "credentials"))
@@ -166,7 +167,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// answer is what came back for a request.
+// answer is the answer to a request.
 type answer struct {
 	status int
 	header http.Header

@@ -14,7 +14,7 @@ import (
 	"weir/internal/store"
 )
 
-// getStreamStatus tells of the streams that the caller may ask about.
+// getStreamStatus reports on the streams that the caller may ask about.
 func (s *Server) getStreamStatus(ctx context.Context, req *request,
 	_ *api.GetStreamStatusInput) (*api.GetStreamStatusOutput, error) {
 	out := &api.GetStreamStatusOutput{StreamStatusList: []api.StreamStatus{}}
@@ -51,8 +51,8 @@ func (s *Server) getServerStatus(_ context.Context, req *request,
 	return out, nil
 }
 
-// certificateEnd is when the certificate ends that the connection of a request was shown; nil
-// without TLS.
+// certificateEnd is when the certificate that a request's connection was shown expires; nil without
+// TLS.
 func certificateEnd(r *http.Request) *api.Timestamp {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if r.TLS == nil || srv == nil || srv.TLSConfig == nil || srv.TLSConfig.GetCertificate == nil {
@@ -73,8 +73,8 @@ func certificateEnd(r *http.Request) *api.Timestamp {
 	return &t
 }
 
-// permitOwn decides on a call that is about the caller himself: it needs no permission, as
-// GetSessionToken of STS does not, but a policy may deny it.
+// permitOwn decides on a call that is about the caller itself. It needs no permission, like STS
+// GetSessionToken, but a policy may deny it.
 func (s *Server) permitOwn(req *request) error {
 	v := &verdict{principal: req.principal, request: req, resource: anyResource,
 		action: api.Find(req.operation).Action()}
@@ -86,7 +86,7 @@ func (s *Server) permitOwn(req *request) error {
 	return nil
 }
 
-// getPermissions tells the caller what he would hear of the calls themselves.
+// getPermissions tells callers what the calls themselves would answer.
 func (s *Server) getPermissions(ctx context.Context, req *request,
 	in *api.GetPermissionsInput) (*api.GetPermissionsOutput, error) {
 	out := &api.GetPermissionsOutput{Permissions: make([]api.Permission, 0, len(in.Questions))}
@@ -108,17 +108,17 @@ func (s *Server) getPermissions(ctx context.Context, req *request,
 	return out, nil
 }
 
-// createSignInCode keeps credentials for whoever has the code. They are the caller's to give away,
-// as without a code.
+// createSignInCode keeps credentials for whoever has the code. The caller may give them away, as it
+// could without a code.
 func (s *Server) createSignInCode(_ context.Context, req *request,
 	in *api.CreateSignInCodeInput) (*api.CreateSignInCodeOutput, error) {
 	return s.codes.Put(in, req.principal.ARN, req.principal.Share(), s.clock())
 }
 
-// maxCode bounds the body of a sign-in, which is a code.
+// maxCode limits the body of a sign-in, which is a code.
 const maxCode = 64
 
-// signIn hands the credentials of a code over, once. The code is the only right that it needs.
+// signIn returns the credentials of a code, once. The code is the only right that it needs.
 func (s *Server) signIn(_ context.Context, req *request) (response, error) {
 	code, err := io.ReadAll(io.LimitReader(req.Body, maxCode+1))
 	if err != nil || len(code) > maxCode {
@@ -135,8 +135,8 @@ func (s *Server) signIn(_ context.Context, req *request) (response, error) {
 		held.SessionToken, held.Expiration.Time()}}, nil
 }
 
-// credentialsResponse are temporary credentials, with the names and the form of time that the
-// credential process of AWS's tools has (SDKs and tools reference guide, "Process credential
+// credentialsResponse has temporary credentials with the names and the time format of the
+// credential process of AWS's tools (SDKs and tools reference guide, "Process credential
 // provider").
 type credentialsResponse struct {
 	AccessKeyId     string

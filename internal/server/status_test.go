@@ -24,7 +24,7 @@ import (
 	"weir/test/output"
 )
 
-// What a stream holds is told of those that the caller may ask about, and of no others.
+// What a stream holds is reported for those that the caller may ask about, and for no others.
 func TestStatusOfStreams(t *testing.T) {
 	t.Parallel()
 	st, _ := openStore(t)
@@ -75,8 +75,8 @@ func (f *faulty) Stream(ctx context.Context, name string) (store.Stream, error) 
 	return f.engine.Stream(ctx, name)
 }
 
-// A stream that the store fails to find is a fault of the server, and no stream that is not there,
-// whatever was decided on the names before it.
+// When the store fails to find a stream, that is a fault of the server and not a missing stream,
+// whatever was decided for the names before it.
 func TestStatusWhenTheStoreFails(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -96,8 +96,8 @@ func TestStatusWhenTheStoreFails(t *testing.T) {
 	}
 }
 
-// Tags that a camera sent with a fragment are listed for whoever may, as viewers may; a policy can
-// leave that out.
+// Tags that a camera sent with a fragment are listed for those who may see them, such as viewers; a
+// policy can leave that out.
 func TestTagsOfFragments(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t)
@@ -139,7 +139,7 @@ func TestStatusOfTheServer(t *testing.T) {
 		http.StatusForbidden, refused, "weir:GetServerStatus")
 }
 
-// The answers are those of the calls themselves, tags of streams included.
+// The answers are those of the calls themselves, including tags of streams.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -173,7 +173,7 @@ func TestPermissions(t *testing.T) {
 		refused, "weir:GetPermissions")
 }
 
-// A code opens what was put behind it, once, and for whoever has it; nothing else opens it.
+// A code returns the credentials that it was made for, once, to whoever has it; nothing else does.
 func TestSignInCodes(t *testing.T) {
 	t.Parallel()
 	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
@@ -208,7 +208,7 @@ func TestSignInCodes(t *testing.T) {
 		t.Errorf("what the code opened is refused: %d %s", a.status, a.body)
 	}
 
-	// The audit log says who made the code and which key it opened, and of strangers little.
+	// The audit log says who made the code and which key it returned, and little about strangers.
 	events := auditEventsOf(t, log, audit.Filter{Action: "weir:SignIn"}, 3)
 	lines := make([]string, 0, len(events))
 	for _, e := range events {

@@ -11,7 +11,7 @@ import (
 	"weir/internal/store"
 )
 
-// newStorage makes what bounds the bytes that are stored.
+// newStorage returns the limits on stored bytes.
 func (s *Server) newStorage(limits quota.Limits) error {
 	from, ok := s.store.(quota.Stored)
 	if !ok && (limits.StreamStored > 0 || limits.CreatorStored > 0) {
@@ -21,8 +21,8 @@ func (s *Server) newStorage(limits quota.Limits) error {
 	return nil
 }
 
-// settingsBy are the settings of a stream that somebody creates. The machine is root's: nothing
-// bounds what root stores of it.
+// settingsBy are the settings of a stream that p creates. The machine is root's, so nothing limits
+// what root stores.
 func settingsBy(p *access.Principal) (string, error) {
 	if p.IsRoot() {
 		return "", nil
@@ -34,14 +34,14 @@ func settingsBy(p *access.Principal) (string, error) {
 	return string(text), nil
 }
 
-// creatorOf names whose limit of stored bytes a stream counts for; "": nobody's, also when its
-// settings cannot be read.
+// creatorOf returns the name against whose limit of stored bytes a stream counts; "" for none, also
+// when its settings cannot be read.
 func creatorOf(stream *store.Stream) string {
 	set, _ := settingsOf(stream)
 	return set.Creator
 }
 
-// roomFor asks whether a stream may store so many bytes more, and counts refusals.
+// roomFor asks whether a stream may store so many more bytes, and counts refusals.
 func (s *Server) roomFor(ctx context.Context, stream *store.Stream, bytes int64) error {
 	err := s.storage.Room(ctx, stream, bytes)
 	if errors.Is(err, quota.ErrStorage) {

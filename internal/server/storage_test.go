@@ -12,9 +12,9 @@ import (
 	"weir/test/output"
 )
 
-// Whoever has created streams that store as much as they may gets error 5001, at which producers
-// send again later, and is told why in the log and the status. What is stored already is
-// acknowledged still, others store on, and room that is made is used.
+// When somebody's streams store as much as they may, producers get error 5001, after which they
+// send again later. Log and status say why. What is stored already is still acknowledged, other
+// streams go on storing, and space that is freed is used.
 func TestLimitOfStorage(t *testing.T) {
 	t.Parallel()
 	st, _ := openStore(t)
@@ -63,7 +63,7 @@ func TestLimitOfStorage(t *testing.T) {
 	create(modest, "cam3")
 	create(root, "cam4")
 	holds("the first", put(greedy, "cam1", 0), "PERSISTED")
-	holds("the second", put(modest, "cam2", 0), "PERSISTED") // counts for who has created it
+	holds("the second", put(modest, "cam2", 0), "PERSISTED") // counts for its creator
 	holds("the third", put(greedy, "cam2", 2000), "ERROR ARCHIVAL_ERROR")
 	holds("the first again", put(greedy, "cam1", 0), "PERSISTED")
 	holds("another's stream", put(modest, "cam3", 0), "PERSISTED")

@@ -8,10 +8,10 @@ import (
 	"weir/internal/sts"
 )
 
-// opSTS is a call of the STS API whose action is not known; others have the action's name.
+// opSTS is a call of the STS API whose action is unknown; others have the action's name.
 const opSTS = "STS"
 
-// stsPath is the path of the STS API, which has the action in its form.
+// stsPath is the path of the STS API, whose action is in the form.
 const stsPath = "/"
 
 // temporary answers a call of the STS API.

@@ -94,7 +94,7 @@ const accountTrust = `{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Al
 
 const viewersARN = "arn:aws:iam::000000000000:role/viewers"
 
-// assumable makes a role, a user whose policy lets it assume it, and a stream.
+// assumable makes a role, a user whose policy allows it to assume the role, and a stream.
 func assumable(s *site) auth.Credentials {
 	s.ok("/weir/createRole", `{"RoleName":"viewers","Policies":["read-only"],"TrustPolicy":"`+
 		accountTrust+`"}`)
@@ -104,7 +104,8 @@ func assumable(s *site) auth.Credentials {
 	return s.newKey("ann", "assume")
 }
 
-// Credentials of a role do what the role and the session policy allow, and end with the role.
+// Credentials of a role can do what both the role and the session policy allow, and end with the
+// role.
 func TestAssumeRole(t *testing.T) {
 	t.Parallel()
 	s := newSTSSite(t)
@@ -145,7 +146,7 @@ func TestAssumeRole(t *testing.T) {
 	s.form(role, "Action=GetCallerIdentity").stsFails(t, 403, "InvalidClientTokenId", "")
 }
 
-// Who may not have credentials is refused as at AWS, and learns nothing of roles.
+// Refusals are those of AWS, and reveal nothing about roles.
 func TestSTSRefuses(t *testing.T) {
 	t.Parallel()
 	s := newSTSSite(t)
@@ -200,13 +201,14 @@ func TestSTSRefuses(t *testing.T) {
 	} {
 		s.form(c.key, c.fields...).stsFails(t, c.status, c.code, c.message)
 	}
-	// A signature for the other service is none for this one.
+	// A signature for the other service is not valid for this one.
 	s.as(ann, "/", "Action=GetCallerIdentity&Version=2011-06-15").stsFails(t, 403,
 		"SignatureDoesNotMatch", "'sts'")
 }
 
-// Transitive tags go on to the next role, which cannot be told others; sessions of roles that a
-// role assumed last an hour at most. Policies of PolicyArns bound a session as they are by then.
+// Transitive tags pass on to the next role, which cannot override them. Sessions of roles that a
+// role assumed last at most an hour. Policies of PolicyArns limit a session as they are at each
+// call.
 func TestChainedRoles(t *testing.T) {
 	t.Parallel()
 	s := newSTSSite(t)
@@ -247,7 +249,8 @@ func TestChainedRoles(t *testing.T) {
 	s.as(some, "/listStreams", `{}`).fails(t, 403, refused, "")
 }
 
-// Credentials that a camera got for its own, directly or by others in between, end with the camera.
+// Credentials that were obtained with a camera's credentials, directly or through others, end with
+// the camera.
 func TestRolesOfACamera(t *testing.T) {
 	t.Parallel()
 	s := newSTSSite(t)
@@ -279,7 +282,7 @@ func TestRolesOfACamera(t *testing.T) {
 	}
 }
 
-// The session of a user is the user, until its key is disabled; policies may deny it.
+// The session of a user is the user, until its key is disabled. Policies may deny it.
 func TestGetSessionToken(t *testing.T) {
 	t.Parallel()
 	s := newSTSSite(t)

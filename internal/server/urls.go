@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// CheckAdvertiseURL refuses an advertised URL (Options.AdvertiseURL) to which a path cannot be
+// CheckAdvertiseURL refuses an advertised URL (Options.AdvertiseURL) to which no path can be
 // appended.
 func CheckAdvertiseURL(base string) error { return checkBase("advertised URL", base) }
 
-// CheckPlaybackURL refuses an Options.PlaybackURL to which a path cannot be appended.
+// CheckPlaybackURL refuses an Options.PlaybackURL to which no path can be appended.
 func CheckPlaybackURL(base string) error { return checkBase("playback URL", base) }
 
-// CheckCameraURL refuses an Options.CameraURL that cameras could not use: their libraries speak
-// https to it whatever it says.
+// CheckCameraURL refuses an Options.CameraURL that cameras could not use: their libraries always
+// speak https.
 func CheckCameraURL(base string) error {
 	if strings.HasPrefix(base, "http://") {
 		return fmt.Errorf("camera URL %q must start with https://", base)
@@ -25,7 +25,7 @@ func CheckCameraURL(base string) error {
 	return checkBase("camera URL", base)
 }
 
-// CheckNodeURL refuses an address of a node to which a path cannot be appended.
+// CheckNodeURL refuses an address of a node to which no path can be appended.
 func CheckNodeURL(base string) error { return checkBase("node URL", base) }
 
 func checkBase(what, base string) error {
@@ -51,8 +51,8 @@ func checkBase(what, base string) error {
 	return nil
 }
 
-// advertisedHosts returns the values of Host that clients of the advertised URL sign: with its port
-// and, as the C and Java producers have it, without.
+// advertisedHosts returns the values of Host that clients of the advertised URL may sign: with its
+// port and, like the C and Java producers, without it.
 func advertisedHosts(advertise string) []string {
 	u, err := url.Parse(advertise)
 	if err != nil || u.Host == "" {
@@ -62,7 +62,7 @@ func advertisedHosts(advertise string) []string {
 }
 
 // validHost matches a Host that is a name or an address, with or without a port (RFC 3986 section
-// 3.2.2, as hosts are really named).
+// 3.2.2, but with all names that hosts really have).
 var validHost = regexp.MustCompile(`\A(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\z`)
 
 // baseURL is what the URLs given to a client start with, without a trailing slash.
@@ -87,7 +87,7 @@ func (s *Server) baseURL(r *http.Request) string {
 	}
 	host := r.Host
 	if !validHost.MatchString(host) {
-		host = "" // a Host that is no host must not get into a URL
+		host = "" // what is not a host must not get into a URL
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if local == nil { // no server's request

@@ -21,7 +21,7 @@ import (
 	"weir/internal/quota"
 )
 
-// unsigned makes a call of the STS API that nobody has signed.
+// unsigned makes a call of the STS API without a signature.
 func (s *site) unsigned(fields map[string]string) answer {
 	s.t.Helper()
 	values := url.Values{"Version": {"2011-06-15"}}
@@ -33,7 +33,7 @@ func (s *site) unsigned(fields map[string]string) answer {
 	return s.do(r)
 }
 
-// webToken signs claims, with seconds since 1970 for times.
+// webToken signs claims, with times as seconds since 1970.
 func webToken(t *testing.T, key ed25519.PrivateKey, claims string) string {
 	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA,
@@ -46,7 +46,7 @@ func webToken(t *testing.T, key ed25519.PrivateKey, claims string) string {
 	return token
 }
 
-// putProvider makes a provider of web identities, and returns the key that it signs with.
+// putProvider makes a provider of web identities, and returns the key that signs its tokens.
 func (s *site) putProvider() ed25519.PrivateKey {
 	s.t.Helper()
 	public, key, err := ed25519.GenerateKey(nil)
@@ -59,8 +59,8 @@ func (s *site) putProvider() ed25519.PrivateKey {
 	return key
 }
 
-// Whom a provider vouches for gets the credentials of roles that trust it and whose conditions its
-// claims fulfil, without a signature. The audit log has whom.
+// An identity that a provider vouches for gets, without a signature, the credentials of roles that
+// trust it and whose conditions its claims fulfil. The audit log names it.
 func TestWebIdentity(t *testing.T) {
 	t.Parallel()
 	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
@@ -143,8 +143,7 @@ func TestWebIdentity(t *testing.T) {
 		"No OpenIDConnect provider")
 }
 
-// Calls of an identity are counted as those of a key are, and what is refused to it does not fill
-// the audit log.
+// Calls of an identity are counted like those of a key, and its refusals do not fill the audit log.
 func TestWebIdentityTooOften(t *testing.T) {
 	t.Parallel()
 	log, err := audit.Open(audit.Options{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
