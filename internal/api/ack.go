@@ -10,7 +10,7 @@ const (
 	AckBuffering AckType = iota // its first byte has arrived
 	AckReceived                 // its last byte has arrived
 	AckPersisted                // it is durable; only for streams that retain data
-	AckError                    // it, or the connection, failed; the connection ends
+	AckError                    // the fragment or the connection failed; the connection ends
 	AckIdle                     // nothing has arrived for a while
 )
 
@@ -19,12 +19,12 @@ func (t AckType) String() string {
 	return [...]string{"BUFFERING", "RECEIVED", "PERSISTED", "ERROR", "IDLE"}[t]
 }
 
-// AckErrorID is the ErrorId of an ERROR acknowledgement. What a producer does next depends on it
+// AckErrorID is the ErrorId of an ERROR acknowledgement. It decides what a producer does next
 // (docs/reference/producers.md, "Reconnecting").
 type AckErrorID int
 
-// The error ids (docs/reference/service.md, "Errors"). KMS ones are never sent by Weir but named,
-// for clients.
+// The error IDs (docs/reference/service.md, "Errors"). Weir never sends those about KMS, but names
+// them for clients.
 const (
 	// reading the body failed; the producer sends the fragment again
 	AckStreamReadError AckErrorID = 4000
@@ -40,7 +40,7 @@ const (
 	AckStreamNotActive          AckErrorID = 4008 // fatal
 	AckFragmentMetadataLimit    AckErrorID = 4009 // more than MaxFragmentTags, or too long; skips
 	AckTrackNumberMismatch      AckErrorID = 4010 // a frame of a track that was not declared; fatal
-	AckFramesMissingForTrack    AckErrorID = 4011 // a declared track has no frame; skips
+	AckFramesMissingForTrack    AckErrorID = 4011 // a declared track has no frames; skips
 	AckMoreThanAllowedTracks    AckErrorID = 4012 // more than MaxTracks; fatal
 	AckKMSAccessDenied          AckErrorID = 4500
 	AckKMSDisabled              AckErrorID = 4501
@@ -51,7 +51,7 @@ const (
 	AckKMSNotFound              AckErrorID = 4506
 	AckStreamDeleted            AckErrorID = 4507 // fatal
 	AckInternalError            AckErrorID = 5000 // sends again
-	// storing failed, such as for a full disk; sends again
+	// storing failed, for example because the disk is full; sends again
 	AckArchivalError AckErrorID = 5001
 )
 
@@ -81,7 +81,7 @@ var ackErrorNames = map[AckErrorID]string{
 	AckArchivalError:            "ARCHIVAL_ERROR",
 }
 
-// Code is the ErrorCode on the wire; INTERNAL_ERROR for an id outside the table.
+// Code is the ErrorCode on the wire; INTERNAL_ERROR for an ID outside the table.
 func (id AckErrorID) Code() string {
 	if name, ok := ackErrorNames[id]; ok {
 		return name
@@ -92,20 +92,20 @@ func (id AckErrorID) Code() string {
 // Ack is one acknowledgement.
 type Ack struct {
 	Type AckType
-	// FragmentNumber is the fragment's number as clients see it: decimal digits. Empty when no
-	// fragment is meant; Timecode is then not written either.
+	// FragmentNumber is the fragment's number as clients see it: decimal digits. It is empty when
+	// no fragment is meant, and then Timecode is not written either.
 	FragmentNumber string
-	// the Cluster Timestamp exactly as received, in the producer's units; producers find their
-	// fragment by it
+	// the Cluster Timestamp exactly as received, in the producer's units; producers use it to find
+	// their fragment
 	Timecode int64
 	ErrorID  AckErrorID // for AckError
 }
 
-// AppendAck appends the acknowledgement as one JSON object and a newline, with the keys in the
-// service's order, and nothing that the parsers of real producers stumble over: no null or boolean,
-// no escape, a number for ErrorId, MaxAckBytes at most. The caller writes it as one HTTP chunk.
-// Characters of FragmentNumber other than digits, and digits beyond MaxFragmentNumberLength, are
-// left out.
+// AppendAck appends the acknowledgement as one JSON object and a newline, of at most MaxAckBytes.
+// The keys are in the service's order, and it avoids everything that parsers of real producers
+// cannot read: there is no null, boolean or escape, and ErrorId is a number. The caller writes it
+// as one HTTP chunk. In FragmentNumber, other characters than digits, and digits beyond
+// MaxFragmentNumberLength, are left out.
 func AppendAck(dst []byte, a Ack) []byte {
 	dst = append(dst, `{"EventType":"`...)
 	dst = append(dst, a.Type.String()...)

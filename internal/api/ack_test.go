@@ -42,8 +42,7 @@ func TestAppendAck(t *testing.T) {
 	}
 }
 
-// The table of the service: what producers do next depends on the number, what people search for on
-// the name.
+// The service's table: producers act on the number, and people search for the name.
 func TestAckErrorCodes(t *testing.T) {
 	want := "4000 STREAM_READ_ERROR, 4001 MAX_FRAGMENT_SIZE_REACHED, 4002 " +
 		"MAX_FRAGMENT_DURATION_REACHED, 4003 MAX_CONNECTION_DURATION_REACHED, " +
@@ -180,7 +179,7 @@ func checkScanned(a scannedAck) error {
 	return nil
 }
 
-// Every acknowledgement must come through the scanner, and encoding/json, as it was meant.
+// Every acknowledgement comes out of the scanner, and out of encoding/json, as it was meant.
 func TestAcksScan(t *testing.T) {
 	var acks []Ack
 	for _, number := range []string{"1", testNumber, strings.Repeat("9", 128),

@@ -8,14 +8,14 @@ const (
 	KeyInactive = "Inactive"
 )
 
-// HolderRef names who has policies: exactly one of a user, a role and a camera.
+// HolderRef names a holder of policies: exactly one of a user, a role and a camera.
 type HolderRef struct {
 	UserName  string `json:"UserName,omitempty"`
 	RoleName  string `json:"RoleName,omitempty"`
 	ThingName string `json:"ThingName,omitempty"`
 }
 
-// count is how many of the three are there.
+// count returns how many of the three are given.
 func (h *HolderRef) count() (n int) {
 	for _, name := range []string{h.UserName, h.RoleName, h.ThingName} {
 		if name != "" {
@@ -40,7 +40,7 @@ type PageRef struct {
 	NextToken  string `json:"NextToken,omitempty"`
 }
 
-// Limit is how much may be in the page.
+// Limit is the size of the page.
 func (p *PageRef) Limit() int {
 	if p.MaxResults == 0 {
 		return MaxAdministrationPage
@@ -53,11 +53,11 @@ type KeyInfo struct {
 	UserName     *string    `json:"UserName"` // null: the key of root
 	AccessKeyId  string     `json:"AccessKeyId"`
 	Status       string     `json:"Status"`
-	CreationTime *Timestamp `json:"CreationTime"` // null: it stands in the credentials file
+	CreationTime *Timestamp `json:"CreationTime"` // null: it is in the credentials file
 	Fault        *string    `json:"Fault"`        // why it opens nothing although it is active
 }
 
-// UserInfo is who holds keys.
+// UserInfo is a user, with its keys.
 type UserInfo struct {
 	UserName     *string           `json:"UserName"` // null: root
 	UserId       *string           `json:"UserId"`
@@ -67,7 +67,7 @@ type UserInfo struct {
 	Policies     []string          `json:"Policies"`
 }
 
-// KeyPair is a new key, with the secret that nobody is told again.
+// KeyPair is a new key, with its secret, which is never shown again.
 type KeyPair struct {
 	UserName        string `json:"UserName"`
 	AccessKeyId     string `json:"AccessKeyId"`
@@ -85,7 +85,8 @@ type CreateKeyInput struct {
 // accessKeyID is the form of the IDs of keys that the server makes.
 var accessKeyID = regexp.MustCompile(`\A(AKIA|ASIA|WEIR)[A-Z0-9]{16}\z`)
 
-// rules refuses a name that reads as the ID of a key: other operations take either.
+// rules refuses a user's name that looks like the ID of a key, because other operations accept
+// both.
 func (in *CreateKeyInput) rules() error {
 	if accessKeyID.MatchString(in.UserName) {
 		return NewError(InvalidArgumentException,
@@ -161,7 +162,7 @@ type UntagUserInput struct {
 	TagKeys  []string `json:"TagKeys,omitempty"`  // required
 }
 
-// Done answers a call that changes something and has nothing to tell: {}.
+// Done is the answer, {}, of a call that changes something and has nothing to say.
 type Done struct{}
 
 // PolicyInfo is a policy.
@@ -189,7 +190,7 @@ type PutPolicyInput struct {
 // PolicyOutput answers /weir/putPolicy and /weir/getPolicy.
 type PolicyOutput struct {
 	PolicyInfo PolicyInfo `json:"PolicyInfo"`
-	Warnings   []string   `json:"Warnings,omitempty"` // of PutPolicy: what can hardly be meant
+	Warnings   []string   `json:"Warnings,omitempty"` // of PutPolicy: what is hardly meant
 }
 
 // GetPolicyInput is the body of /weir/getPolicy.
@@ -237,8 +238,8 @@ type ContextEntry struct {
 	Values []string `json:"Values,omitempty"` // required
 }
 
-// SimulatePolicyInput is the body of /weir/simulatePolicy: what a holder of policies may do, or may
-// do with one more document, or what the document alone allows.
+// SimulatePolicyInput is the body of /weir/simulatePolicy: what a holder of policies may do, or
+// could do with one more document, or what the document alone allows.
 type SimulatePolicyInput struct {
 	given
 	HolderRef
@@ -267,7 +268,7 @@ const (
 	DecisionImplicitDeny = "implicitDeny"
 )
 
-// EvaluationResult is what would be decided of one action on one resource.
+// EvaluationResult is the decision on one action on one resource.
 type EvaluationResult struct {
 	ActionName  string            `json:"ActionName"`
 	ResourceARN string            `json:"ResourceARN"`
@@ -282,7 +283,7 @@ const (
 	EffectDeny  = "Deny"
 )
 
-// StatementResult is what a statement has to do with a decision.
+// StatementResult is the part that a statement has in a decision.
 type StatementResult struct {
 	PolicyName string  `json:"PolicyName"`
 	Sid        *string `json:"Sid"`
@@ -327,7 +328,7 @@ type CreateRoleInput struct {
 	Tags               map[string]string `json:"Tags,omitempty"`
 }
 
-// UpdateRoleInput is the body of /weir/updateRole. What is absent stays as it is.
+// UpdateRoleInput is the body of /weir/updateRole. Absent members leave the role as it is.
 type UpdateRoleInput struct {
 	given
 	RoleName           string            `json:"RoleName,omitempty"` // required

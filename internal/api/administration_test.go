@@ -92,8 +92,7 @@ func administrationCases() (cases []inputCase) {
 	}...)
 }
 
-// Actions of the administration API are told apart from those of AWS by their prefix, paths by
-// theirs.
+// Actions of the administration API differ from those of AWS by their prefix, and paths by theirs.
 func TestAdministrationStandsApart(t *testing.T) {
 	for _, op := range Operations() {
 		own := op.Service == Administration

@@ -2,20 +2,20 @@ package api
 
 import "time"
 
-// Values of CameraInfo.CertificateAuthority: whose certificates a camera may come with.
+// Values of CameraInfo.CertificateAuthority: the authority of a camera's certificates.
 const (
 	AuthorityOwn      = "WEIR"      // those that Weir issues
-	AuthorityClientCA = "CLIENT_CA" // those of the authorities that the operator has named
+	AuthorityClientCA = "CLIENT_CA" // the authorities that the operator has named
 )
 
-// CameraCertificate is a certificate of Weir's own authority that is accepted.
+// CameraCertificate is a certificate from Weir's own authority that is accepted.
 type CameraCertificate struct {
 	SerialNumber  string     `json:"SerialNumber"` // hexadecimal
 	NotAfter      Timestamp  `json:"NotAfter"`
 	AcceptedUntil *Timestamp `json:"AcceptedUntil"` // null unless it was replaced
 }
 
-// CameraInfo is a camera that may have credentials for a certificate.
+// CameraInfo is a camera that can get credentials with a certificate.
 type CameraInfo struct {
 	ThingName            string              `json:"ThingName"`
 	CreationTime         *Timestamp          `json:"CreationTime"`
@@ -48,12 +48,12 @@ type RenewCameraInput struct {
 	OverlapSeconds            int    `json:"OverlapSeconds,omitempty"`
 }
 
-// Lifetime of the certificate that is asked for; 0: the default.
+// Requested lifetime of the certificate; 0: the default.
 func (in *AddCameraInput) Lifetime() time.Duration {
 	return time.Duration(in.CertificateDays) * day
 }
 
-// Lifetime of the certificate that is asked for; 0: the default.
+// Requested lifetime of the certificate; 0: the default.
 func (in *RenewCameraInput) Lifetime() time.Duration {
 	return time.Duration(in.CertificateDays) * day
 }
@@ -63,7 +63,7 @@ func (in *RenewCameraInput) Lifetime() time.Duration {
 type IssuedCertificate struct {
 	CameraInfo       CameraInfo `json:"CameraInfo"`
 	CertificatePem   *string    `json:"CertificatePem"`
-	CaCertificatePem *string    `json:"CaCertificatePem"` // verifies the server as well
+	CaCertificatePem *string    `json:"CaCertificatePem"` // also verifies the server
 	CameraURL        *string    `json:"CameraURL"`        // null without a listener for cameras
 }
 

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// regexpNoLineEnds is `.+` as Java reads it: no line end of Unicode.
+// regexpNoLineEnds is `.+` as in Java: it matches no line end of Unicode.
 var regexpNoLineEnds = regexp.MustCompile(`\A[^\n\r\x{85}\x{2028}\x{2029}]+\z`)
 
 // Input is an input struct of this package: &DescribeStreamInput{} and so on.
@@ -34,7 +34,7 @@ func Validate(in Input) error {
 	return nil
 }
 
-// check collects what is wrong with an input. Paths are the member names of the model joined by
+// check collects what is wrong with an input. Paths are the member names of the model, joined by
 // dots; messages show them with a lower-case first letter, as AWS does.
 type check struct {
 	zeros map[string]bool // see given
@@ -43,8 +43,8 @@ type check struct {
 
 func (g *given) check() *check { return &check{zeros: g.zeros} }
 
-// members checks the members of a structure in the order of the model. v is a struct whose fields
-// are named as the members.
+// members checks the members of a structure in the order of the model. v is a struct with fields
+// that have the members' names.
 func (c *check) members(path string, v reflect.Value, s *Shape) {
 	for i := range s.Members {
 		m := &s.Members[i]
@@ -55,8 +55,8 @@ func (c *check) members(path string, v reflect.Value, s *Shape) {
 func (c *check) member(path string, v reflect.Value, m *Member) {
 	present := c.zeros[path] || !v.IsZero()
 	if !present {
-		// An input that was not decoded cannot tell an absent text from an empty one, which may be
-		// legal.
+		// An input that was not decoded cannot distinguish an absent string from an empty one,
+		// which may be valid.
 		unknown := c.zeros == nil && m.Shape.Kind == KindString && m.Shape.Enum == nil &&
 			m.Shape.Min == 0
 		if m.Required && !unknown {
@@ -78,7 +78,7 @@ func (c *check) member(path string, v reflect.Value, m *Member) {
 	}
 }
 
-// text checks a string that is there.
+// text checks a string that is present.
 func (c *check) text(path, v string, s *Shape) {
 	for _, constraint := range broken(v, s) {
 		c.fail(path, v, constraint)
@@ -107,7 +107,7 @@ func brokenLength(n int64, s *Shape) (out []string) {
 	return out
 }
 
-// number checks an integer that is there.
+// number checks an integer that is present.
 func (c *check) number(path string, v int64, s *Shape) {
 	if !s.Bounded() {
 		return
@@ -122,15 +122,15 @@ func (c *check) number(path string, v int64, s *Shape) {
 	}
 }
 
-// size checks the number of members of a list or map.
+// size checks the size of a list or map.
 func (c *check) size(path, shown string, n int, s *Shape) {
 	for _, constraint := range brokenLength(int64(n), s) {
 		c.fail(path, shown, constraint)
 	}
 }
 
-// list checks a list of strings or structures. What is beyond the greatest length is not looked at:
-// the length is refused already, and the rest would only make the message longer.
+// list checks a list of strings or structures. It ignores items beyond the maximum length: the list
+// is refused for its length anyway, and they would only make the message longer.
 func (c *check) list(path string, v reflect.Value, s *Shape) {
 	n := min(v.Len(), int(s.Max)+1)
 	if s.Item.Kind == KindStructure {
@@ -151,8 +151,8 @@ func (c *check) list(path string, v reflect.Value, s *Shape) {
 	}
 }
 
-// mapping checks a map from string to string, in the order of its keys: the first bad key and the
-// first bad value are told.
+// mapping checks a map from string to string in the order of its keys. It reports the first bad key
+// and the first bad value.
 func (c *check) mapping(path string, v reflect.Value, s *Shape) {
 	m := v.Interface().(map[string]string)
 	keys := make([]string, 0, len(m))
@@ -186,10 +186,10 @@ func (c *check) mapping(path string, v reflect.Value, s *Shape) {
 	}
 }
 
-// maxEcho bounds how much of a caller's value an error message repeats, in bytes.
+// maxEcho limits how many bytes of a caller's value an error message repeats.
 const maxEcho = 512
 
-// echo is a caller's value as a message repeats it.
+// echo returns a caller's value for a message.
 func echo(value string) string {
 	if len(value) > maxEcho {
 		return strings.ToValidUTF8(value[:maxEcho], "") + "..."
@@ -218,7 +218,7 @@ func decapitalise(path string) string {
 	return string(b)
 }
 
-// err is nil, or the InvalidArgumentException that lists everything.
+// err returns nil, or the InvalidArgumentException that lists everything.
 func (c *check) err() error {
 	switch n := len(c.errs); n {
 	case 0:

@@ -7,8 +7,8 @@ type GetClipInput struct {
 	ClipFragmentSelector *FragmentSelector `json:"ClipFragmentSelector"`
 }
 
-// rules adds what the model's text says of the range: it ends after its start, by 24 hours at most.
-// What needs the present time or the stream is left to package clip.
+// rules adds what the model's text says about the range: it ends after its start, by at most 24
+// hours. Package clip checks what depends on the present time or the stream.
 func (in *GetClipInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
 		return err

@@ -58,7 +58,7 @@ type DescribeNotificationConfigurationOutput struct {
 type UpdateNotificationConfigurationInput struct {
 	given
 	StreamRef
-	// absent: what there is is deleted
+	// absent: the configuration is deleted
 	NotificationConfiguration *NotificationConfiguration `json:"NotificationConfiguration,omitempty"`
 }
 

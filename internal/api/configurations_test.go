@@ -1,6 +1,6 @@
 package api
 
-// configurationCases are those of the operations on what is configured of a stream.
+// configurationCases are those of the operations on a stream's configurations.
 func configurationCases() []inputCase {
 	const storage = `,"CurrentVersion":"v1","StreamStorageConfiguration":{"DefaultStorageTier":"WARM"}`
 	const update = "UpdateStreamStorageConfiguration"

@@ -1,6 +1,6 @@
 package api
 
-// DisplayFragmentNumber says whether manifests carry the fragments' numbers (M-AM
+// DisplayFragmentNumber says whether manifests contain the fragments' numbers (M-AM
 // DASHDisplayFragmentNumber).
 type DisplayFragmentNumber string
 
@@ -11,7 +11,7 @@ const (
 )
 
 // GetDASHStreamingSessionURLInput is the body of /getDASHStreamingSessionURL. After ApplyDefaults
-// nothing but the range is absent.
+// only the range may be absent.
 type GetDASHStreamingSessionURLInput struct {
 	given
 	StreamRef
@@ -28,7 +28,7 @@ type GetDASHStreamingSessionURLInput struct {
 	MaxManifestFragmentResults int `json:"MaxManifestFragmentResults,omitempty"`
 }
 
-// rules adds what the model's text says of the range, as for HLS.
+// rules adds what the model's text says about the range, as for HLS.
 func (in *GetDASHStreamingSessionURLInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
 		return err
@@ -40,8 +40,7 @@ func (in *GetDASHStreamingSessionURLInput) rules() error {
 	return validateRange(in.PlaybackMode, r)
 }
 
-// ApplyDefaults fills in what the caller left out, as the model's text says. Call it after
-// Validate.
+// ApplyDefaults fills in absent members as the model's text says. Call it after Validate.
 func (in *GetDASHStreamingSessionURLInput) ApplyDefaults() {
 	sessionDefaults(&in.PlaybackMode, &in.DASHFragmentSelector, &in.DisplayFragmentTimestamp,
 		&in.Expires, &in.MaxManifestFragmentResults)

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// given remembers which members DecodeJSON met as an explicit "" or 0; zeros is nil in an input
+// given remembers which members DecodeJSON met as an explicit "" or 0. zeros is nil in an input
 // that was not decoded. Every input embeds it.
 type given struct {
 	zeros map[string]bool // paths of member names joined by dots
@@ -70,7 +70,7 @@ func malformed(err error) error {
 	return Errorf(SerializationException, "The request body is not valid JSON: %v.", err)
 }
 
-// kindOf names a JSON value as AWS's messages do.
+// kindOf names the kind of a JSON value like AWS's messages.
 func kindOf(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -90,7 +90,7 @@ func kindOf(v any) string {
 	return "null"
 }
 
-// decoder fills the structs of this package, whose fields are strings, ints, *Timestamps, structs,
+// decoder fills the structs of this package. Their fields are strings, ints, *Timestamps, structs,
 // pointers to structs, slices of strings or structs, and string maps.
 type decoder struct {
 	zeros map[string]bool
@@ -195,8 +195,8 @@ func (d *decoder) value(path string, v any, target reflect.Value) error {
 	return nil
 }
 
-// integer accepts any spelling of a whole number (24, 24.0, 2.4e1) that fits the model's integer or
-// long.
+// integer accepts any notation of a whole number (24, 24.0, 2.4e1) that fits into the model's
+// integer or long.
 func (d *decoder) integer(path string, v any, target reflect.Value) error {
 	number, ok := v.(json.Number)
 	if !ok {
@@ -204,7 +204,7 @@ func (d *decoder) integer(path string, v any, target reflect.Value) error {
 	}
 	n, err := number.Int64()
 	if err != nil {
-		// An exponent may be huge: refuse before big.Rat would spend memory on it.
+		// An exponent may be huge: refuse it before big.Rat spends memory on it.
 		f, ferr := number.Float64()
 		if ferr != nil || f < -1e18 || f > 1e18 || (f != 0 && f > -1 && f < 1) ||
 			len(number) > 64 || longExponent(string(number)) {
@@ -223,7 +223,7 @@ func (d *decoder) integer(path string, v any, target reflect.Value) error {
 	return nil
 }
 
-// longExponent reports an exponent of more than two digits, such as the one of 0e999999999.
+// longExponent reports whether an exponent has more than two digits, such as that of 0e999999999.
 func longExponent(number string) bool {
 	i := strings.IndexAny(number, "eE")
 	return i >= 0 && len(strings.TrimLeft(number[i+1:], "+-0")) > 2

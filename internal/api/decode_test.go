@@ -122,8 +122,8 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// What DescribeStream answers is scanned by producers as flat text: the members, their order and
-// the integers matter.
+// Producers scan the answer of DescribeStream as flat text: the members, their order and the
+// integers matter.
 func TestDescribeStreamOutput(t *testing.T) {
 	out := DescribeStreamOutput{StreamInfo{
 		CreationTime: 1705489836421, DataRetentionInHours: 24, DeviceName: NullIfEmpty(""),
@@ -180,7 +180,7 @@ func FuzzDecodeJSON(f *testing.F) {
 			}
 			return
 		}
-		// What is valid survives being written and read again.
+		// Valid inputs survive being written and read again.
 		text, err := json.Marshal(in)
 		if err != nil {
 			t.Fatal(err)

@@ -35,7 +35,7 @@ const (
 	VersionMismatchException                 ErrorCode = "VersionMismatchException"
 )
 
-// LimitExceededException is an error of the administration API, as of IAM's: there would be more
+// LimitExceededException is an error of the administration API, as in IAM: there would be more
 // keys, policies, roles or tags than limits.go allows.
 const LimitExceededException ErrorCode = "LimitExceededException"
 
@@ -57,10 +57,10 @@ const (
 	ValidationException                 ErrorCode = "ValidationException"
 )
 
-// errorRow says how an error goes on the wire.
+// errorRow is how an error goes on the wire.
 type errorRow struct {
 	status int
-	// answered by AWS's front before the service sees the call: the body's key is "message", not
+	// answered by AWS's gateway before the service sees the call: the body's key is "message", not
 	// "Message"
 	gateway bool
 }
@@ -125,8 +125,8 @@ func (c ErrorCode) Status() int {
 	return http.StatusInternalServerError
 }
 
-// Error is an answer to the caller: an AWS error name and the text shown to people. Everything else
-// that goes wrong inside the server is an InternalFailure whose cause is logged, never sent.
+// Error is an error for the caller: an AWS error name and a text for people. Everything else that
+// goes wrong in the server is an InternalFailure, whose cause is logged and never sent.
 type Error struct {
 	Code    ErrorCode
 	Message string
@@ -153,16 +153,16 @@ func (e *Error) Error() string {
 // Status is the HTTP status to answer with.
 func (e *Error) Status() int { return e.Code.Status() }
 
-// Is makes errors.Is(err, &Error{Code: c}) match any error of that code; with a message both must
-// be equal.
+// Is makes errors.Is(err, &Error{Code: c}) match any error with that code; with a message, both
+// must be equal.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && (t.Message == "" || t.Message == e.Message)
 }
 
-// Body is the JSON body of the answer: {"Message":"…"}, or {"message":"…"} for the errors that
-// AWS's gateway answers, which are those of the signature (docs/reference/service.md, "Errors").
-// The error's name goes into the x-amzn-ErrorType header.
+// Body returns the JSON body of the answer: {"Message":"…"}, or {"message":"…"} for the errors that
+// AWS's gateway answers, which are those about the signature (docs/reference/service.md, "Errors").
+// The name of the error goes into the x-amzn-ErrorType header.
 func (e *Error) Body() []byte {
 	text, err := json.Marshal(e.Message)
 	if err != nil { // a string always encodes
@@ -175,7 +175,7 @@ func (e *Error) Body() []byte {
 	return append(append([]byte(key), text...), '}')
 }
 
-// Messages that real clients and people have met, so that they are spelt the same way everywhere.
+// Messages that real clients and people have seen, for the same spelling everywhere.
 const (
 	MessageStreamNotFound  = "The requested stream is not found or not active."
 	MessageNoFragments     = "No fragments found in the stream for the streaming request."

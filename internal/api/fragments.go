@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// FragmentSelectorType says which of a fragment's timestamps a range is about (M-AM
+// FragmentSelectorType says which timestamp of a fragment a range is about (M-AM
 // FragmentSelectorType, HLSFragmentSelectorType and their kin).
 type FragmentSelectorType string
 
@@ -15,7 +15,7 @@ const (
 	SelectorServerTimestamp   FragmentSelectorType = "SERVER_TIMESTAMP"
 )
 
-// TimestampRange bounds the start times of fragments, both ends inclusive (M-AM TimestampRange,
+// TimestampRange bounds the start times of fragments, both ends included (M-AM TimestampRange,
 // HLSTimestampRange and their kin).
 type TimestampRange struct {
 	StartTimestamp *Timestamp `json:"StartTimestamp,omitempty"`
@@ -23,7 +23,7 @@ type TimestampRange struct {
 	EndTimestamp *Timestamp `json:"EndTimestamp,omitempty"`
 }
 
-// FragmentSelector selects fragments by when they start: those in TimestampRange by the clock that
+// FragmentSelector selects the fragments that start in TimestampRange by the clock that
 // FragmentSelectorType names (M-AM FragmentSelector, HLSFragmentSelector and their kin, which
 // differ in what is required).
 type FragmentSelector struct {
@@ -35,15 +35,15 @@ type FragmentSelector struct {
 type ListFragmentsInput struct {
 	given
 	StreamRef
-	// 1 to 1,000; absent: MaxListFragments, or as the token says
+	// 1 to 1,000; absent: MaxListFragments, or as in the token
 	MaxResults int `json:"MaxResults,omitempty"`
-	// of an answer before; names the rest of its fragments by itself
+	// from the answer before; alone it names the rest of its fragments
 	NextToken string `json:"NextToken,omitempty"`
 	// required without NextToken, ignored with one
 	FragmentSelector *FragmentSelector `json:"FragmentSelector,omitempty"`
 }
 
-// rules adds what the model's text says: a selector or a token, and a range that is one.
+// rules adds what the model's text says: a selector or a token, and a valid range.
 func (in *ListFragmentsInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (in *ListFragmentsInput) rules() error {
 	return in.FragmentSelector.TimestampRange.order()
 }
 
-// order refuses a range that ends before it begins; both ends are there.
+// order refuses a range that ends before it begins. Both ends must be present.
 func (r *TimestampRange) order() error {
 	if *r.EndTimestamp < *r.StartTimestamp {
 		return NewError(InvalidArgumentException,
@@ -67,8 +67,8 @@ func (r *TimestampRange) order() error {
 	return nil
 }
 
-// length refuses a range that does not end after its start, or ends more than 24 hours after it;
-// both ends are there.
+// length refuses a range that does not end after its start, or ends more than 24 hours after it.
+// Both ends must be present.
 func (r *TimestampRange) length() error {
 	switch length := int64(*r.EndTimestamp - *r.StartTimestamp); {
 	case length <= 0:
@@ -87,7 +87,7 @@ type Fragment struct {
 	FragmentSizeInBytes int64     `json:"FragmentSizeInBytes"`
 	ProducerTimestamp   Timestamp `json:"ProducerTimestamp"`
 	ServerTimestamp     Timestamp `json:"ServerTimestamp"`
-	// from the first frame's time to the last one's, as at the service; 0 for a single frame
+	// from the first frame's time to the last one's, as in the service; 0 for a single frame
 	FragmentLengthInMilliseconds int64 `json:"FragmentLengthInMilliseconds"`
 }
 
@@ -97,9 +97,9 @@ type ListFragmentsOutput struct {
 	NextToken *string    `json:"NextToken"` // null on the last page
 }
 
-// AppendJSON appends what json.Marshal returns, in a fraction of its time, which for a thousand
-// fragments is longer than finding them. JSON escapes neither numbers, which are digits, nor
-// tokens, which are base64.
+// AppendJSON appends what json.Marshal returns, in a fraction of the time: for a thousand
+// fragments, json.Marshal takes longer than finding them. Numbers, which are digits, and tokens,
+// which are base64, need no escaping.
 func (o *ListFragmentsOutput) AppendJSON(b []byte) []byte {
 	b = append(slices.Grow(b, 64+256*len(o.Fragments)), `{"Fragments":[`...)
 	for i := range o.Fragments {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A page is written as json.Marshal would write it, member by member.
+// A page is written exactly as by json.Marshal.
 func TestListFragmentsOutputAsJSON(t *testing.T) {
 	token := "AQ+/x=="
 	for _, o := range []ListFragmentsOutput{

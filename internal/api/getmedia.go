@@ -17,11 +17,11 @@ const (
 // StartSelector).
 type StartSelector struct {
 	StartSelectorType StartSelectorType `json:"StartSelectorType,omitempty"`
-	// of FRAGMENT_NUMBER
+	// for FRAGMENT_NUMBER
 	AfterFragmentNumber string `json:"AfterFragmentNumber,omitempty"`
-	// of the two timestamps
+	// for the two timestamps
 	StartTimestamp *Timestamp `json:"StartTimestamp,omitempty"`
-	// of CONTINUATION_TOKEN
+	// for CONTINUATION_TOKEN
 	ContinuationToken string `json:"ContinuationToken,omitempty"`
 }
 
@@ -32,7 +32,7 @@ type GetMediaInput struct {
 	StartSelector *StartSelector `json:"StartSelector,omitempty"` // required
 }
 
-// rules demands the member that the type of the selector needs. Others are ignored.
+// rules demands the member that the type of the selector needs, and ignores others.
 func (in *GetMediaInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
 		return err

@@ -6,10 +6,10 @@ type PlaybackMode string
 // ContainerFormat is the form of the media segments (M-AM ContainerFormat).
 type ContainerFormat string
 
-// DiscontinuityMode says where playlists carry discontinuity tags (M-AM HLSDiscontinuityMode).
+// DiscontinuityMode says where playlists have discontinuity tags (M-AM HLSDiscontinuityMode).
 type DiscontinuityMode string
 
-// DisplayFragmentTimestamp says whether playlists carry the fragments' start times (M-AM
+// DisplayFragmentTimestamp says whether playlists contain the fragments' start times (M-AM
 // HLSDisplayFragmentTimestamp).
 type DisplayFragmentTimestamp string
 
@@ -31,7 +31,7 @@ const (
 )
 
 // GetHLSStreamingSessionURLInput is the body of /getHLSStreamingSessionURL. After ApplyDefaults
-// nothing but the range is absent.
+// only the range may be absent.
 type GetHLSStreamingSessionURLInput struct {
 	given
 	StreamRef
@@ -50,9 +50,9 @@ type GetHLSStreamingSessionURLInput struct {
 	MaxMediaPlaylistFragmentResults int `json:"MaxMediaPlaylistFragmentResults,omitempty"`
 }
 
-// rules adds what the model's text says of the range: both ends for ON_DEMAND, a start for
-// LIVE_REPLAY, none for LIVE; the end after the start, by at most 24 hours. What needs the present
-// time or the stream (an end that has come, a start within retention) is left to playback.
+// rules adds what the model's text says about the range: both ends for ON_DEMAND, a start for
+// LIVE_REPLAY, none for LIVE; the end after the start, by at most 24 hours. Playback checks what
+// depends on the present time or the stream (an end that has passed, a start within retention).
 func (in *GetHLSStreamingSessionURLInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
 		return err
@@ -91,8 +91,7 @@ func validateRange(mode PlaybackMode, r *TimestampRange) error {
 	return r.length()
 }
 
-// ApplyDefaults fills in what the caller left out, as the model's text says. Call it after
-// Validate.
+// ApplyDefaults fills in absent members as the model's text says. Call it after Validate.
 func (in *GetHLSStreamingSessionURLInput) ApplyDefaults() {
 	sessionDefaults(&in.PlaybackMode, &in.HLSFragmentSelector, &in.DisplayFragmentTimestamp,
 		&in.Expires, &in.MaxMediaPlaylistFragmentResults)
@@ -107,8 +106,8 @@ func (in *GetHLSStreamingSessionURLInput) ApplyDefaults() {
 	}
 }
 
-// sessionDefaults fills in what HLS and DASH sessions have in common. The selector is replaced, not
-// changed.
+// sessionDefaults fills in what HLS and DASH sessions have in common. It replaces the selector, and
+// does not change it.
 func sessionDefaults(mode *PlaybackMode, selector **FragmentSelector,
 	display *DisplayFragmentTimestamp, expires, most *int) {
 	if *mode == "" {

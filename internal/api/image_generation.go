@@ -12,11 +12,11 @@ type ImageGenerationConfiguration struct {
 	Status            string                            `json:"Status,omitempty"`
 	ImageSelectorType FragmentSelectorType              `json:"ImageSelectorType,omitempty"`
 	DestinationConfig *ImageGenerationDestinationConfig `json:"DestinationConfig,omitempty"`
-	// milliseconds, 200 at least
+	// milliseconds, at least 200
 	SamplingInterval int               `json:"SamplingInterval,omitempty"`
 	Format           ImageFormat       `json:"Format,omitempty"`
 	FormatConfig     map[string]string `json:"FormatConfig,omitempty"`
-	// pixels; absent: in the video's shape by the other, or as the video is
+	// pixels; absent: in proportion to the other, or as in the video
 	WidthPixels  int `json:"WidthPixels,omitempty"`
 	HeightPixels int `json:"HeightPixels,omitempty"`
 }
@@ -42,15 +42,15 @@ type DescribeImageGenerationConfigurationOutput struct {
 type UpdateImageGenerationConfigurationInput struct {
 	given
 	StreamRef
-	// absent: what there is is deleted
+	// absent: the configuration is deleted
 	ImageGenerationConfiguration *ImageGenerationConfiguration `json:"ImageGenerationConfiguration,omitempty"`
 }
 
 // UpdateImageGenerationConfigurationOutput answers /updateImageGenerationConfiguration: {}.
 type UpdateImageGenerationConfigurationOutput struct{}
 
-// rules adds what the model's text says of the interval and FormatConfig, and that images go to a
-// bucket, which is a directory here.
+// rules adds what the model's text says about the interval and FormatConfig, and that images go to
+// a bucket, which here is a directory.
 func (in *UpdateImageGenerationConfigurationInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
 		return err
@@ -73,9 +73,10 @@ func (in *UpdateImageGenerationConfigurationInput) rules() error {
 // naming rules").
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
-// ImageDirectory returns the elements of the path that the URI of a destination stands for: the
-// bucket, then what its prefix has between slashes. None is empty, "." or "..", and none has a
-// separator or a control character. InvalidArgumentException when the URI is no s3://BUCKET/PREFIX.
+// ImageDirectory returns the elements of the path that a destination's URI stands for: the bucket,
+// then the parts of its prefix between slashes. None is empty, "." or "..", and none has a
+// separator or a control character. InvalidArgumentException when the URI is not
+// s3://BUCKET/PREFIX.
 func ImageDirectory(uri string) ([]string, error) {
 	path, ok := strings.CutPrefix(uri, "s3://")
 	elements := strings.Split(strings.TrimSuffix(path, "/"), "/")

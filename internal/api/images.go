@@ -23,8 +23,8 @@ const (
 // formatJPEGQuality is the one key of FormatConfig.
 const formatJPEGQuality = "JPEGQuality"
 
-// JPEGQuality returns the quality that a FormatConfig asks for, DefaultJPEGQuality when it is
-// absent or asks for none. InvalidArgumentException when it is not a whole number of 1 to 100.
+// JPEGQuality returns the quality in a FormatConfig, DefaultJPEGQuality when there is none.
+// InvalidArgumentException when it is not a whole number from 1 to 100.
 func JPEGQuality(config map[string]string) (int, error) {
 	text, ok := config[formatJPEGQuality]
 	if !ok {
@@ -39,27 +39,27 @@ func JPEGQuality(config map[string]string) (int, error) {
 	return n, nil
 }
 
-// GetImagesInput is the body of /getImages. After ApplyDefaults nothing but NextToken and the size
-// is absent.
+// GetImagesInput is the body of /getImages. After ApplyDefaults only NextToken and the size may be
+// absent.
 type GetImagesInput struct {
 	given
 	StreamRef
 	ImageSelectorType FragmentSelectorType `json:"ImageSelectorType,omitempty"`
 	StartTimestamp    *Timestamp           `json:"StartTimestamp,omitempty"`
 	EndTimestamp      *Timestamp           `json:"EndTimestamp,omitempty"`
-	// milliseconds, 200 at least; absent: DefaultSamplingInterval
+	// milliseconds, at least 200; absent: DefaultSamplingInterval
 	SamplingInterval int               `json:"SamplingInterval,omitempty"`
 	Format           ImageFormat       `json:"Format,omitempty"`
 	FormatConfig     map[string]string `json:"FormatConfig,omitempty"`
-	// pixels; absent: in the video's shape by the other, or as the video is
+	// pixels; absent: in proportion to the other, or as in the video
 	WidthPixels  int `json:"WidthPixels,omitempty"`
 	HeightPixels int `json:"HeightPixels,omitempty"`
-	// 1 to 100, of which a page has 25 at most, as without
+	// 1 to 100; a page has at most 25 of these, which is also the default
 	MaxResults int    `json:"MaxResults,omitempty"`
 	NextToken  string `json:"NextToken,omitempty"`
 }
 
-// rules adds what the model's text says of the range and the interval, and that FormatConfig holds
+// rules adds what the model's text says about the range and the interval, and that FormatConfig has
 // a number.
 func (in *GetImagesInput) rules() error {
 	if err := in.StreamRef.rules(); err != nil {
@@ -81,7 +81,7 @@ func (in *GetImagesInput) rules() error {
 	return err
 }
 
-// validateInterval refuses a sampling interval that is too short; explicit tells that a 0 was sent.
+// validateInterval refuses a sampling interval that is too short; explicit says that a 0 was sent.
 func validateInterval(millis int, explicit bool) error {
 	if (millis != 0 || explicit) && millis < MinSamplingInterval {
 		return Errorf(InvalidArgumentException,
@@ -90,7 +90,7 @@ func validateInterval(millis int, explicit bool) error {
 	return nil
 }
 
-// ApplyDefaults fills in what the caller left out. Call it after Validate.
+// ApplyDefaults fills in absent members. Call it after Validate.
 func (in *GetImagesInput) ApplyDefaults() {
 	if in.SamplingInterval == 0 {
 		in.SamplingInterval = DefaultSamplingInterval

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// rangeCases are those of an operation that opens a session: what ranges its modes take.
+// rangeCases are the cases of ranges for the modes of an operation that opens a session.
 func rangeCases(op, selectorName string) []inputCase {
 	selector := func(mode, rng string) string {
 		return `{` + ref + `,"PlaybackMode":"` + mode + `","` + selectorName +

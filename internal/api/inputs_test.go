@@ -71,11 +71,11 @@ func wantValidation(vs ...violation) string {
 	return fmt.Sprintf("%d validation errors detected: %s", len(vs), strings.Join(parts, "; "))
 }
 
-// inputCase is a body for an operation; message is "" for a good one.
+// inputCase is a body for an operation; message is "" if the body is valid.
 type inputCase struct{ operation, body, message string }
 
-// streamRefCases are the constraints of StreamName and StreamARN, which many operations share. rest
-// is the other required members.
+// streamRefCases are cases of StreamName and StreamARN, which many operations have. rest is the
+// other required members.
 func streamRefCases(op, rest string) []inputCase {
 	b := func(members string) string { return "{" + members + rest + "}" }
 	return []inputCase{
@@ -396,7 +396,7 @@ func TestInputConstraints(t *testing.T) {
 	}
 }
 
-// Map values are cut in messages, so the 51 tags are checked apart.
+// Messages cut off map values, so the 51 tags are checked separately.
 func TestTooManyTags(t *testing.T) {
 	for _, op := range []string{"CreateStream", "TagStream"} {
 		in := newInput(t, op)
@@ -411,8 +411,8 @@ func TestTooManyTags(t *testing.T) {
 	}
 }
 
-// A caller who fills in a struct in Go must be able to say all that is legal, and the JSON of it
-// must decode to the same.
+// A caller who fills in a struct in Go can say everything that is valid, and the struct's JSON
+// decodes to the same.
 func TestInputsMarshal(t *testing.T) {
 	end := Timestamp(1500)
 	start := Timestamp(0)

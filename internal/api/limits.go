@@ -68,7 +68,7 @@ const (
 	MaxSimulated          = 10
 	// Weir: what the console asks for at once
 	MaxStatusStreams       = 100
-	MaxTaggedFragments     = MaxListFragments // looked at for tags within TaggedFragmentsTime
+	MaxTaggedFragments     = MaxListFragments // checked for tags within TaggedFragmentsTime
 	TaggedFragmentsTime    = time.Second
 	MaxPermissionQuestions = 100
 	MaxStatusMinutes       = 24 * 60
@@ -100,28 +100,29 @@ const (
 	MaxProviderKeys     = 100       // Weir
 	MaxProviderAnswer   = 256 << 10 // Weir: bytes of a set of keys, or of a configuration
 
-	// Certificates of cameras. Weir's, but where a source is named.
-	MaxCertificateRequest      = 16 << 10 // bytes of PEM; one of RSA 4096 has 1.7 KB
+	// Certificates of cameras. Weir's own, unless a source is named.
+	MaxCertificateRequest      = 16 << 10 // bytes of PEM; one for RSA 4096 has 1.7 KB
 	MaxCertificateChain        = 8        // certificates that a client sends
-	MaxCameraCertificates      = 5        // of a camera, that are accepted at a time
+	MaxCameraCertificates      = 5        // accepted ones of a camera at a time
 	MaxRevoked                 = 100      // likewise, that are refused
-	MaxCameraRoles             = 10       // of a camera, beside its own
+	MaxCameraRoles             = 10       // of a camera, besides its own
 	DefaultCertificateLifetime = 365 * 24 * time.Hour
 	MinCertificateLifetime     = 24 * time.Hour
 	MaxCertificateLifetime     = 3650 * 24 * time.Hour
-	CertificateWarning         = 30 * 24 * time.Hour // before the end; the log tells
+	CertificateWarning         = 30 * 24 * time.Hour // before the end; it is logged
 
-	// Connections and requests that nobody has vouched for yet.
+	// Connections and requests that are not verified yet.
 
 	// Weir: the header section of a request, as large as nginx takes by default; SigV4 with a long
 	// session token stays below 8 KiB
 	MaxHeaderBytes = 32 << 10
-	// Weir: of a request, outside of the budgets below; net/http has a buffer of this size for each
-	// connection anyway
+	// Weir: of a request, not counted in the budgets below; net/http has a buffer of this size for
+	// each connection anyway
 	FreeUnverifiedBytes = 4 << 10
-	// Weir: of all requests that are not verified yet, together
+	// Weir: of all requests together that are not verified yet
 	MaxUnverifiedBytes = 16 << 20
-	// Weir: the same of one address, this machine's own excepted: one stranger does not take all
+	// Weir: the same for one address, except this machine's own, so that one stranger cannot take
+	// all
 	MaxUnverifiedBytesPerAddress = 4 << 20
 
 	// The listener for players, whose requests are short and have no bodies.
@@ -132,7 +133,7 @@ const (
 	// RFC 9113 section 6.5.2: no fewer than 100 streams of a connection are recommended; a player
 	// uses ten at most
 	MaxPlayerStreams = 100
-	// Weir: what a request of HTTP/2 takes beside its header section, of the budgets above, where
+	// Weir: what a request over HTTP/2 takes besides its header section, from the budgets above, if
 	// a stranger has more than one at a time: a goroutine, its writer and its maps
 	StreamBytes = 16 << 10
 
@@ -157,13 +158,13 @@ const (
 	// --clip-max-fragments). Each takes about 120 bytes while the clip is made.
 	MaxClipFragments = 260_000
 	// Weir: requests of a session that wait for low-latency playlists and parts: a player has four,
-	// and some are left over from the connection before
+	// and some may be left from an earlier connection
 	DefaultWaitingRequests = 64
 	// Weir: players that may share a session, set with --viewers-per-session; one by default
 	MaxViewers = 100_000
-	// Weir: seconds' worth of playlists that may be asked for at once
+	// Weir: how many seconds' worth of playlists may be requested at once
 	RateBurstSeconds = 5
-	// Weir: how often all that a playlist lists may be fetched at once, beside a second's worth
+	// Weir: how often everything in a playlist may be fetched at once, besides a second's worth
 	FragmentReadsBurst = 4
 	// TRACK page: codec private data changes in one HLS session
 	MaxCodecPrivateDataChanges = 500
@@ -179,7 +180,7 @@ const (
 	MaxImagesResults = 100               // M-AM GetImagesMaxResults
 	// M-AM SamplingInterval text, milliseconds
 	MinSamplingInterval = 200
-	// Weir: the model names no default; what was the least interval at first, milliseconds
+	// Weir: the model has no default; this was the service's first minimum; milliseconds
 	DefaultSamplingInterval = 3000
 	DefaultJPEGQuality      = 80   // M-AM FormatConfig text
 	MaxJPEGQuality          = 100  // M-AM FormatConfig text
@@ -188,5 +189,5 @@ const (
 )
 
 // About MaxProducerAhead: the service refuses what is "far in the future" without saying how far. A
-// day lets every wrong time zone pass and catches wrong units and broken clocks, which would
-// otherwise stand at the live edge of the stream for as long as they are wrong.
+// day admits every wrong time zone, and catches wrong units and broken clocks, which would
+// otherwise be at the live edge of the stream for as long as they are wrong.

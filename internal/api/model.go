@@ -24,12 +24,12 @@ func (k Kind) String() string {
 	return [...]string{"string", "integer", "long", "timestamp", "structure", "list", "map"}[k]
 }
 
-// Shape is the type of a value and what the model demands of it.
+// Shape is the type of a value, and what the model demands of it.
 type Shape struct {
 	Kind Kind
 	Name string // in the service model
-	// Min and Max bound a number, or a length: characters of a string, members of a list or map.
-	// For lengths a Max of 0 is no bound, for numbers both 0.
+	// Min and Max bound a number, or a length: characters of a string, items of a list or map. A
+	// length with Max 0 has no upper bound, a number with both 0 has no bounds.
 	Min, Max int64
 	Pattern  *Pattern // of a string; nil: any text
 	Document bool     // the string is a JSON document, which people keep in a file
@@ -47,7 +47,7 @@ type Member struct {
 	Name     string // on the wire
 	Shape    *Shape
 	Required bool
-	Header   string // the header that carries the member; "": it stands in the JSON body
+	Header   string // the header that has the member; "": it is in the JSON body
 	Flag     string // on the command line; "": the name, with hyphens
 	Doc      string // one line for people; may be empty in outputs
 }
@@ -68,17 +68,17 @@ type Pattern struct {
 	re   *regexp.Regexp
 }
 
-// newPattern compiles a pattern whose syntax is the same in Java, which the models are written for,
-// and in Go.
+// newPattern compiles a pattern whose syntax means the same in Java, for which the models are
+// written, and in Go.
 func newPattern(text string) *Pattern {
 	return &Pattern{text: text, re: regexp.MustCompile(`\A(?:` + text + `)\z`)}
 }
 
-// String is the pattern as the model has it and as error messages print it.
+// String returns the pattern as the model and error messages have it.
 func (p *Pattern) String() string { return p.text }
 
-// Service is the part of the API that an operation belongs to. At AWS each has an endpoint of its
-// own; one Weir process serves them all.
+// Service is the part of the API that an operation belongs to. At AWS each has its own endpoint;
+// one Weir process serves them all.
 type Service uint8
 
 // The services, and the models that describe them.
@@ -98,17 +98,17 @@ func (s Service) String() string {
 		"kinesis-video-signaling", "kinesis-video-webrtc-storage", "weir"}[s]
 }
 
-// Operation is one row of the table: one operation of the API. All are POST.
+// Operation is a row of the table: an operation of the API. All are POST.
 type Operation struct {
 	Name    string  // as SDKs and IAM policies spell it
 	Path    string  // case-sensitive at AWS
 	Service Service // which endpoint has it
 
-	// The rest is set for what Weir serves.
+	// The rest is set for operations that Weir serves.
 
-	// Resources are what a call is about: its caller must be allowed the action on each of them.
+	// Resources are what a call is about. Its caller must be allowed the action on each of them.
 	Resources []Resource
-	// Command is what the command line calls the operation, such as "keys create"; "": its name,
+	// Command is the operation's name on the command line, such as "keys create"; "": its name,
 	// with hyphens.
 	Command string
 	// Words are members of the input, in order, that the command line takes without flags.
@@ -116,23 +116,22 @@ type Operation struct {
 	Doc     string // what it does, one line
 	Example string // a command line that works; "" for PutMedia, whose input is no command line
 	Input   *Shape // a structure
-	// a structure, maybe without members; nil for PutMedia, which answers acknowledgements
+	// a structure, maybe without members; nil for PutMedia, whose answer is acknowledgements
 	Output *Shape
 	Paging *Paging
 	// Credentials says that the output is a key pair with its user's name.
 	Credentials bool
-	// Streams says that the body of the answer is media, and no JSON: the member of the output that
+	// Streams says that the body of the answer is not JSON but media: the member of the output that
 	// the model calls Payload. The other members of Output are headers.
 	Streams bool
-	// DataAPI is the APIName that GetDataEndpoint is asked for before the operation is called; ""
-	// at the control endpoint.
+	// DataAPI is the APIName with which GetDataEndpoint is called before the operation; "" at the
+	// control endpoint.
 	DataAPI string
-	// NewInput makes the struct that the JSON body is decoded into; nil for PutMedia, whose input
-	// is in its headers.
+	// NewInput makes the struct for the JSON body; nil for PutMedia, whose input is in its headers.
 	NewInput func() Input
 }
 
-// Paging says how the pages of an operation are asked for (the SDKs' paginators).
+// Paging says how to get the pages of an operation (the SDKs' paginators).
 type Paging struct {
 	InputToken, OutputToken string // members of input and output
 	Limit                   string // member of the input: the size of a page
@@ -143,8 +142,8 @@ type Paging struct {
 func (op *Operation) Served() bool { return op.Input != nil }
 
 // Action is the operation's name in IAM policies ("Actions, resources, and condition keys for
-// Amazon Kinesis Video Streams" of the Service Authorization Reference): the same prefix for all
-// five services. Those of Weir's own administration have the prefix weir.
+// Amazon Kinesis Video Streams" of the Service Authorization Reference), with the same prefix for
+// all five services. Weir's own administration has the prefix weir.
 func (op *Operation) Action() string {
 	if op.Service == Administration {
 		return "weir:" + op.Name
@@ -166,10 +165,10 @@ var byName = func() map[string]*Operation {
 	return m
 }()
 
-// UnknownOperation is the answer to a path that no served operation has: it tells an operation that
-// Weir does not have from a wrong path, and names the right spelling when only the case is wrong (a
-// usual mistake: /GetHLSStreamingSessionURL). AWS answers 200 with a body that clients take for an
-// empty result.
+// UnknownOperation is the error for a path that no served operation has. It distinguishes an
+// operation that Weir does not have from a wrong path, and names the right spelling when only the
+// case is wrong (a common mistake: /GetHLSStreamingSessionURL). AWS answers 200 with a body that
+// clients take for an empty result.
 func UnknownOperation(path string) *Error {
 	for _, op := range operations {
 		switch {

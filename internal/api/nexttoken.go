@@ -2,17 +2,15 @@ package api
 
 import "encoding/base64"
 
-// nextTokenPrefix marks the tokens of lists that are in the order of their names, so that other
-// base64 is refused.
+// nextTokenPrefix marks the tokens of lists in the order of names, so that other base64 is refused.
 const nextTokenPrefix = "after/"
 
-// EncodeNextToken makes a page's token from its last name, with the characters that the model
-// allows.
+// EncodeNextToken makes a page's token from its last name, in the characters that the model allows.
 func EncodeNextToken(name string) string {
 	return base64.StdEncoding.EncodeToString([]byte(nextTokenPrefix + name))
 }
 
-// DecodeNextToken returns the name that a token was made from, "" for no token. Its error is an
+// DecodeNextToken returns the name in a token, "" for no token. Its error is an
 // InvalidArgumentException.
 func DecodeNextToken(text string) (name string, err error) {
 	if text == "" {

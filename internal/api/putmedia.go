@@ -23,7 +23,7 @@ const (
 	HeaderAcknowledgment = "x-amzn-fragment-acknowledgment-required"
 )
 
-// PutMediaInput is what the headers of PutMedia say.
+// PutMediaInput is the input of PutMedia, from its headers.
 type PutMediaInput struct {
 	StreamRef
 	TimecodeType TimecodeType
@@ -32,8 +32,8 @@ type PutMediaInput struct {
 	Acks          bool // acknowledgements are wanted; the default
 }
 
-// ParsePutMedia reads the headers; values returns all values of a header by its case-insensitive
-// name, as http.Header.Values does. Errors are InvalidArgumentExceptions.
+// ParsePutMedia reads the headers. values returns all values of a header by its case-insensitive
+// name, like http.Header.Values. Errors are InvalidArgumentExceptions.
 func ParsePutMedia(values func(name string) []string) (*PutMediaInput, error) {
 	c := check{zeros: map[string]bool{}}
 	given := map[string]string{}
@@ -84,9 +84,9 @@ func ParsePutMedia(values func(name string) []string) (*PutMediaInput, error) {
 	return in, nil
 }
 
-// parseSeconds reads a decimal number of seconds into milliseconds, cutting off what is finer. The
-// C producers write the milliseconds without leading zeros ("1795358897.48" for .048); that cannot
-// be told from .480, so it is read as a decimal.
+// parseSeconds reads a decimal number of seconds as milliseconds, and cuts off finer digits. The C
+// producers write the milliseconds without leading zeros ("1795358897.48" for .048); that looks the
+// same as .480, so it is read as a decimal.
 func parseSeconds(s string) (int64, bool) {
 	whole, fraction, _ := strings.Cut(s, ".")
 	if whole == "" && fraction == "" || !digits(whole) || !digits(fraction) || len(whole) > 15 {

@@ -2,30 +2,30 @@ package api
 
 import "reflect"
 
-// ResourceKind is what kind of thing a call is about.
+// ResourceKind is the kind of thing that a call is about.
 type ResourceKind uint8
 
 // The kinds of things that calls are about, and the members of inputs that name them.
 const (
 	// nothing that policies could name: "*" (IAM user guide, "Resource")
 	ResourceNone ResourceKind = iota + 1
-	// the caller himself: it needs no permission, though a policy may deny it
+	// the caller itself: it needs no permission, though a policy may deny it
 	ResourceCaller
 	ResourceStream    // by StreamName, or by StreamARN or ResourceARN
-	ResourceNewStream // by StreamName, of a stream that is to be made
-	ResourceStreams   // each by its name, of StreamNames; those that are denied are left out
+	ResourceNewStream // by StreamName; the stream is to be created
+	ResourceStreams   // each of StreamNames; those that are denied are left out
 	ResourceSession   // a playback session, by SessionId: its stream
-	ResourceHolder    // who has policies, by UserName, RoleName or ThingName
-	ResourceKey       // a key, by its ID, or all keys of a user, by the user's name: the user
+	ResourceHolder    // a holder of policies, by UserName, RoleName or ThingName
+	ResourceKey       // of a key, by its ID, or of all keys of a user, by name: the user
 	ResourcePolicy    // by PolicyName
 	ResourceProvider  // an OpenID Connect provider, by Url
 )
 
-// Resource says of an operation what its calls are about, which is what policies decide on.
+// Resource says what an operation's calls are about, on which policies decide.
 type Resource struct {
 	Kind ResourceKind
-	// Members of the input that name it. The first that is given does; when none is given, the call
-	// is about all there are: "*".
+	// Members of the input that name it; the first one that is given counts. When none is given,
+	// the call is about all there are: "*".
 	Members []string
 }
 
@@ -49,7 +49,7 @@ var (
 	aboutKey      = []Resource{{ResourceKey, []string{"Key"}}}
 	aboutPolicy   = []Resource{{ResourcePolicy, []string{"PolicyName"}}}
 	aboutProvider = []Resource{{ResourceProvider, []string{"Url"}}}
-	// a policy and who has it: both must be allowed
+	// a policy and its holder: both must be allowed
 	aboutAttachment = append(aboutHolder[:1:1], aboutPolicy...)
 )
 

@@ -12,17 +12,17 @@ const (
 	OlderKeysRevoke = "REVOKE"
 )
 
-// DecisionDenied is AuditEvent.Decision of what was not allowed, beside DecisionAllowed.
+// DecisionDenied is AuditEvent.Decision for what was denied, besides DecisionAllowed.
 const DecisionDenied = "denied"
 
-// SessionInfo is an open playback session. Its token is known to its viewers only.
+// SessionInfo is an open playback session, without its token, which only its viewers know.
 type SessionInfo struct {
 	SessionId      string    `json:"SessionId"`
 	StreamName     string    `json:"StreamName"`
 	StreamARN      string    `json:"StreamARN"`
 	Protocol       string    `json:"Protocol"`
-	Principal      *string   `json:"Principal"` // ARN; null: opened by an earlier version
-	Address        *string   `json:"Address"`   // null: it is not bound to one
+	Principal      *string   `json:"Principal"` // ARN; null: an earlier version opened it
+	Address        *string   `json:"Address"`   // null: it is not bound
 	CreationTime   Timestamp `json:"CreationTime"`
 	ExpirationTime Timestamp `json:"ExpirationTime"`
 }
@@ -49,7 +49,7 @@ type CloseSessionsInput struct {
 	Principal  string `json:"Principal,omitempty"`
 }
 
-// rules demands that something selects the sessions: no slip closes all of them.
+// rules demands a selection, so that nobody closes all sessions by mistake.
 func (in *CloseSessionsInput) rules() error {
 	of := in.StreamName != "" || in.Principal != ""
 	if (in.SessionId != "") == of {
@@ -112,7 +112,7 @@ type AuditEvent struct {
 	Lost             int64     `json:"Lost,omitempty"`
 }
 
-// ListAuditEventsOutput answers /weir/listAuditEvents. A page may be empty and not the last one.
+// ListAuditEventsOutput answers /weir/listAuditEvents. An empty page need not be the last one.
 type ListAuditEventsOutput struct {
 	AuditEvents []AuditEvent `json:"AuditEvents"`
 	NextToken   *string      `json:"NextToken"`

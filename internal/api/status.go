@@ -3,8 +3,8 @@ package api
 // Values of StreamStatus.State.
 const (
 	StateReceiving = "RECEIVING" // fragments come in
-	StateSilent    = "SILENT"    // there are fragments, and none comes in
-	StateNoData    = "NO_DATA"   // there is none within retention
+	StateSilent    = "SILENT"    // there are fragments, but none comes in
+	StateNoData    = "NO_DATA"   // there are none within retention
 )
 
 // Values of TrackStatus.Kind.
@@ -26,7 +26,7 @@ type GetStreamStatusOutput struct {
 	StreamStatusList []StreamStatus `json:"StreamStatusList"`
 }
 
-// StreamStatus is what a stream holds and whether it receives.
+// StreamStatus is what a stream holds, and whether it is receiving.
 type StreamStatus struct {
 	StreamName         string        `json:"StreamName"`
 	StreamARN          string        `json:"StreamARN"`
@@ -37,9 +37,10 @@ type StreamStatus struct {
 	LastFragmentNumber *string       `json:"LastFragmentNumber"`
 	Tracks             []TrackStatus `json:"Tracks"`           // of the last fragment
 	BitRate            *int64        `json:"BitRate"`          // bits a second, of the last fragments
-	StoredBytes        *int64        `json:"StoredBytes"`      // null: the store cannot tell
+	StoredBytes        *int64        `json:"StoredBytes"`      // null: the store does not know
 	StoredBytesLimit   *int64        `json:"StoredBytesLimit"` // null: none
-	// DiskFull: the last fragment was refused for a limit of stored bytes, its own or its creator's
+	// DiskFull when the last fragment was refused by a limit of stored bytes, its own or its
+	// creator's
 	StorageState         string            `json:"StorageState"`
 	DataRetentionInHours int               `json:"DataRetentionInHours"`
 	Tags                 map[string]string `json:"Tags"`
@@ -50,19 +51,20 @@ type TrackStatus struct {
 	TrackNumber  int    `json:"TrackNumber"`
 	Kind         string `json:"Kind"`
 	Codec        string `json:"Codec"` // RFC 6381 name, else Matroska's codec ID
-	Width        int    `json:"Width"` // pixels; 0 of what is no video, or not known
+	Width        int    `json:"Width"` // pixels; 0 if it is not video, or unknown
 	Height       int    `json:"Height"`
-	SamplingRate int    `json:"SamplingRate"` // Hz; 0 of what is no audio, or not known
+	SamplingRate int    `json:"SamplingRate"` // Hz; 0 if it is not audio, or unknown
 	Channels     int    `json:"Channels"`
 }
 
-// ListFragmentTagsInput is the body of /weir/listFragmentTags. It selects as ListFragments does.
+// ListFragmentTagsInput is the body of /weir/listFragmentTags. It selects fragments like
+// ListFragments.
 type ListFragmentTagsInput struct {
 	given
 	StreamRef
-	// 1 to MaxTaggedFragments fragments to look at; absent: that many, or as the token says
+	// 1 to MaxTaggedFragments fragments to check; absent: that many, or as in the token
 	MaxResults int `json:"MaxResults,omitempty"`
-	// of an answer before; names the rest of its fragments by itself
+	// from the answer before; alone it names the rest of its fragments
 	NextToken string `json:"NextToken,omitempty"`
 	// required without NextToken, ignored with one
 	FragmentSelector *FragmentSelector `json:"FragmentSelector,omitempty"`
@@ -74,14 +76,14 @@ func (in *ListFragmentTagsInput) rules() error {
 	return list.rules()
 }
 
-// ListFragmentTagsOutput answers /weir/listFragmentTags: of the fragments that were looked at those
-// that have tags. An answer without any may have a token: others follow.
+// ListFragmentTagsOutput answers /weir/listFragmentTags: those of the checked fragments that have
+// tags. An answer without any may still have a token, because more fragments follow.
 type ListFragmentTagsOutput struct {
 	FragmentTags []FragmentTags `json:"FragmentTags"` // never nil; ascending numbers
 	NextToken    *string        `json:"NextToken"`    // null on the last page
 }
 
-// FragmentTags are the tags that a producer sent with a fragment, which GetMedia sends with it too.
+// FragmentTags are the tags that a producer sent with a fragment. GetMedia sends them with it, too.
 type FragmentTags struct {
 	FragmentNumber    string        `json:"FragmentNumber"`
 	ProducerTimestamp Timestamp     `json:"ProducerTimestamp"`
@@ -101,8 +103,7 @@ type GetServerStatusInput struct {
 	Minutes int `json:"Minutes,omitempty"`
 }
 
-// DefaultStatusMinutes is how much of the past GetServerStatus tells of when it is not asked for
-// another span.
+// DefaultStatusMinutes is how far back GetServerStatus reports by default.
 const DefaultStatusMinutes = 60
 
 // GetServerStatusOutput answers /weir/getServerStatus.
@@ -110,7 +111,7 @@ type GetServerStatusOutput struct {
 	Version     string    `json:"Version"`
 	CurrentTime Timestamp `json:"CurrentTime"`
 	StartTime   Timestamp `json:"StartTime"`
-	// of the file system of the data directory; null: the store has none
+	// of the data directory's file system; null: the store has none
 	Disk *DiskStatus `json:"Disk"`
 	// of the listener that the call came to; null: it has none
 	CertificateEndTime *Timestamp `json:"CertificateEndTime"`
@@ -129,19 +130,19 @@ type DiskStatus struct {
 	FreeBytes  int64  `json:"FreeBytes"`
 	TotalBytes int64  `json:"TotalBytes"`
 	State      string `json:"State"`
-	// when it will be full if it goes on as in the samples; null: not in sight
+	// when it will be full at the rate of the samples; null: not in sight
 	FullTime *Timestamp `json:"FullTime"`
 }
 
-// ServerSample is what was done in the minute up to a moment, and what there was then.
+// ServerSample is what was done in the minute up to a moment, and what there was at that moment.
 type ServerSample struct {
 	Time            Timestamp `json:"Time"`
 	IngestBytes     int64     `json:"IngestBytes"` // payload stored
 	IngestFragments int64     `json:"IngestFragments"`
 	SentBytes       int64     `json:"SentBytes"`     // of all answers
 	Producers       int64     `json:"Producers"`     // connections of PutMedia
-	StoreMicros     int64     `json:"StoreMicros"`   // to make a fragment durable, on average
-	LatencyMicros   int64     `json:"LatencyMicros"` // from a frame's arrival to a follower
+	StoreMicros     int64     `json:"StoreMicros"`   // average time to make a fragment durable
+	LatencyMicros   int64     `json:"LatencyMicros"` // time from a frame's arrival to a follower
 	FreeBytes       int64     `json:"FreeBytes"`
 }
 
@@ -162,8 +163,8 @@ type GetPermissionsOutput struct {
 	Permissions []Permission `json:"Permissions"`
 }
 
-// Permission says whether the caller may do an action on a resource, as far as the request that
-// asks goes: conditions on tags that a call sets are not met.
+// Permission says whether the caller may do an action on a resource, as far as the request in which
+// it asks shows: conditions on tags that a call would set are not met.
 type Permission struct {
 	ActionName  string `json:"ActionName"`
 	ResourceARN string `json:"ResourceARN"`

@@ -1,6 +1,6 @@
 package api
 
-// statusCases are those of what the console asks for.
+// statusCases are those of the operations for the console.
 func statusCases() []inputCase {
 	credentials := `"AccessKeyId":"ASIAABCDEFGHIJKLMNOP","SecretAccessKey":"s","Expiration":1`
 	const tags = "ListFragmentTags"

@@ -1,6 +1,6 @@
 package api
 
-// StreamRef names a stream by its name or by its ARN; most operations want exactly one of the two.
+// StreamRef names a stream by its name or its ARN. Most operations demand exactly one of them.
 type StreamRef struct {
 	StreamName string `json:"StreamName,omitempty"` // 1 to 256 of [a-zA-Z0-9_.-]
 	StreamARN  string `json:"StreamARN,omitempty"`  // see ParseARN
@@ -56,7 +56,7 @@ type DescribeStreamInput struct {
 	StreamRef
 }
 
-// Values of StreamInfo.Status (M-KV Status). Producers want ACTIVE at once and take DELETING for
+// Values of StreamInfo.Status (M-KV Status). Producers expect ACTIVE at once and take DELETING for
 // fatal (docs/reference/producers.md, "Control calls").
 const (
 	StatusCreating = "CREATING"
@@ -65,9 +65,9 @@ const (
 	StatusDeleting = "DELETING"
 )
 
-// StreamInfo describes a stream. The members stand in alphabetical order and absent ones are null,
-// as the service writes them: producers scan it as flat text with at most 100 tokens, so it must
-// stay flat and small (docs/reference/producers.md, "Control calls").
+// StreamInfo describes a stream. As in the service, members are in alphabetical order and absent
+// ones are null. Producers scan it as flat text with at most 100 tokens, so it must stay flat and
+// small (docs/reference/producers.md, "Control calls").
 type StreamInfo struct {
 	CreationTime         Timestamp `json:"CreationTime"`
 	DataRetentionInHours int       `json:"DataRetentionInHours"`
@@ -80,7 +80,7 @@ type StreamInfo struct {
 	Version              string    `json:"Version"`
 }
 
-// NullIfEmpty is nil for "", so that it is written as null, and else points to s.
+// NullIfEmpty returns nil for "", which is written as null, and otherwise a pointer to s.
 func NullIfEmpty(s string) *string {
 	if s == "" {
 		return nil
@@ -99,7 +99,7 @@ const ComparisonBeginsWith = "BEGINS_WITH"
 // StreamNameCondition filters ListStreams.
 type StreamNameCondition struct {
 	ComparisonOperator string `json:"ComparisonOperator,omitempty"` // BEGINS_WITH, also when absent
-	// the prefix; absent: every stream
+	// the prefix; absent: all streams
 	ComparisonValue string `json:"ComparisonValue,omitempty"`
 }
 
@@ -112,7 +112,7 @@ type ListStreamsInput struct {
 	StreamNameCondition *StreamNameCondition `json:"StreamNameCondition,omitempty"`
 }
 
-// Prefix is the beginning of the names that are asked for, "" for all.
+// Prefix returns the prefix of the names to list, "" for all.
 func (in *ListStreamsInput) Prefix() string {
 	if in.StreamNameCondition == nil {
 		return ""
@@ -120,7 +120,7 @@ func (in *ListStreamsInput) Prefix() string {
 	return in.StreamNameCondition.ComparisonValue
 }
 
-// Limit is MaxResults or its default.
+// Limit returns MaxResults or its default.
 func (in *ListStreamsInput) Limit() int {
 	if in.MaxResults == 0 {
 		return DefaultListStreams
@@ -146,7 +146,7 @@ type UpdateStreamInput struct {
 // UpdateStreamOutput answers /updateStream: {}.
 type UpdateStreamOutput struct{}
 
-// DeleteStreamInput is the body of /deleteStream. There is no way to delete by name.
+// DeleteStreamInput is the body of /deleteStream. A stream cannot be deleted by name.
 type DeleteStreamInput struct {
 	given
 	// required; its creation time must be the stream's
@@ -173,8 +173,8 @@ type UpdateDataRetentionInput struct {
 	DataRetentionChangeInHours int `json:"DataRetentionChangeInHours,omitempty"`
 }
 
-// NewRetention is the retention in hours after the change, or an InvalidArgumentException when it
-// would leave 0 to MaxRetentionHours.
+// NewRetention returns the retention in hours after the change, or an InvalidArgumentException when
+// that would be outside of 0 to MaxRetentionHours.
 func (in *UpdateDataRetentionInput) NewRetention(current int) (int, error) {
 	hours := current + in.DataRetentionChangeInHours
 	if in.Operation == DecreaseDataRetention {
@@ -210,8 +210,8 @@ type GetDataEndpointInput struct {
 	APIName string `json:"APIName,omitempty"` // required
 }
 
-// GetDataEndpointOutput answers /getDataEndpoint. DataEndpoint has a scheme and no trailing slash:
-// producers append "/putMedia" to it as it is (docs/reference/producers.md, "Control calls").
+// GetDataEndpointOutput answers /getDataEndpoint. DataEndpoint has a scheme and no trailing slash,
+// because producers simply append "/putMedia" to it (docs/reference/producers.md, "Control calls").
 type GetDataEndpointOutput struct {
 	DataEndpoint string `json:"DataEndpoint"`
 }

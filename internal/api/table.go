@@ -54,7 +54,7 @@ var (
 	patternToken = newPattern(`[a-zA-Z0-9+/=]*`)
 )
 
-// Shapes of the models that several members have.
+// Shapes of the models that several members share.
 var (
 	shapeStreamName = text("StreamName", 1, MaxStreamName, patternName)
 	shapeDeviceName = text("DeviceName", 1, MaxDeviceName, patternName)
@@ -64,7 +64,7 @@ var (
 		newPattern(`arn:[a-z\d-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+`))
 	shapeVersion   = text("Version", 1, MaxVersion, newPattern(`[a-zA-Z0-9]+`))
 	shapeNextToken = text("NextToken", 0, MaxListStreamsNextToken, patternToken)
-	// The dot of Java's patterns stops at more line ends than that of Go's.
+	// The dot in Java's patterns matches fewer line ends than that in Go's.
 	shapeKmsKeyID  = text("KmsKeyId", 1, MaxKmsKeyID, &Pattern{`.+`, regexpNoLineEnds})
 	shapeTimestamp = &Shape{Kind: KindTimestamp, Name: "Timestamp"}
 	shapeHours     = number(KindInteger, "DataRetentionInHours", 0, MaxRetentionHours)
@@ -94,7 +94,7 @@ var (
 		optional("DataRetentionInHours", shapeHours, ""))
 )
 
-// Members that several inputs have.
+// Members that several inputs share.
 var (
 	memberStreamName = optional("StreamName", shapeStreamName, "Name of the stream.")
 	memberStreamARN  = optional("StreamARN", shapeResourceARN,
@@ -105,7 +105,7 @@ var (
 		"The stream's version, which describe-stream shows.")
 )
 
-// What command-line examples put where a version or an ARN is wanted.
+// What command-line examples have for a version or an ARN.
 const (
 	exampleVersion = "\"$(weir describe-stream --stream-name cam1 --query StreamInfo.Version " +
 		"--output text)\""
@@ -113,7 +113,7 @@ const (
 		"--output text)\""
 )
 
-// operations is the table; table_archived.go has the ways out of the archive.
+// operations is the table; table_archived.go has the operations that read the archive.
 var operations = slices.Concat([]*Operation{
 	// Streams.
 	{

@@ -11,7 +11,7 @@ var (
 	shapeRoleName   = text("RoleName", 1, MaxUserName, patternPrincipal)
 	shapePolicyName = text("PolicyName", 1, MaxPolicyName, patternPrincipal)
 	shapeThingName  = text("ThingName", 1, MaxThingName, newPattern(`[a-zA-Z0-9_-]+`))
-	// of the credentials file, too, whose names and IDs are whatever somebody wrote there
+	// also of the credentials file, in which names and IDs are arbitrary
 	shapeKey         = text("Key", 1, MaxPolicyName, newPattern(`[ -~]+`))
 	shapePolicyNames = &Shape{Kind: KindList, Name: "PolicyNames", Max: MaxAttached,
 		Item: shapePolicyName}
@@ -80,7 +80,7 @@ var (
 				optional("Effect", enum("Effect", EffectAllow, EffectDeny), ""),
 				optional("Mismatch", shapeFree, ""))}, ""))
 
-	// who has policies
+	// the holder of policies
 	holders = []Member{
 		optional("UserName", shapeUserName, "Name of a user.").flag("user"),
 		optional("RoleName", shapeRoleName, "Name of a role.").flag("role"),
@@ -88,7 +88,7 @@ var (
 	}
 )
 
-// Members that several inputs of the administration API have.
+// Members that several inputs of the administration API share.
 var (
 	memberKey = required("Key", shapeKey, "ID of the key, or the name of its user.").flag("key")
 	// words of the command line
@@ -113,7 +113,7 @@ var (
 		"One page of at most so many, instead of all.")
 )
 
-// pageOf is the output, and the paging, of a list.
+// pageOf returns the output and the paging of a list.
 func pageOf(name, list string, item *Shape) (*Shape, *Paging) {
 	return structure(name+"Output",
 			optional(list, &Shape{Kind: KindList, Name: list, Item: item}, ""),
@@ -122,10 +122,10 @@ func pageOf(name, list string, item *Shape) (*Shape, *Paging) {
 			Result: list}
 }
 
-// done is the output of what has nothing to tell.
+// done is the output of an operation that has nothing to say.
 func done(name string) *Shape { return structure(name + "Output") }
 
-// changeKey is an operation on a key, or on all keys of a user.
+// changeKey returns an operation on a key, or on all keys of a user.
 func changeKey(name, path, command, doc string, newInput func() Input) *Operation {
 	return &Operation{
 		Name: name, Path: path, Service: Administration, Command: "keys " + command,
@@ -310,7 +310,7 @@ var administrationOperations = func() []*Operation {
 	}
 }()
 
-// needed is a member that an input must have.
+// needed returns a member that an input must have.
 func needed(m Member) Member {
 	m.Required = true
 	return m

@@ -1,8 +1,8 @@
 package api
 
-// The rows of the table that read what is stored, beside HLS.
+// Operations that read what is stored, except those of HLS.
 
-// Shapes of M-AM that several members have.
+// Shapes of M-AM that several members share.
 var (
 	shapeFragmentNumber = text("FragmentNumberString", 1, MaxFragmentNumberLength,
 		newPattern(`^[0-9]+$`))

@@ -42,7 +42,7 @@ var (
 
 const day = 24 * time.Hour
 
-// changeCamera is an operation on a camera that answers with it, or with nothing.
+// changeCamera returns an operation on a camera, which answers with the camera or with nothing.
 func changeCamera(name, path, command, doc string, newInput func() Input) *Operation {
 	return &Operation{
 		Name: name, Path: path, Service: Administration, Command: "camera " + command,

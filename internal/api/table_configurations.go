@@ -1,6 +1,6 @@
 package api
 
-// The rows of the table for what is configured of a stream.
+// Operations on the configurations of a stream.
 
 // Shapes of the configurations.
 var (

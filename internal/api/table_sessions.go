@@ -1,6 +1,7 @@
 package api
 
-// Playback sessions, the keys that seal their tokens, and the audit log: operations of Weir's own.
+// Weir's own operations on playback sessions, on the keys that seal their tokens, and on the audit
+// log.
 
 var (
 	shapeSessionID   = text("SessionId", 32, 32, newPattern(`[0-9a-f]+`))

@@ -1,7 +1,7 @@
 package api
 
-// What a console wants to know beyond AWS's API: how streams and the server are, and what the
-// caller may do; and how a browser is signed in.
+// What a console needs beyond AWS's API: the status of streams and server, the caller's
+// permissions, and a way to sign in a browser.
 
 var (
 	shapeInteger     = &Shape{Kind: KindInteger, Name: "Integer"}

@@ -33,7 +33,7 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// Every member of the table has a field of its name and kind, and every field of an input has a
+// Every member of the table has a field with its name and kind, and every field of an input has a
 // member.
 func TestInputsFollowTheTable(t *testing.T) {
 	for _, op := range Operations() {
@@ -132,8 +132,8 @@ func TestARN(t *testing.T) {
 	}
 }
 
-// Every operation that is served says what it is about, by members that it has, and no member that
-// names a thing is forgotten.
+// Every served operation says what it is about, by members that it has, and leaves out no member
+// that names a thing.
 func TestResourcesFollowTheTable(t *testing.T) {
 	named := map[string]bool{"SessionId": true}
 	for _, op := range Operations() {
@@ -180,7 +180,7 @@ func TestResourcesFollowTheTable(t *testing.T) {
 	}
 }
 
-// A call is about what its input names first, and its tags are those that it sets or removes.
+// A call is about what its input names first. Its tags are those that it sets or removes.
 func TestWhatACallIsAbout(t *testing.T) {
 	for _, c := range []struct {
 		operation, body, want string

@@ -2,9 +2,9 @@ package api
 
 import "reflect"
 
-// TagStreamInput is the body of /tagStream. Tags are added to the stream's; a key that is there
-// already gets the new value. That the stream ends up with at most MaxStreamTags is for the caller,
-// who knows those it has.
+// TagStreamInput is the body of /tagStream. Tags are added to the stream's; existing keys get the
+// new value. The caller, who knows the stream's tags, makes sure that there are at most
+// MaxStreamTags.
 type TagStreamInput struct {
 	given
 	StreamRef
@@ -28,7 +28,7 @@ type UntagStreamOutput struct{}
 type ListTagsForStreamInput struct {
 	given
 	StreamRef
-	// a stream's tags fit one page, so Weir never gives one out
+	// a stream's tags fit into one page, so Weir never returns a token
 	NextToken string `json:"NextToken,omitempty"`
 }
 
@@ -51,7 +51,7 @@ type TagResourceInput struct {
 	Tags        []Tag  `json:"Tags,omitempty"`        // required, 1 to 50
 }
 
-// rules refuses a key that is given twice.
+// rules refuses a key that occurs twice.
 func (in *TagResourceInput) rules() error {
 	seen := make(map[string]bool, len(in.Tags))
 	for _, t := range in.Tags {
@@ -64,7 +64,7 @@ func (in *TagResourceInput) rules() error {
 	return nil
 }
 
-// Map returns the tags as TagStream has them.
+// Map returns the tags as in TagStream.
 func (in *TagResourceInput) Map() map[string]string {
 	m := make(map[string]string, len(in.Tags))
 	for _, t := range in.Tags {
@@ -99,7 +99,7 @@ type ListTagsForResourceOutput struct {
 	Tags      map[string]string `json:"Tags"`
 }
 
-// TagsOf returns the tags that a call sets, by its input, and the keys of those that it removes.
+// TagsOf returns the tags that a call's input sets, and the keys of those that it removes.
 func TagsOf(input any) (set map[string]string, removed []string) {
 	if in, ok := input.(*TagResourceInput); ok {
 		return in.Map(), nil

@@ -8,12 +8,12 @@ import (
 )
 
 // Timestamp is a moment in milliseconds since the Unix epoch. On the wire it is a JSON number of
-// epoch seconds (rest-json); an ISO 8601 string is accepted as well. It is always written with
-// three decimals and without an exponent.
+// epoch seconds (rest-json); ISO 8601 strings are accepted as well. It is always written with three
+// decimals and without an exponent.
 type Timestamp int64
 
 // maxTimestamp is the end of the year 9999 in milliseconds. It catches callers who send
-// milliseconds for seconds.
+// milliseconds as seconds.
 const maxTimestamp = 253_402_300_799_999
 
 // Time returns the timestamp as a time.Time in UTC.
