@@ -13,31 +13,31 @@ import (
 	"weir/internal/store/local"
 )
 
-// accessKeyFile is the key that secrets in the store are sealed with, in the data directory unless
-// a flag says otherwise.
+// accessKeyFile is the file with the key that seals secrets in the store, in the data directory
+// unless a flag says otherwise.
 const accessKeyFile = "access.key"
 
-// accessFlags are the flags of weir serve that the registry of keys, policies and roles hears of.
+// accessFlags are the flags of weir serve for the registry of keys, policies and roles.
 type accessFlags struct {
 	AccessKeyFile string `name:"access-key-file" group:"Access" env:"WEIR_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the secrets of keys are sealed with, made at the first start; access.key in the data directory without this."`
 }
 
-// keyFile is the path of the key that secrets are sealed with.
+// keyFile returns the path of the key that seals secrets.
 func (f *accessFlags) keyFile(data string) string {
 	return cmp.Or(f.AccessKeyFile, filepath.Join(data, accessKeyFile))
 }
 
-// checkKeyFile finds a key for secrets that no start could use: its file is damaged, lost or
-// another's.
+// checkKeyFile refuses a key for secrets with which no start could succeed: its file is damaged,
+// lost or the wrong one.
 func (f *accessFlags) checkKeyFile(ctx context.Context, data string) error {
 	seals, err := local.Documents(ctx, data, access.KindSeal)
 	if err != nil {
-		seals = nil // before the first start, or of an older version; Open tells what is wrong
+		seals = nil // before the first start, or of an older version; Open says what is wrong
 	}
 	return hintLostKey(access.CheckKeyFile(f.keyFile(data), seals), data)
 }
 
-// hintLostKey says what to do without the key that secrets are sealed with.
+// hintLostKey says what to do without the key that seals secrets.
 func hintLostKey(err error, data string) error {
 	if errors.Is(err, access.ErrKeyLost) {
 		return withHint(err, "if it is lost for good: weir keys rotate-access-key --lost --data %s",
@@ -46,7 +46,8 @@ func hintLostKey(err error, data string) error {
 	return err
 }
 
-// openAccess reads who may do what, and makes the key pair of root at the first start.
+// openAccess reads the registry of keys, policies and roles, and makes root's key pair at the first
+// start.
 func (c *serveCmd) openAccess(
 	ctx context.Context, st store.Documents, logger *slog.Logger,
 ) (*access.Registry, *auth.KeyFile, error) {

@@ -45,7 +45,7 @@ func runAPI(ctx context.Context, op *api.Operation, args []string, std stdio) in
 	return exitOK
 }
 
-// caller calls operations, those of data APIs at the endpoint that GetDataEndpoint names.
+// caller calls operations; those of data APIs at the endpoint that GetDataEndpoint returns.
 type caller struct{ client *client.Client }
 
 // Call implements awscli.Caller.
@@ -80,7 +80,7 @@ func (c caller) Stream(ctx context.Context, op *api.Operation, in awscli.Value,
 	return json.Marshal(members)
 }
 
-// at is the client of an operation's endpoint.
+// at returns the client for an operation's endpoint.
 func (c caller) at(ctx context.Context, op *api.Operation,
 	in awscli.Value) (*client.Client, error) {
 	if op.DataAPI == "" {
@@ -97,7 +97,7 @@ func (c caller) at(ctx context.Context, op *api.Operation,
 }
 
 // streamToFile performs an operation whose answer is media, and writes that to a file, which it
-// makes when the answer begins. What has come of an answer that breaks off stays there.
+// makes when the answer begins. If the answer breaks off, what has come stays in the file.
 func streamToFile(ctx context.Context, cl *client.Client, operation string, in any,
 	file string) (http.Header, error) {
 	w := &lateFile{name: file}
@@ -105,7 +105,7 @@ func streamToFile(ctx context.Context, cl *client.Client, operation string, in a
 	return header, errors.Join(err, w.close())
 }
 
-// lateFile is a file that is made by the first Write.
+// lateFile is a file that the first Write makes.
 type lateFile struct {
 	name string
 	f    *os.File
@@ -163,7 +163,7 @@ func reportAPI(w io.Writer, op *api.Operation, err error) int {
 	return exitAWS
 }
 
-// columns is the width of a terminal, and 80 for everything else.
+// columns is the width of a terminal, or 80 for everything else.
 func columns(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
 		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil &&
@@ -178,8 +178,8 @@ func columns(w io.Writer) int {
 // for an error of the service).
 const exitAWS = 255
 
-// serverFlags say which server a command of our own calls, and as whom. API commands have them as
-// global flags.
+// serverFlags say which server our own commands call, and as whom. API commands have them as global
+// flags.
 type serverFlags struct {
 	EndpointURL string `name:"endpoint-url" placeholder:"URL" help:"The server. (AWS_ENDPOINT_URL_KINESIS_VIDEO, AWS_ENDPOINT_URL, the AWS config file; else http://127.0.0.1:8480)"`
 	Region      string `name:"region" placeholder:"NAME" help:"Region to sign for. (AWS_REGION, AWS_DEFAULT_REGION, the AWS config file; else us-west-2)"`
@@ -188,13 +188,13 @@ type serverFlags struct {
 	NoVerifySSL bool   `name:"no-verify-ssl" help:"Trust any certificate."`
 }
 
-// client makes the client of the flags and the environment.
+// client makes the client from the flags and the environment.
 func (f *serverFlags) client(ctx context.Context) (*client.Client, error) {
 	return newClient(ctx, client.Environment{EndpointURL: f.EndpointURL, Region: f.Region,
 		Profile: f.Profile, CABundle: f.CABundle, NoVerify: f.NoVerifySSL})
 }
 
-// newClient makes a client, or says how to come by what it needs.
+// newClient makes a client, or says how to get what it lacks.
 func newClient(ctx context.Context, e client.Environment) (*client.Client, error) {
 	c, err := e.Client(ctx)
 	switch {
@@ -214,7 +214,7 @@ type streamFlags struct {
 	StreamARN  string `name:"stream-arn" placeholder:"ARN" help:"ARN of the stream, instead of its name."`
 }
 
-// answerHints say what to do about an answer of the server.
+// answerHints say what to do about an error of the server.
 var answerHints = map[api.ErrorCode]string{
 	api.ResourceNotFoundException: "weir list-streams shows the streams that there are",
 	api.UnrecognizedClientException: `the server does not know this key: eval "$(weir env)" in ` +
@@ -224,7 +224,7 @@ var answerHints = map[api.ErrorCode]string{
 	api.VersionMismatchException: "weir describe-stream shows the version that the stream has now",
 }
 
-// answerHint is what to do about an answer, "" for nothing.
+// answerHint says what to do about an error, "" for nothing.
 func answerHint(answer *client.Error) string {
 	op := api.Find(answer.Operation)
 	if op == nil || op.Service != api.Administration {

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// apiServer answers calls with fixed texts and notes what was asked.
+// apiServer answers calls with fixed texts and notes the calls.
 type apiServer struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -55,7 +55,7 @@ func callWeir(t *testing.T, endpoint string, args ...string) (stdout, stderr str
 	t.Helper()
 	for _, name := range []string{"AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_PROFILE",
 		"AWS_DEFAULT_PROFILE", "AWS_DEFAULT_OUTPUT", "AWS_CA_BUNDLE"} {
-		t.Setenv(name, "") // whatever the tester's shell points at
+		t.Setenv(name, "") // whatever the tester's environment has
 	}
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
@@ -67,7 +67,7 @@ func callWeir(t *testing.T, endpoint string, args ...string) (stdout, stderr str
 	return out.String(), errs.String(), code
 }
 
-// The expected bodies are what the AWS CLI 1.45.11 sends for the same flags, but for the
+// The expected bodies are what the AWS CLI 1.45.11 sends for the same flags, except for the
 // milliseconds of timestamps, which it drops.
 func TestCommandsSendWhatTheAWSCLISends(t *testing.T) {
 	const arn = "arn:aws:kinesisvideo:us-west-2:123456789012:stream/c/1"
@@ -141,8 +141,8 @@ func TestCommandsSendWhatTheAWSCLISends(t *testing.T) {
 	}
 }
 
-// Answers come out as the AWS CLI 1.45.11 prints them: members in the order of the model, no nulls,
-// no exponents.
+// Answers are printed as by the AWS CLI 1.45.11: members in the order of the model, no nulls, no
+// exponents.
 func TestAnswersLookLikeTheAWSCLIs(t *testing.T) {
 	const described = `{"StreamInfo":{"CreationTime":1.705489836421E9,"DataRetentionInHours":24,` +
 		`"DeviceName":null,"IngestionConfiguration":null,"KmsKeyId":"a","MediaType":null,` +

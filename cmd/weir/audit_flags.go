@@ -12,13 +12,13 @@ import (
 	"weir/internal/audit"
 )
 
-// auditFile is where the audit log is in the data directory, unless a flag says otherwise.
+// auditFile is the path of the audit log in the data directory, unless a flag says otherwise.
 const auditFile = "audit/audit.jsonl"
 
-// auditCloseTime is for the last events at a stop.
+// auditCloseTime is how long a stop may take to write the last events.
 const auditCloseTime = 5 * time.Second
 
-// auditFlags are those of weir serve about the audit log.
+// auditFlags are the flags of weir serve about the audit log.
 type auditFlags struct {
 	AuditFile string        `name:"audit-file" group:"Access" env:"WEIR_AUDIT_FILE" type:"path" placeholder:"FILE" help:"Audit log, one JSON object a line; audit/audit.jsonl in the data directory without this. Files that are full stand beside it."`
 	AuditSize byteSize      `name:"audit-max-size" default:"64MiB" group:"Access" env:"WEIR_AUDIT_MAX_SIZE" placeholder:"SIZE" help:"Size at which another file of the audit log begins."`
@@ -26,7 +26,7 @@ type auditFlags struct {
 	AuditKeep int           `name:"audit-keep" default:"12" group:"Access" env:"WEIR_AUDIT_KEEP" placeholder:"N" help:"Full files of the audit log that are kept; the oldest ones are deleted. 0: 12."`
 }
 
-// check finds what no start could succeed with.
+// check refuses flags with which no start could succeed.
 func (f *auditFlags) check() error {
 	switch {
 	case f.AuditSize != 0 && f.AuditSize < 4096:
@@ -39,7 +39,7 @@ func (f *auditFlags) check() error {
 	return nil
 }
 
-// openAudit opens the audit log when that is not done yet. closeAudit closes it.
+// openAudit opens the audit log, unless it is open already. closeAudit closes it.
 func (f *auditFlags) openAudit(s *serving, data string, registry prometheus.Registerer) error {
 	if s.audit == nil {
 		log, err := audit.Open(audit.Options{

@@ -10,9 +10,9 @@ import (
 	"weir/internal/store"
 )
 
-// The procedure of docs/operations.md, over a server that stores, rolls and seals meanwhile:
-// everything that was acknowledged before the backup began comes back, and nothing that does not
-// hold together; with the index's copy the settings too.
+// The procedure in docs/operations.md, while a server stores, rolls and seals: everything that was
+// acknowledged before the backup began comes back, and nothing inconsistent; with the index's copy,
+// so do the settings.
 func TestBackupOfARunningServer(t *testing.T) {
 	for _, withIndex := range []bool{false, true} {
 		was := makeData(t)
@@ -25,7 +25,7 @@ func TestBackupOfARunningServer(t *testing.T) {
 		if err := os.Mkdir(backup, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if withIndex { // what sqlite3 DATA/index.db "VACUUM INTO '…'" does
+		if withIndex { // like sqlite3 DATA/index.db "VACUUM INTO '…'"
 			db, err := sql.Open("sqlite", filepath.Join(d.path, "index.db"))
 			if err != nil {
 				t.Fatal(err)

@@ -23,14 +23,14 @@ import (
 	"weir/internal/client"
 )
 
-// cameraCmd is the group of commands for cameras that have certificates.
+// cameraCmd is the group of commands for cameras with certificates.
 type cameraCmd struct {
 	Add   cameraAddCmd   `cmd:"" help:"Add a camera: write its key, its certificate and the CA file."`
 	Renew cameraRenewCmd `cmd:"" help:"Give a camera a new key and a new certificate."`
 }
 
-// cameraFilesFlags are what both commands are told. The private key never leaves this machine: what
-// travels is a certificate signing request.
+// cameraFilesFlags are the flags of both commands. The private key never leaves this machine: only
+// a certificate signing request is sent.
 type cameraFilesFlags struct {
 	Out  string `default:"." type:"path" placeholder:"DIR" help:"Directory for the files; made if there is none."`
 	Days int    `placeholder:"N" help:"Days until the certificate ends; 365 without this."`
@@ -96,7 +96,7 @@ Example:
   weir camera renew cam1 --out /etc/weir/cameras --overlap 24h`
 }
 
-// Run makes another key, asks for another certificate, and replaces the files.
+// Run makes a new key, requests a new certificate, and replaces the files.
 func (c *cameraRenewCmd) Run(ctx context.Context, std stdio) error {
 	if c.Overlap%time.Second != 0 || c.Overlap < 0 {
 		return fmt.Errorf("--overlap %s is not a number of seconds", c.Overlap)
@@ -117,13 +117,14 @@ func (c *cameraRenewCmd) Run(ctx context.Context, std stdio) error {
 	return c.tell(std.Out, cl, issued)
 }
 
-// path is that of one of the files. Producers want the CA file to end in .pem (PROD-C CurlCall.c).
+// path returns the path of one of the files. Producers demand that the CA file ends in .pem (PROD-C
+// CurlCall.c).
 func (c *cameraFilesFlags) path(kind string) string {
 	return filepath.Join(c.Out, c.Name+"."+kind+".pem")
 }
 
-// issue makes a key, lets ask exchange a request for a certificate, and writes the files. What can
-// fail here does so before the server changes anything, as far as it can be known.
+// issue makes a key, exchanges a request for a certificate by calling ask, and writes the files. As
+// far as possible, it fails before the server changes anything.
 func (c *cameraFilesFlags) issue(
 	ask func(request []byte) (api.IssuedCertificate, error),
 ) (issued api.IssuedCertificate, err error) {
@@ -175,7 +176,7 @@ func (c *cameraFilesFlags) issue(
 	return issued, err
 }
 
-// newSuffix is of files that take the place of others once all of them are there.
+// newSuffix is on the names of files that replace others once all of them are written.
 const newSuffix = ".new"
 
 func writeNew(path string, data []byte, mode fs.FileMode) error {
@@ -191,7 +192,7 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// tell says what there is now, and how a producer uses it.
+// tell prints what there is now, and how a producer uses it.
 func (c *cameraFilesFlags) tell(
 	w io.Writer, cl *client.Client, issued api.IssuedCertificate,
 ) error {

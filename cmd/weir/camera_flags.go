@@ -20,7 +20,7 @@ import (
 	"weir/internal/sts"
 )
 
-// cameraFlags are about cameras that have certificates.
+// cameraFlags are about cameras with certificates.
 type cameraFlags struct {
 	CameraListen              string   `name:"camera-listen" group:"Addresses" env:"WEIR_CAMERA_LISTEN" placeholder:"ADDR" help:"Also listen here, with TLS, for cameras that have certificates: for their credentials and for signed calls."`
 	CameraURL                 string   `name:"camera-url" group:"Addresses" env:"WEIR_CAMERA_URL" placeholder:"URL" help:"What cameras are told to use, where that is not the address they came to."`
@@ -70,8 +70,8 @@ func (f *cameraFlags) clientCA() (list []*x509.Certificate, err error) {
 	return list, nil
 }
 
-// giveCredentials makes what gives cameras their certificates and credentials, and lets the
-// registry accept those.
+// giveCredentials makes the service that gives cameras their certificates and credentials, and lets
+// the registry accept these.
 func (c *serveCmd) giveCredentials(s *serving, who *access.Registry) *cameras.Service {
 	minter := sts.NewMinter(who, c.TokenKeyAge, nil)
 	who.SetTemporary(minter)
@@ -82,7 +82,7 @@ func (c *serveCmd) giveCredentials(s *serving, who *access.Registry) *cameras.Se
 		Logger: s.log})
 }
 
-// listenForCameras adds the listener for cameras to the others, if there is to be one.
+// listenForCameras adds the listener for cameras, if there is to be one.
 func (c *serveCmd) listenForCameras(
 	ctx context.Context, s *serving, on *server.Listeners,
 ) (err error) {
@@ -100,7 +100,7 @@ func (c *serveCmd) listenForCameras(
 	return nil
 }
 
-// cameraHosts are the names that the certificate of the listener for cameras has from the start.
+// cameraHosts are the names in the certificate of the listener for cameras from the start.
 func (c *serveCmd) cameraHosts(logger *slog.Logger) []string {
 	hosts := append([]string{"localhost"}, c.CameraHosts...)
 	for _, known := range []string{c.CameraURL, c.AdvertiseURL} {
@@ -118,7 +118,7 @@ func (c *serveCmd) cameraHosts(logger *slog.Logger) []string {
 	return append(hosts, name)
 }
 
-// cameraAddress is where a camera on this machine finds the listener for them.
+// cameraAddress is where a camera on this machine finds its listener.
 func (c *serveCmd) cameraAddress(listens net.Addr) string {
 	if c.CameraURL != "" {
 		return strings.TrimRight(c.CameraURL, "/")

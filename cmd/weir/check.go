@@ -9,7 +9,7 @@ import (
 	"weir/internal/check"
 )
 
-// exitProblems is the exit code of weir check when the check was done and something does not hold.
+// exitProblems is the exit code of weir check when the check was done and has found problems.
 const exitProblems = 3
 
 // checkCmd verifies a data directory or a cluster.

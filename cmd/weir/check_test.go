@@ -17,7 +17,7 @@ import (
 	"weir/internal/store/local"
 )
 
-// dataDir is a data directory and the store over it, when it is open.
+// dataDir is a data directory and, when it is open, its store.
 type dataDir struct {
 	t       *testing.T
 	path    string
@@ -27,7 +27,7 @@ type dataDir struct {
 	release func()
 }
 
-// openData opens a store as the server does, with the directory's lock.
+// openData opens a store like the server, with the directory's lock.
 func openData(t *testing.T, path string) *dataDir {
 	t.Helper()
 	s, err := local.Open(t.Context(), path, local.Options{VolumeBytes: 5000})
@@ -43,8 +43,8 @@ func openData(t *testing.T, path string) *dataDir {
 	return d
 }
 
-// writeOn appends fragments, and sweeps after each so many, until stop, which waits for the last
-// one.
+// writeOn appends fragments, and sweeps after every few, until stop is called, which waits for the
+// last one.
 func (d *dataDir) writeOn(each int) (stop func()) {
 	ctx, cancel := context.WithCancel(d.t.Context())
 	done := make(chan struct{})
@@ -88,8 +88,8 @@ func (d *dataDir) append(n int) {
 	}
 }
 
-// makeData makes a data directory of one stream with a few volumes; its retention was changed after
-// they began.
+// makeData makes a data directory with one stream in a few volumes. The stream's retention was
+// changed after they began.
 func makeData(t *testing.T) *dataDir {
 	t.Helper()
 	d := openData(t, filepath.Join(t.TempDir(), "data"))
@@ -138,7 +138,7 @@ func (d *dataDir) check(args ...string) check.LocalReport {
 	return r
 }
 
-// want says which kinds of problems a report has, in their order.
+// want compares the kinds of problems in a report, in their order.
 func want(t *testing.T, r check.LocalReport, kinds ...string) {
 	t.Helper()
 	var got []string
@@ -191,7 +191,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 }
 
-// While a server writes, seals and deletes, a check finds nothing wrong and disturbs nobody.
+// While a server writes, seals and deletes, a check finds no problem and disturbs nobody.
 func TestCheckWhileServing(t *testing.T) {
 	was := makeData(t)
 	d := openData(t, was.path)
@@ -212,8 +212,8 @@ func TestCheckWhileServing(t *testing.T) {
 	want(t, d.check())
 }
 
-// same holds a repaired directory to what was stored; settings reports whether those of the index
-// survived too; documents always do.
+// same compares a repaired directory with what was stored. settings says whether the index's
+// settings survived too; documents always do.
 func (d *dataDir) same(stored []store.FragmentInfo, settings bool) {
 	d.t.Helper()
 	again := openData(d.t, d.path)
@@ -317,7 +317,7 @@ func TestRepairOfVolumes(t *testing.T) {
 			t.Fatal(err)
 		}
 		damage(t, d.volume(d.stored[0]), info.Size()-40)
-		remove(t, filepath.Join(d.path, "documents")) // then those of the old index are taken
+		remove(t, filepath.Join(d.path, "documents")) // then those of the old index are kept
 		want(t, d.check(), "volume-table")
 		want(t, d.check("--repair"))
 		d.same(d.stored, true)

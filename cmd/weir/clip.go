@@ -77,7 +77,7 @@ func (c *clipCmd) Run(ctx context.Context, std stdio) error {
 	return err
 }
 
-// input is what the flags mean to the API.
+// input is the API's input for the flags.
 func (c *clipCmd) input(now time.Time) (*api.GetClipInput, error) {
 	start, end, err := c.between(now)
 	if err != nil {
@@ -102,7 +102,7 @@ func (a *streamArgument) ref() (stream api.StreamRef) {
 	return stream
 }
 
-// rangeFlags are a range of time in the words of people.
+// rangeFlags are a range of time in human terms.
 type rangeFlags struct {
 	From  string `required:"" placeholder:"TIME" help:"Begin there: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
 	To    string `placeholder:"TIME" help:"End there, in the same forms; now by default."`

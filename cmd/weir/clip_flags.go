@@ -1,10 +1,10 @@
 package main
 
-// clipsDirectory is where the data directory has the headers of clips; it may be emptied at any
-// time.
+// clipsDirectory is the part of the data directory for the headers of clips. It may be emptied at
+// any time.
 const clipsDirectory = "clips"
 
-// clipFlags are those of weir serve about clips.
+// clipFlags are the flags of weir serve about clips.
 type clipFlags struct {
 	ClipCache byteSize `name:"clip-cache" default:"256MiB" group:"Playback" env:"WEIR_CLIP_CACHE" placeholder:"SIZE" help:"Disk for headers of long clips, which are kept for the next request; that of a day takes about 50MB."`
 }

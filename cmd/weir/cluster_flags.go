@@ -29,10 +29,10 @@ type clusterFlags struct {
 	Notice   time.Duration `name:"stop-notice" default:"0s" env:"WEIR_STOP_NOTICE" placeholder:"DURATION" help:"How long /readyz says no while everything is served still, before a stop begins: what a load balancer needs to look elsewhere."`
 }
 
-// maxNotice is less than what service managers wait for before they kill.
+// maxNotice is less than service managers wait before they kill.
 const maxNotice = time.Minute
 
-// engine is a store with what the server and its process need of it.
+// engine is a store with all that the server and its process need.
 type engine interface {
 	server.Store
 	store.Documents
@@ -40,14 +40,14 @@ type engine interface {
 	Open(ctx context.Context, id store.StreamID, f store.FragmentInfo) (store.Media, error)
 	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
 	Wait(ctx context.Context, id store.StreamID, after int64) (sequence int64, err error)
-	// Run does what the store does in the background until ctx ends, whose error it returns.
+	// Run does the store's background work until ctx ends, and returns its error.
 	Run(ctx context.Context) error
-	// Intact is store.ErrLost when the data directory is another one's by now.
+	// Intact returns store.ErrLost when the data directory is another one by now.
 	Intact() error
 	io.Closer
 }
 
-// checkCluster finds what no node could start with.
+// checkCluster refuses flags with which no node could start.
 func (c *serveCmd) checkCluster() error {
 	if c.Notice < 0 || c.Notice > maxNotice {
 		return fmt.Errorf("--stop-notice %s is not within 0s and %s", c.Notice, maxNotice)
@@ -72,7 +72,7 @@ func (c *serveCmd) checkCluster() error {
 	return nil
 }
 
-// openNode opens a node of a cluster, and the sockets once the directory is this process's.
+// openNode opens a node of a cluster, and the sockets once this process has the directory.
 func (c *serveCmd) openNode(ctx context.Context, s *serving,
 	registry prometheus.Registerer) (*node.Node, error) {
 	begun := false
@@ -86,7 +86,7 @@ func (c *serveCmd) openNode(ctx context.Context, s *serving,
 			begun = true
 			return c.begin(ctx, s)
 		}}
-	if s.sockets != nil { // whoever has just had the directory may be still ending
+	if s.sockets != nil { // the last process that had the directory may still be ending
 		o.LockWait = lockTime
 	}
 	n, err := node.Open(ctx, o)
@@ -112,7 +112,8 @@ func (c *serveCmd) openNode(ctx context.Context, s *serving,
 	return n, err
 }
 
-// isNodeDirectory tells a node's directory, which has a cache of objects and no store.
+// isNodeDirectory reports whether a directory is a node's, which has a cache of objects and no
+// store.
 func isNodeDirectory(data string) bool {
 	_, cache := os.Stat(filepath.Join(data, objectsDirectory))
 	_, index := os.Stat(filepath.Join(data, local.IndexFile))

@@ -32,9 +32,9 @@ Examples:
   weir completion fish > ~/.config/fish/completions/weir.fish`
 }
 
-// completeCommand is what the scripts call: the words up to the cursor follow, the last one
-// unfinished. It prints what the last one may become, a line each, with a tab and an explanation
-// behind it where there is one. Without suggestions the scripts offer files.
+// completeCommand is the command that the scripts call. The words up to the cursor follow it, the
+// last one unfinished. It prints what the last word may become, a line each, with a tab and an
+// explanation after it if there is one. Without suggestions the scripts offer files.
 const completeCommand = "__complete"
 
 // Run prints the script.
@@ -77,7 +77,7 @@ func printCompletions(ctx context.Context, model *kong.Application, words []stri
 		words = []string{""}
 	}
 	before, last, prefix := words[:len(words)-1], words[len(words)-1], ""
-	// --flag=value is one word in zsh and fish, and three in bash, which wants the value only.
+	// --flag=value is one word in zsh and fish, and three in bash, which needs only the value.
 	switch n := len(before); {
 	case last == "=":
 		last = ""
@@ -156,7 +156,8 @@ func suggest(ctx context.Context, model *kong.Application, before []string,
 	return commandWords(model, command+" ")
 }
 
-// memberShape names the shape of what a flag of an operation's command takes, "" for other flags.
+// memberShape returns the name of the shape of a flag of an operation's command, "" for other
+// flags.
 func memberShape(command, flag string) string {
 	op := awscli.Find(command)
 	if op == nil {
@@ -174,8 +175,8 @@ func memberShape(command, flag string) string {
 	return ""
 }
 
-// commandWords are what the next words of a command's name may be, behind a group and a blank or
-// nothing.
+// commandWords returns the possible next words of a command's name, after a group and a blank or
+// after nothing.
 func commandWords(model *kong.Application, group string) (found []suggestion) {
 	for _, c := range commandInfos(model) {
 		rest, ok := strings.CutPrefix(c.name, group)
@@ -191,7 +192,7 @@ func commandWords(model *kong.Application, group string) (found []suggestion) {
 	return found
 }
 
-// commandAt is where the command stands, behind global flags, or the number of words.
+// commandAt returns the place of the command, after global flags, or the number of words.
 func commandAt(words []string) int {
 	globals, i := awscli.GlobalOptions(), 0
 	for i < len(words) && strings.HasPrefix(words[i], "-") {
@@ -211,14 +212,14 @@ func words(texts []string) (found []suggestion) {
 	return found
 }
 
-// brief is the first sentence of an explanation, or what stands before its first semicolon.
+// brief returns the first sentence of an explanation, or what precedes its first semicolon.
 func brief(doc string) string {
 	doc, _, _ = strings.Cut(doc, ". ")
 	doc, _, _ = strings.Cut(doc, "; ")
 	return strings.TrimSuffix(doc, ".")
 }
 
-// nameLists are where the names of a shape come from.
+// nameLists say where to get the names for a shape.
 var nameLists = map[string]struct{ operation, list, member string }{
 	"StreamName": {"ListStreams", "StreamInfoList", "StreamName"},
 	"UserName":   {"ListKeys", "KeyInfoList", "UserName"},
@@ -228,11 +229,11 @@ var nameLists = map[string]struct{ operation, list, member string }{
 	"ThingName":  {"ListCameras", "CameraInfoList", "ThingName"},
 }
 
-// completionTimeout bounds how long a shell waits for names.
+// completionTimeout limits how long a shell waits for names.
 const completionTimeout = 2 * time.Second
 
-// namesOf asks the server that the words and the environment name for the names of a shape; without
-// a server there are none.
+// namesOf asks the server, which the words and the environment name, for the names for a shape.
+// Without a server there are none.
 func namesOf(ctx context.Context, shape string, before []string) []suggestion {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()

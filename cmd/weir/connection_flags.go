@@ -7,7 +7,7 @@ import (
 	"weir/internal/connections"
 )
 
-// connections returns what the flags say, as far as there are descriptors for it.
+// connections returns the limits of the flags, as far as there are file descriptors.
 func (f *limitFlags) connections(logger *slog.Logger) connections.Limits {
 	limits := connections.Limits{Total: f.MaxConnections,
 		PerAddress: f.MaxConnectionsPerAddress}
@@ -27,13 +27,12 @@ func (f *limitFlags) connections(logger *slog.Logger) connections.Limits {
 	return limits
 }
 
-// reservedFiles are kept for the index, the volumes that stay open between reads, those that are
-// being sealed or swept, and whatever else is not for a connection.
+// reservedFiles are kept for the index, for volumes that stay open between reads or are being
+// sealed or swept, and for anything else but connections.
 const reservedFiles = 256
 
-// connectionsFor returns how many connections a limit of open files has room for: each may have a
-// file of the store open beside its socket, the volume that a camera writes or the one that a
-// viewer reads.
+// connectionsFor returns how many connections a limit of open files allows. Each may have a file of
+// the store open besides its socket: the volume that a camera writes or a viewer reads.
 func connectionsFor(files uint64) int {
 	const most = 1 << 20
 	return int(min((files-min(reservedFiles, files/2))/2, most))

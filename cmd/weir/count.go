@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-// count says how many there are of a thing whose plural has an s.
+// count returns a number and a noun whose plural ends in s.
 func count[N int | int64](n N, thing string) string {
 	if n == 1 {
 		return "1 " + thing

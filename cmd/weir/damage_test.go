@@ -18,7 +18,8 @@ import (
 	"weir/test/output"
 )
 
-// serveDemo serves a new directory, which other commands use, and stores the demo in stream cam.
+// serveDemo serves a new directory and stores the demo in stream cam. Other commands then use that
+// server.
 func serveDemo(t *testing.T, args ...string) (s *running, data string) {
 	t.Helper()
 	data = t.TempDir()
@@ -31,7 +32,7 @@ func serveDemo(t *testing.T, args ...string) (s *running, data string) {
 	return s, data
 }
 
-// A fragment that the disk has damaged is an error of its own; those beside it play.
+// A fragment that the disk has damaged has an error of its own; its neighbours play.
 func TestDamagedFragmentFailsAlone(t *testing.T) {
 	_, data := serveDemo(t, "--start-timestamp", "2026-01-31T12:00:00Z")
 	fragments := damageSomeFragments(t, data)
@@ -65,7 +66,7 @@ func TestDamagedFragmentFailsAlone(t *testing.T) {
 	}
 }
 
-// damageSomeFragments spoils the picture of the second fragment of a data directory and the frame
+// damageSomeFragments damages the picture of the second fragment of a data directory and the frame
 // table of the third. It returns how many there are.
 func damageSomeFragments(t *testing.T, data string) int {
 	t.Helper()
@@ -150,8 +151,8 @@ func linesOf(t *testing.T, u string) (list []string) {
 	return list
 }
 
-// A producer that meets a full disk is told so by an acknowledgement, and goes on by itself when
-// there is space again.
+// On a full disk an acknowledgement tells the producer so, and it goes on by itself when there is
+// space again.
 func TestFullDiskAndSpaceAgain(t *testing.T) {
 	data := t.TempDir()
 	minFree := byteSize(8 << 20)
@@ -161,7 +162,7 @@ func TestFullDiskAndSpaceAgain(t *testing.T) {
 				t.Error(err)
 			}
 		})
-	} else { // not allowed here: all that is free but a little is kept, once the ballast is there
+	} else { // not allowed here: nearly all free space is kept free, once the ballast is written
 		free, _, err := volume.OS{}.Space(data)
 		if err != nil {
 			t.Fatal(err)

@@ -32,11 +32,11 @@ type demoCmd struct {
 	Data   string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
 }
 
-// demoStream is the stream that the sample camera sends to.
+// demoStream is the sample camera's stream.
 const demoStream = "demo"
 
-// demoFragments is how many fragments must be stored before a player is sent there: a live playlist
-// of fewer makes players wait.
+// demoFragments is how many fragments must be stored before the demo sends a player there, because
+// players wait with fewer in a live playlist.
 const demoFragments = 3
 
 // Help is shown by weir demo --help.
@@ -51,7 +51,7 @@ Example:
 
 // Run serves and plays until ctx ends.
 func (c *demoCmd) Run(ctx context.Context, std stdio) error {
-	// the camera leaves first
+	// the camera stops first
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	ready := make(chan string, 1)
@@ -75,7 +75,7 @@ func (c *demoCmd) Run(ctx context.Context, std stdio) error {
 	return errors.Join(played, <-served)
 }
 
-// play is the camera, and tells how to watch it, until ctx ends.
+// play is the camera, until ctx ends, and prints how to watch it.
 func (c *demoCmd) play(ctx context.Context, std stdio, endpoint string, served chan error) error {
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(c.Data, credentialsFile))
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *demoCmd) play(ctx context.Context, std stdio, endpoint string, served c
 	}
 }
 
-// session opens a live HLS session of the longest life.
+// session opens a live HLS session with the longest lifetime.
 func (c *demoCmd) session(ctx context.Context, cl *client.Client) (string, error) {
 	var out api.GetHLSStreamingSessionURLOutput
 	err := cl.HLSStreamingSessionURL(ctx, &api.GetHLSStreamingSessionURLInput{

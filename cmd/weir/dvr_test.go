@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// weir hls --dvr asks for a playlist that is long enough at the length that fragments have now.
+// weir hls --dvr asks for a playlist that is long enough, by the present length of fragments.
 func TestDVRAsksForAsManyFragments(t *testing.T) {
 	fragments := func(n, millis int) string {
 		one := fmt.Sprintf(`{"FragmentNumber":"1","FragmentLengthInMilliseconds":%d}`, millis)

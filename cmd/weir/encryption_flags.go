@@ -53,7 +53,7 @@ Example:
   weir keys rotate-encryption-key --data /var/lib/weir`
 }
 
-// Run rotates the key of a directory that no server has.
+// Run rotates the key of a directory that no server uses.
 func (c *rotateEncryptionKeyCmd) Run(std stdio) error {
 	path := cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key"))
 	n, kept, err := local.RotateEncryptionKey(c.Data, path, c.Lost)

@@ -11,10 +11,9 @@ import (
 	"weir/internal/auth"
 )
 
-// Names of files in the data directory that belong to the command line. The server makes
-// credentials and token keys once; it writes the client configuration when it has begun to listen
-// and removes it when it stops, so that `weir env` succeeds only while there is a server to talk to
-// (or after it was killed).
+// Names of files in the data directory that are for the command line. The server makes credentials
+// and token keys once. It writes the client configuration when it starts to listen and removes it
+// when it stops, so that `weir env` only succeeds while there is a server (or after it was killed).
 const (
 	credentialsFile = "credentials" // AWS shared credentials file
 	tokenKeysFile   = "token-keys"
@@ -97,15 +96,15 @@ func quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// clientConfig is what a client needs to know of a server beside the key pair.
+// clientConfig is what a client must know about a server besides the key pair.
 type clientConfig struct {
 	endpoint string // URL without trailing slash
 	region   string
-	ca       string // file of certificates to trust; "" for the system's
+	ca       string // file of certificates to trust; "": the system's
 }
 
-// writeClientConfig writes the client configuration, in the form of an AWS config file, so that
-// AWS_CONFIG_FILE can point at it.
+// writeClientConfig writes the client configuration as an AWS config file, so that AWS_CONFIG_FILE
+// can name it.
 func writeClientConfig(dir string, c clientConfig) error {
 	trust := ""
 	if c.ca != "" {
@@ -133,7 +132,7 @@ func removeClientConfig(dir string) error {
 	return nil
 }
 
-// readClientConfig reads what writeClientConfig wrote; the error is fs.ErrNotExist when there is
+// readClientConfig reads what writeClientConfig wrote. The error is fs.ErrNotExist when there is
 // none.
 func readClientConfig(dir string) (clientConfig, error) {
 	data, err := os.ReadFile(filepath.Join(dir, clientFile))

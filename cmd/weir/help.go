@@ -34,7 +34,7 @@ func writeHelp(w io.Writer, c *commandInfo) error {
 	return err
 }
 
-// helpForms explains the forms of values, below the flags.
+// helpForms explains the notation of values, below the flags.
 const helpForms = `
 Structures and maps are given in shorthand (Key=value,Key={Key=value}), in JSON, or as file://NAME; lists as words with blanks
 between them. A timestamp is seconds since 1970, a date in any form that the AWS command line takes (2026-01-31T12:00:00Z, 2026/01/31,
@@ -42,7 +42,7 @@ between them. A timestamp is seconds since 1970, a date in any form that the AWS
 times of weir hls, weir play and weir put-media are local.
 `
 
-// writeFlags lists flags, or what stands without one, under a title.
+// writeFlags prints a list of flags, or another text if there are none, under a title.
 func writeFlags(b *strings.Builder, title, dashes string, flags []flagInfo) {
 	if len(flags) == 0 {
 		return
@@ -56,7 +56,7 @@ func writeFlags(b *strings.Builder, title, dashes string, flags []flagInfo) {
 	}
 }
 
-// wrap breaks a text into lines of at most so many characters where it has blanks.
+// wrap breaks a text at blanks into lines of at most so many characters.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
@@ -119,8 +119,8 @@ func writeGroupHelp(w io.Writer, group string, commands []*commandInfo) error {
 	return err
 }
 
-// ownCommands are the commands that are not operations of the API, as kong knows them: those of
-// groups, not the groups.
+// ownCommands are the commands that are not operations of the API, from kong's model: those in
+// groups, but not the groups.
 func ownCommands(model *kong.Application) []*kong.Node {
 	return leaves(model.Children)
 }
@@ -138,7 +138,7 @@ func leaves(nodes []*kong.Node) (out []*kong.Node) {
 	return out
 }
 
-// commandName is a command as it is typed, its group before it.
+// commandName returns a command as it is typed, after its group.
 func commandName(c *kong.Node) string {
 	if c.Parent == nil || c.Parent.Type == kong.ApplicationNode {
 		return c.Name

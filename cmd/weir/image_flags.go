@@ -14,8 +14,8 @@ import (
 	"weir/internal/still"
 )
 
-// imageLife is how long images are kept that GetImages has made: no longer than that they outlive
-// what they were made of.
+// imageLife is how long images of GetImages are kept, so that they hardly outlive the media that
+// they were made of.
 const imageLife = time.Hour
 
 // imageFlags are the flags of weir serve about images.
@@ -25,7 +25,7 @@ type imageFlags struct {
 	Generated  byteSize `name:"generated-images" default:"1GiB" group:"Images" env:"WEIR_GENERATED_IMAGES" placeholder:"SIZE" help:"Space for images of tagged fragments, in the data directory; the oldest make room for new ones. 0: none are generated."`
 }
 
-// check refuses a path at which there is no program. A name may be installed later.
+// check refuses a path without a program. A name may be installed later.
 func (f *imageFlags) check() error {
 	if !strings.ContainsRune(f.FFmpeg, filepath.Separator) {
 		return nil
@@ -36,7 +36,7 @@ func (f *imageFlags) check() error {
 	return nil
 }
 
-// images makes what makes images, over a cache below a data directory.
+// images returns the service that makes images, with a cache below a data directory.
 func (f *imageFlags) images(data string, st images.Store, logger *slog.Logger,
 	registry *prometheus.Registry) (*images.Service, error) {
 	cache, err := still.OpenCache(filepath.Join(data, "image-cache"), int64(f.ImageCache),
@@ -52,7 +52,7 @@ func (f *imageFlags) images(data string, st images.Store, logger *slog.Logger,
 		Decoder: still.NewDecoder(f.FFmpeg, still.Limits{}, logger)}), nil
 }
 
-// folder opens the folder of generated images below a data directory, nil when there are none.
+// folder opens the folder for generated images below a data directory; nil when there is none.
 func (f *imageFlags) folder(data string) (*still.Folder, error) {
 	if f.Generated == 0 {
 		return nil, nil

@@ -59,7 +59,7 @@ func (c *imagesCmd) Run(ctx context.Context, std stdio) error {
 	}
 	written := 0
 	every := c.Every.Milliseconds()
-	// One call has at most MaxImagesRange, which holds the last moment too.
+	// One call covers at most MaxImagesRange, including the last moment.
 	step := max(api.MaxImagesRange.Milliseconds()/every, 1) * every
 	for at := int64(start); at <= int64(end); at += step {
 		from, to := api.Timestamp(at), api.Timestamp(min(at+step-1, int64(end),

@@ -13,7 +13,7 @@ import (
 	"weir/internal/store/local"
 )
 
-// inspectCmd prints what is in a file as text.
+// inspectCmd prints the content of a file as text.
 type inspectCmd struct {
 	File     string `arg:"" type:"existingfile" help:"A volume of the data directory, a media segment or initialization segment, or Matroska."`
 	Offset   int64  `placeholder:"N" help:"Of a volume only the record at this offset, with its frames."`

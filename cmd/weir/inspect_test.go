@@ -78,7 +78,7 @@ func TestInspectVolume(t *testing.T) {
 		t.Errorf("%d %s", code, errs)
 	}
 
-	// Damage: in the payload of the first, then in the header of the second.
+	// Damage in the payload of the first fragment, then in the header of the second.
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

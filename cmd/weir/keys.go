@@ -41,7 +41,7 @@ func hintShared(err error) error {
 	return err
 }
 
-// hintNoData says what to do about a directory without recordings; ofNode if it is that of a node.
+// hintNoData says what to do about a directory without recordings; ofNode is for that of a node.
 func hintNoData(err error, data, ofNode string) error {
 	if isNodeDirectory(data) {
 		return withHint(err, "it is that of a node: %s", ofNode)
@@ -49,7 +49,7 @@ func hintNoData(err error, data, ofNode string) error {
 	return withHint(err, "name the directory that weir serve --data names")
 }
 
-// hintKeysOfNode is where the keys of a node are.
+// hintKeysOfNode says where the keys of a node are.
 const hintKeysOfNode = "its keys are in the cluster's database: give --database"
 
 // resetRootCmd makes a new key pair for root.
@@ -131,7 +131,7 @@ Examples:
   weir keys rotate-access-key --database postgres://weir@db.example.com/weir --access-key-file /etc/weir/access.key`
 }
 
-// Run opens the store, and lets the registry do it.
+// Run opens the store and rotates the key.
 func (c *rotateAccessKeyCmd) Run(ctx context.Context, std stdio) (err error) {
 	if c.Database != "" {
 		return c.runShared(ctx, std)

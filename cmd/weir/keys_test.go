@@ -12,7 +12,7 @@ import (
 	"weir/internal/store/local"
 )
 
-// The pair of root is replaced while no server runs, and the old one opens nothing afterwards.
+// Root's pair is replaced while no server runs, and the old one is useless afterwards.
 func TestResetRoot(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	reset := func() (code int, out, errs string) {
@@ -59,7 +59,7 @@ func TestResetRoot(t *testing.T) {
 	}
 }
 
-// Keys of users sign as before after the key that their secrets are sealed with was replaced.
+// Users' keys still sign after the key that seals their secrets was replaced.
 func TestRotateAccessKey(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	rotate := func() (code int, out, errs string) {
@@ -94,7 +94,7 @@ func TestRotateAccessKey(t *testing.T) {
 		t.Errorf("with the key of a user: %d\n%s", code, errs)
 	}
 
-	// Without the key the server says what to do, and starts when that is done.
+	// Without the key the server says what to do, and starts once that is done.
 	s.stop()
 	if err := os.Remove(filepath.Join(data, accessKeyFile)); err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestRotateAccessKey(t *testing.T) {
 	}
 }
 
-// createUser makes an administrator in a directory that no server has.
+// createUser makes an administrator in a directory that no server uses.
 func createUser(t *testing.T, data string) (pair access.KeyPair) {
 	t.Helper()
 	st, err := local.Open(t.Context(), data, local.Options{})

@@ -11,7 +11,7 @@ import (
 	"weir/internal/server"
 )
 
-// limitFlags are the limits of what clients may ask for: the flags are the fields of their table.
+// limitFlags are the limits on clients. The flags are the fields of their table.
 type limitFlags struct {
 	quota.Limits `embed:""`
 	Viewers      int `name:"viewers-per-session" default:"1" env:"WEIR_VIEWERS_PER_SESSION" placeholder:"N" help:"Players that may share the URL of a session: what a session may ask for is multiplied by it."`
@@ -29,14 +29,14 @@ func (f *limitFlags) check() error {
 	return f.Check()
 }
 
-// playback are the limits of sessions.
+// playback returns the limits of sessions.
 func (f *limitFlags) playback() playback.Limits {
 	limits := playback.LimitsOf(&f.Limits)
 	limits.Viewers = f.Viewers
 	return limits
 }
 
-// clips are the limits of clips.
+// clips returns the limits of clips.
 func (f *limitFlags) clips() clip.Limits {
 	return clip.Limits{Fragments: f.ClipFragments, Bytes: int64(f.ClipBytes)}
 }

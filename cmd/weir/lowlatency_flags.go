@@ -10,13 +10,13 @@ import (
 	"weir/internal/playback"
 )
 
-// lowLatencyFlags are about what players are shown of fragments that are being received.
+// lowLatencyFlags are about what players see of fragments that are being received.
 type lowLatencyFlags struct {
 	LowLatency string        `name:"low-latency" default:"on" enum:"on,off" group:"Playback" env:"WEIR_LOW_LATENCY" placeholder:"on|off" help:"HLS sessions of mode LIVE in fragmented MP4 that are opened from now on list a fragment in parts while it comes in (low-latency HLS)."`
 	PartTarget time.Duration `name:"part-target" default:"200ms" group:"Playback" env:"WEIR_PART_TARGET" placeholder:"DURATION" help:"About how long such parts are: as many whole frames as fit, one at least. Players stay three parts behind the camera."`
 }
 
-// parts tells whether any session has them.
+// parts reports whether any session has parts.
 func (f *lowLatencyFlags) parts() bool { return f.LowLatency == "on" }
 
 func (f *lowLatencyFlags) check() error {
@@ -27,7 +27,7 @@ func (f *lowLatencyFlags) check() error {
 	return nil
 }
 
-// configure tells playback about parts.
+// configure sets playback's options about parts.
 func (f *lowLatencyFlags) configure(o *playback.Options, edge *live.Edge,
 	registry *prometheus.Registry) (err error) {
 	o.Edge = edge

@@ -1,6 +1,6 @@
 // Command weir is a self-hosted video stream server that speaks the Amazon Kinesis Video Streams
-// API, and the small command-line client that goes with it. This file parses the command line and
-// reports errors; each command is a struct with a Run method in a file of its own.
+// API, and its small command-line client. This file parses the command line and reports errors.
+// Each command is a struct with a Run method in a file of its own.
 package main
 
 import (
@@ -26,7 +26,7 @@ var version = "0.1.0-dev"
 const (
 	exitOK    = 0
 	exitError = 1 // the command failed
-	exitUsage = 2 // the command line could not be understood
+	exitUsage = 2 // the command line is invalid
 )
 
 // cli is the root of the command line: one field per command. The operations of the API are
@@ -61,20 +61,20 @@ type cli struct {
 // versionCmd prints the version.
 type versionCmd struct{}
 
-// Run prints it as --version does.
+// Run prints what --version prints.
 func (versionCmd) Run(std stdio) error {
 	_, err := fmt.Fprintln(std.Out, version)
 	return err
 }
 
-// stdio is where a command reads and writes; tests give buffers.
+// stdio is where a command reads and writes; tests pass buffers.
 type stdio struct {
 	In  io.Reader
 	Out io.Writer
 	Err io.Writer
 }
 
-// hintError is an error together with what the user can do about it.
+// hintError is an error and what the user can do about it.
 type hintError struct {
 	err  error
 	hint string
@@ -89,8 +89,8 @@ func withHint(err error, format string, args ...any) error {
 }
 
 func main() {
-	// The first signal asks the command to finish; the second one, handled by default again, ends
-	// the process at once.
+	// The first signal asks the command to finish. The second one gets the default action again,
+	// and ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
@@ -159,8 +159,8 @@ func run(ctx context.Context, args []string, std stdio) int {
 	return exitOK
 }
 
-// runGroup answers a command line that has no more than a group of commands, such as keys, or a
-// command that the group does not have.
+// runGroup answers a command line with only a group of commands, such as keys, or with a command
+// that the group does not have.
 func runGroup(model *kong.Application, args []string, std stdio) (code int, ok bool) {
 	group := args[0]
 	commands := groupOf(model, group)
@@ -204,7 +204,7 @@ func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *k
 	return command, exitOK
 }
 
-// misread tells what is wrong with a command line of our own commands, in fewer words of kong's.
+// misread says what is wrong with a command line of our own commands, in fewer words than kong's.
 func misread(model *kong.Application, args []string, err error) error {
 	name := args[0]
 	if groupOf(model, name) != nil && len(args) > 1 {
@@ -221,7 +221,7 @@ func misread(model *kong.Application, args []string, err error) error {
 		return withHint(err, "weir %s --help lists the flags, with an example", name)
 	case strings.HasPrefix(name, "-"):
 		return withHint(err, "weir --help lists the commands, weir COMMAND --help the flags of one")
-	case strings.HasPrefix(name, "kinesis") && at > 0: // as the AWS command line has it
+	case strings.HasPrefix(name, "kinesis") && at > 0: // spelt as in the AWS command line
 		return withHint(fmt.Errorf("there is no command %s", name),
 			"no service is named here: weir %s", args[at])
 	}
@@ -234,7 +234,7 @@ func misread(model *kong.Application, args []string, err error) error {
 	return withHint(err, "weir --help lists the commands")
 }
 
-// report prints an error the one way that every command does.
+// report prints an error in the way of all commands.
 func report(w io.Writer, err error) {
 	fmt.Fprintf(w, "weir: error: %v\n", err)
 	var h *hintError

@@ -57,7 +57,7 @@ func (c *manCmd) Run(ctx context.Context, std stdio, model *kong.Application) er
 	return show(ctx, std, name, text)
 }
 
-// write puts all pages into the directory.
+// write writes all pages into the directory.
 func (c *manCmd) write(model *kong.Application) error {
 	pages := map[string]string{"weir": manOverview(model)}
 	for _, info := range commandInfos(model) {
@@ -74,7 +74,7 @@ func (c *manCmd) write(model *kong.Application) error {
 	return nil
 }
 
-// show has man(1) show a page.
+// show makes man(1) show a page.
 func show(ctx context.Context, std stdio, name, text string) (err error) {
 	dir, err := os.MkdirTemp("", "weir-man")
 	if err != nil {
@@ -97,7 +97,7 @@ func show(ctx context.Context, std stdio, name, text string) (err error) {
 // manName is the name of a command's page.
 func manName(command string) string { return "weir-" + strings.ReplaceAll(command, " ", "-") }
 
-// manPage is the page of a command, in the language of man(7).
+// manPage returns the page of a command, in the language of man(7).
 func manPage(c *commandInfo) string {
 	var b bytes.Buffer
 	manHead(&b, manName(c.name), c.doc)
@@ -128,7 +128,7 @@ func manPage(c *commandInfo) string {
 	return b.String()
 }
 
-// manOverview is the page of weir itself.
+// manOverview returns the page of weir itself.
 func manOverview(model *kong.Application) string {
 	var b bytes.Buffer
 	manHead(&b, "weir", "Self-hosted video stream server.")
@@ -151,7 +151,7 @@ func manOverview(model *kong.Application) string {
 	return b.String()
 }
 
-// manHead begins a page. Lines are not filled: flags and URLs would be torn apart or hyphenated.
+// manHead begins a page. Lines are not filled, because that would break flags and URLs.
 func manHead(b *bytes.Buffer, name, doc string) {
 	doc = strings.TrimSuffix(doc, ".")
 	fmt.Fprintf(b, ".TH %s 1 \"\" \"weir %s\" \"Weir\"\n.nh\n.ad l\n.SH NAME\n%s \\- %s\n",
@@ -169,7 +169,7 @@ func manProse(b *bytes.Buffer, text string) {
 	}
 }
 
-// manLiteral writes lines as they are.
+// manLiteral writes lines unchanged.
 func manLiteral(b *bytes.Buffer, lines string) {
 	b.WriteString(".nf\n.RS 4\n")
 	for line := range strings.Lines(lines) {
@@ -189,15 +189,15 @@ func manFlags(b *bytes.Buffer, title, dashes string, flags []flagInfo) {
 	}
 }
 
-// breakable lets a line end within a long value: after a comma or a bar.
+// breakable allows line breaks within a long value: after a comma or a bar.
 var breakable = strings.NewReplacer(",", `,\:`, "|", `|\:`)
 
-// roffText escapes what man(7) would take for an escape, or print as another character than the one
-// that a shell wants.
+// roffText escapes what man(7) would take for an escape, or would print as a character that a shell
+// does not understand.
 var roffText = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~",
 	`\(ti`, `"`, `\(dq`)
 
-// roff escapes a text, also the beginnings of lines that would be requests.
+// roff escapes a text, and also beginnings of lines that would be requests.
 func roff(text string) string {
 	lines := strings.Split(roffText.Replace(text), "\n")
 	for i, line := range lines {

@@ -13,7 +13,7 @@ import (
 	"weir/internal/server"
 )
 
-// memoryFlags are about what the server may take of the machine's memory.
+// memoryFlags are about how much of the machine's memory the server may use.
 type memoryFlags struct {
 	IngestMemory byteSize `name:"ingest-memory" default:"1GiB" group:"Connections" env:"WEIR_INGEST_MEMORY" placeholder:"SIZE" help:"Memory for fragments that come in, of all producers together; beyond it they wait. A fragment may have a fifth of it, and 50 MB at most; a stream takes half, those of a user, role or camera three quarters."`
 }
@@ -26,10 +26,10 @@ func (f *memoryFlags) check() error {
 	return nil
 }
 
-// budget makes the memory for fragments, and tells the garbage collector to keep the process within
-// what docs/operations.md says of it. Without that the heap grows to twice what is used, and large
-// fragments are most of it; collecting more often costs little, as there are no pointers in them.
-// GOMEMLIMIT, where it is set, is left alone.
+// budget makes the memory for fragments, and makes the garbage collector keep the process within
+// what docs/operations.md says. Otherwise the heap would grow to twice what is used, most of it
+// large fragments. To collect more often costs little, because these contain no pointers. If
+// GOMEMLIMIT is set, it decides.
 func (f *memoryFlags) budget() *ingest.Memory {
 	const others = 256 << 20
 	size := int64(f.IngestMemory)
@@ -39,8 +39,8 @@ func (f *memoryFlags) budget() *ingest.Memory {
 	return ingest.NewMemory(size)
 }
 
-// ingest is what the producers' connections share. What slow readers of the live edge keep of
-// fragments that are stored comes on top of their memory: as much as one fragment may have.
+// ingest is what the producers' connections share. Slow readers of the live edge may keep stored
+// fragments in memory in addition to the memory of their own: as much as one fragment may have.
 func (f *memoryFlags) ingest(registry prometheus.Registerer) (server.Ingest, error) {
 	metrics, err := ingest.NewMetrics(registry)
 	if err != nil {

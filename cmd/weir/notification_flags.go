@@ -11,7 +11,7 @@ import (
 	"weir/internal/webhook"
 )
 
-// notificationKeyFile holds the key of the signatures, in the data directory.
+// notificationKeyFile is the file in the data directory with the key for signatures.
 const notificationKeyFile = "notification-key"
 
 // notificationFlags are the flags of weir serve about notifications.
@@ -19,7 +19,7 @@ type notificationFlags struct {
 	NotificationAllow []string `name:"notification-allow" sep:"," group:"Notifications" env:"WEIR_NOTIFICATION_ALLOW" placeholder:"NETWORK" help:"Networks that notifications may go to, such as 10.1.2.0/24 or 203.0.113.7, with commas between; 0.0.0.0/0,::/0 for all. Without it there are no notifications."`
 }
 
-// networks reads the networks; a single address is one.
+// networks parses the networks; a single address is one.
 func (f *notificationFlags) networks() ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range f.NotificationAllow {
@@ -43,7 +43,7 @@ func (f *notificationFlags) check() error {
 	return err
 }
 
-// notifier makes what delivers notifications, with its key in the data directory.
+// notifier makes the notifier, with its key from the data directory.
 func (f *notificationFlags) notifier(data string, logger *slog.Logger,
 	registry prometheus.Registerer) (*webhook.Notifier, error) {
 	allow, err := f.networks()

@@ -55,8 +55,8 @@ func (c *openCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
-// signInLink makes a link to a place of the console, such as /streams/cam1, that signs in whoever
-// opens it first.
+// signInLink makes a link to a place in the console, such as /streams/cam1, that signs in the first
+// one who opens it.
 func signInLink(
 	ctx context.Context, cl *client.Client, place string, good time.Duration,
 ) (string, error) {

@@ -36,8 +36,8 @@ func settings(t *testing.T, name string) map[string]string {
 	return values
 }
 
-// The unit files say what the server relies on, and systemd has nothing against them, also where it
-// rates how much a service is exposed.
+// The unit files set what the server relies on. systemd accepts them, and its security rating is
+// good.
 func TestUnitFiles(t *testing.T) {
 	for name, socket := range map[string]string{"weir.socket": handover.Main,
 		"weir-playback.socket": handover.Playback, "weir-metrics.socket": handover.Metrics,
@@ -60,7 +60,7 @@ func TestUnitFiles(t *testing.T) {
 	if errors.Is(err, exec.ErrNotFound) {
 		return // there is no systemd to ask
 	}
-	dir := t.TempDir() // with a program that is there
+	dir := t.TempDir() // with an existing program
 	var units []string
 	for _, name := range []string{"weir.socket", "weir-playback.socket", "weir-metrics.socket",
 		"weir-camera.socket", "weir-redirect.socket",
@@ -88,8 +88,8 @@ func TestUnitFiles(t *testing.T) {
 	}
 }
 
-// HAProxy has nothing against the load balancer's configuration, which lets nobody talk as a node,
-// and does not make acknowledgements wait for more to send.
+// HAProxy accepts the load balancer's configuration, which lets nobody speak as a node and does not
+// hold acknowledgements back.
 func TestLoadBalancer(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(packaging, "haproxy.cfg"))
 	if err != nil {

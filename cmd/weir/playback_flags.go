@@ -26,7 +26,7 @@ func (f *playbackFlags) check() error {
 	return server.CheckPlaybackURL(f.PlaybackURL)
 }
 
-// listeners makes listeners of the sockets that clients come to.
+// listeners makes listeners from the sockets for clients.
 func (c *serveCmd) listeners(ctx context.Context, s *serving) (on server.Listeners, err error) {
 	if err := c.makeCertificates(s); err != nil {
 		return on, err
@@ -56,7 +56,7 @@ func (c *serveCmd) listeners(ctx context.Context, s *serving) (on server.Listene
 	return on, err
 }
 
-// playbackAddress is where players on this machine find the listener for them, "" without one.
+// playbackAddress is where players on this machine find their listener, "" without one.
 func (c *serveCmd) playbackAddress(on server.Listeners) string {
 	switch {
 	case c.PlaybackURL != "":

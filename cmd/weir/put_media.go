@@ -122,7 +122,7 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 	return nil
 }
 
-// source opens the input. Closing it is for regular files: standard input may be blocked in a read.
+// source opens the input. Only regular files are closed: on standard input a read may be blocked.
 func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string)) (recut.Source,
 	func(), error) {
 	clock := recut.SystemClock{}
@@ -153,7 +153,7 @@ func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string))
 	return recut.OnClock(src, start, clock), func() { _ = f.Close() }, nil // only read
 }
 
-// ensureStream creates a stream if there is none of that name.
+// ensureStream creates a stream if there is none with that name.
 func ensureStream(ctx context.Context, c *client.Client, name string, hours int) error {
 	err := c.Call(ctx, "CreateStream", &api.CreateStreamInput{StreamName: name,
 		DataRetentionInHours: hours}, nil)
@@ -163,8 +163,8 @@ func ensureStream(ctx context.Context, c *client.Client, name string, hours int)
 	return err
 }
 
-// progress tells a person how sending goes. On a terminal it keeps one line up to date; elsewhere
-// it prints a line now and then. Its methods are called by the producer one at a time, but for say.
+// progress shows how sending goes. On a terminal it keeps one line up to date; elsewhere it prints
+// a line now and then. The producer calls its methods one at a time, except say.
 type progress struct {
 	std      stdio
 	name     string // of the stream
@@ -180,7 +180,7 @@ type progress struct {
 	notices  chan string // from the goroutine that reads the source
 }
 
-// progressLines is how many fragments pass between two lines when standard error is not a terminal.
+// progressLines is how many fragments pass between two lines if standard error is not a terminal.
 const progressLines = 50
 
 func newProgress(std stdio, name string, json bool) *progress {
@@ -196,7 +196,7 @@ func (p *progress) line(format string, args ...any) {
 	fmt.Fprintf(p.std.Err, "%s: %s\n", p.name, fmt.Sprintf(format, args...))
 }
 
-// say keeps a notice until the next line is printed; a flood of them is cut.
+// say keeps a notice until the next line is printed. Too many of them are cut off.
 func (p *progress) say(text string) {
 	select {
 	case p.notices <- text:
@@ -232,8 +232,7 @@ func (p *progress) ack(a client.Ack) {
 	}
 }
 
-// safe shows on a terminal how far sending has come: time of media, fragments, rate,
-// acknowledgements, latency.
+// safe shows the progress: time of media, fragments, rate, acknowledgements, latency.
 func (p *progress) safe(f client.Safe) {
 	if p.bytes == 0 {
 		p.first = f.Timecode
@@ -244,7 +243,7 @@ func (p *progress) safe(f client.Safe) {
 	}
 }
 
-// bar is the text of the progress line after so much time.
+// bar returns the text of the progress line after some time.
 func (p *progress) bar(f client.Safe, elapsed time.Duration) string {
 	media := time.Duration(f.Timecode-p.first) * time.Millisecond
 	rate := 0.0
@@ -276,7 +275,7 @@ func (p *progress) summary(s *client.Summary) {
 		s.Connections)
 }
 
-// describe asks for what the producer needs to know of a stream.
+// describe gets what the producer needs to know about a stream.
 func describe(ctx context.Context, c *client.Client, stream api.StreamRef) (api.StreamInfo, error) {
 	var out struct{ StreamInfo api.StreamInfo }
 	err := c.Call(ctx, "DescribeStream", &api.DescribeStreamInput{StreamRef: stream}, &out)

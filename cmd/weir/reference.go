@@ -13,32 +13,32 @@ import (
 	"weir/internal/awscli"
 )
 
-// commandInfo is what help, manual and reference say of a command.
+// commandInfo is what help, manual and reference say about a command.
 type commandInfo struct {
 	name     string
 	doc      string     // one line
 	more     string     // paragraphs, may be empty
 	examples string     // a line that ends in a colon, and indented command lines; may be empty
 	words    []flagInfo // what stands without a flag
-	// the words stand before the flags: a flag takes all that follows it
+	// the words come before the flags, because a flag takes all that follows it
 	wordsFirst bool
 	flags      []flagInfo // the required ones first
 	global     []flagInfo // flags that every command of the API has
 }
 
-// flagInfo is what help, manual, reference and completion know of a flag.
+// flagInfo is what help, manual, reference and completion say about a flag.
 type flagInfo struct {
 	name     string // without dashes
 	value    string // what follows it; "": nothing
 	doc      string
 	values   []string // what may follow; nil: anything
 	required bool
-	initial  string // value without the flag; "": none
+	initial  string // value if the flag is not given; "": none
 	variable string // environment twin
-	group    string // what it is for, in a long list; "": nothing in particular
+	group    string // its group in a long list; "": none
 }
 
-// text is the whole of what there is to say.
+// text is all that there is to say about a flag.
 func (f *flagInfo) text() string {
 	text := f.doc
 	if f.required {
@@ -53,7 +53,7 @@ func (f *flagInfo) text() string {
 	return text
 }
 
-// usage is the command line in short.
+// usage is a short form of the command line.
 func (c *commandInfo) usage() string {
 	words := []string{"weir", c.name}
 	if c.wordsFirst {
@@ -95,7 +95,8 @@ func commandInfos(model *kong.Application) (out []*commandInfo) {
 	return out
 }
 
-// groupOf lists the commands of a group, such as those that begin with keys; nil for no group.
+// groupOf lists the commands of a group, such as those that begin with keys; nil if it is not a
+// group.
 func groupOf(model *kong.Application, group string) (out []*commandInfo) {
 	for _, c := range commandInfos(model) {
 		if strings.HasPrefix(c.name, group+" ") {
@@ -120,7 +121,7 @@ func findCommand(model *kong.Application, name string) *commandInfo {
 
 var exampleTitle = regexp.MustCompile(`(?m)^Examples?\b.*:$`)
 
-// ownInfo describes a command that kong reads the flags of.
+// ownInfo describes a command whose flags kong reads.
 func ownInfo(c *kong.Node) *commandInfo {
 	info := &commandInfo{name: commandName(c), doc: c.Help, more: c.Detail}
 	if at := exampleTitle.FindStringIndex(c.Detail); at != nil {
@@ -196,13 +197,13 @@ func optionInfo(o *awscli.Option) flagInfo {
 	return f
 }
 
-// flagGroup is flags that are for the same thing.
+// flagGroup is flags with the same purpose.
 type flagGroup struct {
 	title string
 	flags []flagInfo
 }
 
-// grouped returns the flags of each group in order; first is the title of those that are in none.
+// grouped returns the flags of each group in order. first is the title for those in no group.
 func grouped(first string, flags []flagInfo) []flagGroup {
 	groups := []flagGroup{{title: first}}
 	for _, f := range flags {
@@ -231,7 +232,7 @@ func requiredFirst(flags []flagInfo) {
 	})
 }
 
-// exitCodes explains them for the reference and the manual.
+// exitCodes explains the exit codes for the reference and the manual.
 var exitCodes = fmt.Sprintf("Exit codes: 0; 1 when a command fails; 2 when the command line "+
 	"cannot be understood; %d when the server refuses "+
 	"or cannot be reached,\nand for every other error of an API command, as version 1 of the AWS "+
@@ -257,7 +258,7 @@ func writeReference(w io.Writer, model *kong.Application) error {
 		for _, g := range grouped("flag", c.flags) {
 			referenceFlags(&b, g.title, "--", g.flags)
 		}
-		global = c.global // of the last one, which is of the API
+		global = c.global // of the last command, which is the API's
 	}
 	b.WriteString("\n## Global flags of API commands\n\nEach command that is an operation of the " +
 		"API has them.\n")

@@ -15,9 +15,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"weir": main})
 }
 
-// The behaviour of the command line that people rely on, as scripts: testdata/script. Each has a
-// server of its own, and the environment that points at it. `exits CODE PROGRAM …` runs a program
-// that must end with the exit code.
+// The behaviour of the command line that people rely on, as scripts in testdata/script. Each has
+// its own server, and the environment that names it. `exits CODE PROGRAM …` runs a program that
+// must end with that exit code.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",

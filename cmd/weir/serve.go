@@ -40,10 +40,10 @@ import (
 
 const defaultRegion = "us-west-2"
 
-// maxSyncInterval is far below the two minutes after which producers' buffers run over.
+// maxSyncInterval is far less than the two minutes after which producers' buffers overflow.
 const maxSyncInterval = 10 * time.Second
 
-// serveCmd runs the server. Each flag has the environment twin that its help names.
+// serveCmd runs the server. Each flag also has an environment variable, which its help names.
 type serveCmd struct {
 	Listen          string `default:"127.0.0.1:8480" group:"Addresses" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
 	Data            string `default:"./weir-data" group:"Storage" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
@@ -77,7 +77,7 @@ type serveCmd struct {
 
 	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
 
-	ready func(endpoint string) // told when requests are answered; may be nil
+	ready func(endpoint string) // called when requests are answered; may be nil
 }
 
 // Help is shown by weir serve --help.
@@ -95,7 +95,7 @@ Example:
 var regionPattern = regexp.MustCompile(`\A[a-z0-9-]+\z`)
 var accountPattern = regexp.MustCompile(`\A[0-9]{12}\z`)
 
-// check finds what no start could succeed with.
+// check refuses flags with which no start could succeed.
 func (c *serveCmd) check() error {
 	switch {
 	case !regionPattern.MatchString(c.Region):
@@ -116,8 +116,8 @@ func (c *serveCmd) check() error {
 		c.notificationFlags.check(), c.tokenFlags.check(), c.auditFlags.check())
 }
 
-// checkKeys finds a file of keys that is there and cannot be used. They are read again, and made
-// when they are not there, once the data directory is this process's.
+// checkKeys refuses files of keys that exist but cannot be used. They are read again, or made, once
+// this process has the data directory.
 func (c *serveCmd) checkKeys(ctx context.Context) error {
 	_, err := auth.LoadKeys(filepath.Join(c.Data, credentialsFile))
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -162,7 +162,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 			return err
 		}
 		err = handOver(ctx, successor)
-		_ = s.offer.Close(false) // the successor has its own, or this server makes another
+		_ = s.offer.Close(false) // the successor has its own, or this server makes a new one
 		if err == nil {
 			logger.Info("another process has taken over", "pid", successor.PID)
 			s.server.Finish(ctx)
@@ -176,13 +176,13 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	}
 }
 
-// serving is what lasts while a server gives its directory away and takes it back.
+// serving is what stays while a server gives its directory away and takes it back.
 type serving struct {
 	stdio
 	log          *slog.Logger
 	certificates sources
-	sockets      handover.Sockets      // nil before the first time, unless they were taken over
-	old          *handover.Predecessor // waits to hear that this one serves; nil: nobody does
+	sockets      handover.Sockets      // nil at first, unless they were taken over
+	old          *handover.Predecessor // waits until this server serves; nil: nobody does
 	offer        *handover.Offer       // of the last time
 	server       *server.Server        // of the last time
 	certified    *cameras.Service      // likewise
@@ -192,7 +192,7 @@ type serving struct {
 }
 
 // serve opens the directory and serves until ctx ends, or until another process takes over, which
-// is returned.
+// it returns.
 func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.Successor,
 	err error) {
 	if s.old != nil {
@@ -230,7 +230,7 @@ func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.S
 	if err != nil {
 		return nil, err
 	}
-	defer on.Close() // again after Serve, for the ways out before it
+	defer on.Close() // again after Serve, for the returns before it
 	if socket := s.sockets[handover.Metrics]; socket != nil {
 		stop, err := server.ServeMetrics(socket, registry, s.log)
 		if err != nil {
@@ -284,8 +284,8 @@ func (s *serving) announce(data string, target clientConfig) error {
 	return err
 }
 
-// inBackground does what the parts do by themselves, until the function that it returns is called.
-// The only error of each is that of its context.
+// inBackground runs what the parts do by themselves, until the returned function is called. The
+// only error of each is its context's.
 func inBackground(ctx context.Context, run ...func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
@@ -295,7 +295,7 @@ func inBackground(ctx context.Context, run ...func(context.Context) error) (stop
 	return func() { cancel(); all.Wait() }
 }
 
-// until serves until ctx ends, or until another process takes over, which is returned.
+// until serves until ctx ends, or until another process takes over, which it returns.
 func (s *serving) until(ctx context.Context, srv *server.Server,
 	on server.Listeners) (*handover.Successor, error) {
 	serving, stop := context.WithCancelCause(ctx)
@@ -318,7 +318,7 @@ func (s *serving) until(ctx context.Context, srv *server.Server,
 	return successor, err
 }
 
-// newServer wires everything above the store.
+// newServer connects everything above the store.
 func (c *serveCmd) newServer(s *serving, st engine, who *access.Registry,
 	tokens *auth.TokenKeys, notifier server.Notifier, registry *prometheus.Registry,
 ) (*server.Server, error) {
@@ -405,7 +405,7 @@ func listen(ctx context.Context, flag, address string) (*os.File, error) {
 	return socket, nil
 }
 
-// endpoint is where a client on this machine finds the server.
+// endpoint returns where a client on this machine finds the server.
 func (c *serveCmd) endpoint(address net.Addr) string {
 	if c.AdvertiseURL != "" {
 		return strings.TrimRight(c.AdvertiseURL, "/")
@@ -416,7 +416,7 @@ func (c *serveCmd) endpoint(address net.Addr) string {
 	return origin(address, c.secure())
 }
 
-// origin is scheme, host and port of an address of this machine.
+// origin returns scheme, host and port for an address of this machine.
 func origin(address net.Addr, secure bool) string {
 	scheme := "http"
 	if secure {

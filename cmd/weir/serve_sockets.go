@@ -12,13 +12,12 @@ import (
 	"weir/internal/store/local"
 )
 
-// lockTime is how long the data directory may stay locked by a server that is about to let go of
-// it.
+// lockTime is for how long a server that is ending may keep the data directory locked.
 const lockTime = 10 * time.Second
 
-// takeOver gets the sockets of the server over the data directory, asks it to end, and waits until
-// it has: it serves on, as if nothing had been, when any of that fails. Without a server it returns
-// nil.
+// takeOver gets the sockets of the server that has the data directory, asks it to end, and waits
+// until it has. If any of that fails, the old server goes on as if nothing had happened. Without a
+// server it returns nil.
 func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover.Predecessor,
 	handover.Sockets, error) {
 	old, err := handover.Take(ctx, c.Data)
@@ -30,7 +29,7 @@ func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover
 		return nil, nil, withHint(err, "the server over %s was not touched", c.Data)
 	}
 	defer old.Sockets.Close()
-	// What can fail does so before the other one stops.
+	// What can fail does so before the other server stops.
 	sockets, err := c.sockets(ctx, old.Sockets, logger)
 	if err == nil && c.Database == "" {
 		err = local.CheckSchema(ctx, c.Data)
@@ -48,7 +47,7 @@ func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover
 }
 
 // sockets returns those that the flags ask for: what systemd has passed, else what another server
-// has and listens on the same address, else new ones.
+// has on the same address, else new ones.
 func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
 	logger *slog.Logger) (handover.Sockets, error) {
 	sockets, err := handover.Activated()
@@ -94,7 +93,7 @@ func (c *serveCmd) sockets(ctx context.Context, others handover.Sockets,
 			sockets[want.name] = socket
 		}
 		if other != nil {
-			address, _ := handover.Address(other) // nil in a log line is no harm
+			address, _ := handover.Address(other) // a nil value in a log line is harmless
 			logger.Warn("nobody will listen on this address any more", "socket", want.name,
 				"address", address)
 		}
@@ -112,7 +111,7 @@ func handOver(ctx context.Context, successor *handover.Successor) error {
 	return successor.Serves()
 }
 
-// notify tells systemd, when it has started the server with Type=notify.
+// notify tells systemd something, if it has started the server with Type=notify.
 func notify(logger *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		logger.Warn("cannot notify the service manager", "state", state, "error", err)

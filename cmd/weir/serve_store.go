@@ -14,8 +14,8 @@ import (
 	"weir/internal/store/local"
 )
 
-// openStore opens the store, in the data directory or that of a cluster, and the sockets once the
-// directory is this process's.
+// openStore opens the store of the data directory or of a cluster, and the sockets once this
+// process has the directory.
 func (c *serveCmd) openStore(ctx context.Context, s *serving,
 	registry prometheus.Registerer) (engine, error) {
 	if c.Database != "" {
@@ -32,7 +32,7 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 	}
 	options.Encrypt, options.EncryptionKeyFile = c.Encrypt, c.EncryptionKeyFile
 	warnExposed(s.log, cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key")))
-	if s.sockets != nil { // whoever has just had the directory may be still ending
+	if s.sockets != nil { // the last process that had the directory may still be ending
 		options.LockWait = lockTime
 	}
 	locked := false
@@ -40,7 +40,7 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 		locked = true
 		return c.begin(ctx, s)
 	}
-	// Reading many volumes takes a while, and whoever started the server watches.
+	// Reading many volumes takes a while, and whoever started the server is waiting.
 	said := time.Now()
 	options.Progress = func(done, total int) {
 		if now := time.Now(); now.Sub(said) >= 2*time.Second {
@@ -62,12 +62,12 @@ func (c *serveCmd) begin(ctx context.Context, s *serving) (err error) {
 			return err
 		}
 	}
-	// A configuration left by a process that was killed names a server that is not there.
+	// A configuration that was left by a killed process names a server that no longer exists.
 	return removeClientConfig(c.Data)
 }
 
-// hintDirectory says what to do about a data directory that cannot be used; locked tells that it is
-// this process's.
+// hintDirectory says what to do about a data directory that cannot be used; locked says that this
+// process has it.
 func hintDirectory(err error, data string, locked bool) error {
 	switch {
 	case errors.Is(err, store.ErrLocked):

@@ -30,7 +30,7 @@ type running struct {
 	log  *output.Buffer
 	stop func() error
 
-	ready chan string // told once more when it serves again
+	ready chan string // called again when it serves again
 }
 
 func serveHere(t *testing.T, c serveCmd) *running {
@@ -245,7 +245,7 @@ func TestEnvironmentTwins(t *testing.T) {
 	}
 }
 
-// Of a low limit of open files half is left to the store.
+// With a low limit of open files, half of it is left to the store.
 func TestConnectionFlags(t *testing.T) {
 	for files, want := range map[uint64]int{32: 8, 256: 64, 1024: 384, 4096: 1920, 1 << 20: 524_160,
 		math.MaxUint64: 1 << 20} {
@@ -255,7 +255,7 @@ func TestConnectionFlags(t *testing.T) {
 	}
 }
 
-// Files of keys that anybody can read are worth a line; others are not.
+// Key files that anybody can read are worth a log line; others are not.
 func TestExposedKeys(t *testing.T) {
 	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true,
 		0o602: true} {

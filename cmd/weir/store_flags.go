@@ -9,7 +9,7 @@ import (
 	"weir/internal/store/objects"
 )
 
-// storeFlags are the flags of weir serve that the store hears of.
+// storeFlags are the flags of weir serve for the store.
 type storeFlags struct {
 	MinFree     byteSize      `name:"min-free" default:"1GiB" group:"Storage" env:"WEIR_MIN_FREE" placeholder:"SIZE" help:"Space to keep free on the disk of the data directory; when it is reached, fragments are refused."`
 	WhenFull    string        `name:"when-full" default:"stop" enum:"stop,delete-oldest" group:"Storage" env:"WEIR_WHEN_FULL" placeholder:"HOW" help:"What to do when it is reached: stop refuses fragments until there is space, delete-oldest deletes the oldest recordings of all streams."`
@@ -20,7 +20,7 @@ type storeFlags struct {
 	ScrubRate byteSize `name:"scrub-rate" default:"4MB" group:"Storage" env:"WEIR_SCRUB_RATE" placeholder:"SIZE" help:"Bytes per second to read in the background, to find what the disk has damaged. 0: nothing is read."`
 }
 
-// options fills in what the flags say of a store in a data directory.
+// options fills in the options of a store in a data directory from the flags.
 func (f *storeFlags) options(o *local.Options, data string) error {
 	o.MinFree, o.WhenFull, o.ScrubRate = int64(f.MinFree), local.FullPolicy(f.WhenFull),
 		int64(f.ScrubRate)
@@ -44,7 +44,7 @@ func (f *storeFlags) options(o *local.Options, data string) error {
 	return nil
 }
 
-// objectsDirectory is what the cache of the object store is called in a data directory.
+// objectsDirectory is the name of the object store's cache in a data directory.
 const objectsDirectory = "objects"
 
 // byteSize is a number of bytes on the command line.

@@ -15,7 +15,7 @@ import (
 	"weir/internal/handover"
 )
 
-// statusOf asks for a path on a connection of its own.
+// statusOf requests a path on a new connection.
 func statusOf(t *testing.T, url string) int {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -33,7 +33,7 @@ var (
 	camerasURL = regexp.MustCompile(`cameras url=https://[0-9.:]+`)
 )
 
-// The new server has the addresses and the directory of the old one, which has ended with success.
+// The new server has the addresses and the directory of the old one, which has ended successfully.
 func TestTakeover(t *testing.T) {
 	data := t.TempDir()
 	players := playbackFlags{PlaybackListen: "127.0.0.1:0"}
@@ -65,7 +65,7 @@ func TestTakeover(t *testing.T) {
 	if target, err := readClientConfig(data); err != nil || target.endpoint != next.url {
 		t.Errorf("weir env would say %+v, %v", target, err)
 	}
-	// A third takes over from the second.
+	// A third server takes over from the second.
 	if last := serveHere(t, serveCmd{Data: data, Takeover: true}); last.url != old.url ||
 		!strings.Contains(last.log.String(), "nobody will listen") {
 		t.Errorf("the third one serves %s, not %s, without metrics:\n%s", last.url, old.url,
@@ -73,7 +73,7 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
-// What a new server can know to be wrong it says before the old one is asked to stop.
+// What a new server can know to be wrong, it reports before it asks the old one to stop.
 func TestTakeoverThatCannotSucceed(t *testing.T) {
 	data := t.TempDir()
 	old := serveHere(t, serveCmd{Data: data})
@@ -143,7 +143,7 @@ func TestTakeoverThatCannotSucceed(t *testing.T) {
 	}
 }
 
-// setSchema changes the schema that an index says it has, until it is called back.
+// setSchema changes the schema that an index claims to have, until the returned function is called.
 func setSchema(t *testing.T, data string, schema int) (back func()) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(data, "index.db")+"?_pragma=busy_timeout(10000)")
@@ -165,7 +165,7 @@ func setSchema(t *testing.T, data string, schema int) (back func()) {
 	}
 }
 
-// The old server goes on when the new one ends before it serves.
+// The old server goes on if the new one ends before it serves.
 func TestTakeoverThatFails(t *testing.T) {
 	data := t.TempDir()
 	old := serveHere(t, serveCmd{Data: data})

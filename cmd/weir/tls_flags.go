@@ -63,8 +63,8 @@ func (f *tlsFlags) secure() bool {
 	return f.TLSCert != "" || f.TLSSelfSigned || len(f.ACME) > 0
 }
 
-// sources are where certificates come from, those of players and of the main listener, and of
-// authorities that cameras may have theirs of.
+// sources are where certificates come from: those of players, of the main listener, and of the
+// authorities of cameras.
 type sources struct {
 	main, playback certs.Source        // nil: without TLS
 	acme           *certs.ACME         // main, with --acme
@@ -72,7 +72,7 @@ type sources struct {
 	clients        []*x509.Certificate // of authorities of cameras
 }
 
-// caFile is what clients need to trust the main listener; "" when their system knows.
+// caFile is what clients need to trust the main listener; "" when their system trusts it.
 func (from sources) caFile() string {
 	if from.own == nil {
 		return ""
@@ -96,7 +96,7 @@ func (c *serveCmd) readCertificates(logger *slog.Logger) (from sources, err erro
 	return from, err
 }
 
-// readCertificate returns none when no file is named.
+// readCertificate returns nil when no file is named.
 func readCertificate(certFlag, cert, keyFlag, key string, logger *slog.Logger,
 ) (certs.Source, error) {
 	if cert == "" {
@@ -109,11 +109,11 @@ func readCertificate(certFlag, cert, keyFlag, key string, logger *slog.Logger,
 	return files, nil
 }
 
-// makeCertificates prepares what is in the data directory, once that is this process's.
+// makeCertificates prepares what is in the data directory, once this process has it.
 func (c *serveCmd) makeCertificates(s *serving) (err error) {
 	from := &s.certificates
 	switch {
-	case from.main != nil: // files, or of the time before
+	case from.main != nil: // files, or made before
 	case c.TLSSelfSigned:
 		from.own, err = certs.NewOwn(filepath.Join(c.Data, ownDirectory), c.ownHosts(s.log)...)
 		if errors.Is(err, certs.ErrEnded) {
@@ -152,7 +152,7 @@ func (c *serveCmd) newACME(logger *slog.Logger) (*certs.ACME, error) {
 	return certs.NewACME(options)
 }
 
-// orderCertificates keeps certificates of --acme until ctx ends.
+// orderCertificates renews certificates of --acme until ctx ends.
 func (s *serving) orderCertificates(ctx context.Context) error {
 	if s.certificates.acme == nil {
 		return nil
@@ -160,7 +160,7 @@ func (s *serving) orderCertificates(ctx context.Context) error {
 	return s.certificates.acme.Run(ctx)
 }
 
-// ownHosts are the names that a certificate of --tls-self-signed has from the start.
+// ownHosts are the names in a certificate of --tls-self-signed from the start.
 func (c *serveCmd) ownHosts(logger *slog.Logger) (hosts []string) {
 	for _, known := range []string{c.AdvertiseURL, c.PlaybackURL} {
 		if u, err := url.Parse(known); err == nil {
@@ -174,8 +174,8 @@ func (c *serveCmd) ownHosts(logger *slog.Logger) (hosts []string) {
 	return append(hosts, name)
 }
 
-// warnExposed tells of files of keys that every user of the machine can read or change. Those that
-// are not there are none.
+// warnExposed logs files of keys that every user of the machine can read or change. It ignores
+// files that do not exist.
 func warnExposed(logger *slog.Logger, files ...string) {
 	const others = 0o006
 	for _, file := range files {

@@ -14,8 +14,8 @@ import (
 	"weir/test/output"
 )
 
-// With --tls-self-signed the server says which file clients need, and that file is enough; what
-// `weir env` prints names it, too.
+// With --tls-self-signed the server says which file clients need, and that file is enough; `weir
+// env` prints it, too.
 func TestServeSelfSigned(t *testing.T) {
 	data := t.TempDir()
 	r := serveHere(t, serveCmd{Data: data, tlsFlags: tlsFlags{TLSSelfSigned: true,
@@ -48,7 +48,7 @@ func TestServeSelfSigned(t *testing.T) {
 	}
 }
 
-// Flags of certificates that cannot go together.
+// Flags of certificates that exclude each other.
 func TestTLSFlags(t *testing.T) {
 	for want, f := range map[string]tlsFlags{
 		"go together":     {TLSCert: "c"},

@@ -17,7 +17,7 @@ type tokenFlags struct {
 	BindSessions bool          `name:"bind-sessions" group:"Access" env:"WEIR_BIND_SESSIONS" help:"Let a session be watched from one address only, that of its first request (IPv6: one /64 network). Behind a proxy it needs --trusted-proxies. Not for clients that change networks."`
 }
 
-// check finds what no start could succeed with.
+// check refuses flags with which no start could succeed.
 func (f *tokenFlags) check() error {
 	if f.TokenKeyAge != 0 && f.TokenKeyAge < auth.MinTokenKeyAge {
 		return fmt.Errorf("--token-key-max-age %s is less than %s; 0s: never", f.TokenKeyAge,
@@ -36,7 +36,7 @@ func (c *serveCmd) openTokenKeys(st engine, logger *slog.Logger) (*auth.TokenKey
 	return auth.LoadOrCreateTokenKeys(path)
 }
 
-// keepTokenKeys returns what keeps the keys fresh until its context ends.
+// keepTokenKeys returns a function that maintains the keys until its context ends.
 func (f *tokenFlags) keepTokenKeys(
 	keys *auth.TokenKeys, logger *slog.Logger,
 ) func(context.Context) error {

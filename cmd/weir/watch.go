@@ -17,7 +17,7 @@ import (
 	"weir/internal/client"
 )
 
-// sessionFlags say what an HLS session shows, in fewer words than the API.
+// sessionFlags say what an HLS session shows, in simpler terms than the API.
 type sessionFlags struct {
 	From    string        `placeholder:"TIME" help:"Begin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
 	To      string        `placeholder:"TIME" help:"End there, in the same forms; now by default."`
@@ -59,7 +59,7 @@ func (f *sessionFlags) open(ctx context.Context) (string, error) {
 	return out.HLSStreamingSessionURL, err
 }
 
-// checkDVR says what --dvr does not go with.
+// checkDVR refuses flags that exclude --dvr.
 func (f *sessionFlags) checkDVR() error {
 	switch {
 	case f.DVR < 0:
@@ -71,12 +71,12 @@ func (f *sessionFlags) checkDVR() error {
 	return nil
 }
 
-// input is what the flags mean to the API.
+// input is the API's input for the flags.
 func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput, error) {
 	in := &api.GetHLSStreamingSessionURLInput{Expires: f.Expires,
 		PlaybackMode: api.PlaybackMode(f.Mode),
 		// Neither of the API's defaults: players lose pictures at discontinuities where nothing is
-		// missing, or wait at a gap without.
+		// missing, or wait at a gap without one.
 		DiscontinuityMode: api.DiscontinuityOnDiscontinuity}
 	if strings.HasPrefix(f.Stream, "arn:") {
 		in.StreamARN = f.Stream
@@ -155,7 +155,7 @@ Examples:
   WEIR_PLAYER=mpv weir play cam1 --from "today 14:00" --to "today 14:05"`
 }
 
-// Run opens a session and hands it to a player.
+// Run opens a session and passes it to a player.
 func (c *playCmd) Run(ctx context.Context, std stdio) error {
 	hlsURL, err := c.open(ctx)
 	if err != nil {
