@@ -6,6 +6,7 @@ import { href, place } from './router';
 import { pages } from './routes';
 import { Brand } from './ui/brand';
 import { Button } from './ui/button';
+import { timeOfDay } from './ui/format';
 import { Icon } from './ui/icon';
 import { nextTheme, theme } from './ui/theme';
 import { Toasts } from './ui/toast';
@@ -78,11 +79,10 @@ function Navigation() {
 function Notices() {
   const since = awaySince.value;
   const off = Math.round(clockOffset.value / 1000);
-  const time = since === null ? '' : new Date(since).toLocaleTimeString();
   return (
     <div role="status">
       {since !== null && (
-        <p class="banner">The server cannot be reached since {time}. What you see is from before. Trying again…</p>
+        <p class="banner">The server cannot be reached since {timeOfDay(since / 1000)}. What you see is from before. Trying again…</p>
       )}
       {Math.abs(off) > 10 && (
         <p class="banner">

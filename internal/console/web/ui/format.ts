@@ -49,10 +49,16 @@ export function since(seconds: number): string {
 // as the timeline writes them, so that a time here is found there
 const moments = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 const days = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
+const times = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
 
 /** A moment of the wire, which is in seconds since the Unix epoch. */
 export function moment(seconds: number): string {
   return moments.format(seconds * 1000);
+}
+
+/** The time of day of a moment. */
+export function timeOfDay(seconds: number): string {
+  return times.format(seconds * 1000);
 }
 
 /** The day of a moment. */
