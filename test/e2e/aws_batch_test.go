@@ -88,18 +88,8 @@ func newAWSBatch(t testing.TB, s *server) *awsBatch {
 	t.Helper()
 	python := awsPython()
 	cmd := s.command(t.Context(), python[0], append(python[1:], "-c", awsBatchProgram)...)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := startPiped(t, cmd)
 	t.Cleanup(func() {
 		in.Close()
 		cmd.Wait()

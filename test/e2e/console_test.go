@@ -45,17 +45,7 @@ func TestConsole(t *testing.T) {
 		viewer.AccessKeyId, viewer.SecretAccessKey,
 		neighbour.AccessKeyId, neighbour.SecretAccessKey, os.Getenv("WEIR_E2E_PICTURES"))
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := startPiped(t, cmd)
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		t.Log(lines.Text())
 		switch lines.Text() {

@@ -54,17 +54,7 @@ func watchPage(t *testing.T, page string) *pageLines {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	cmd := exec.CommandContext(ctx, "node", "watch.mjs", page, chromiumPath(t))
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := startPiped(t, cmd)
 	w := &pageLines{t: t, lines: make(chan string, 100), close: func() { stdin.Close() }}
 	go func() {
 		for text := bufio.NewScanner(stdout); text.Scan(); {

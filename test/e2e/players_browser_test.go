@@ -71,18 +71,8 @@ func startBrowser(t *testing.T) *browser {
 	cmd := exec.Command("node", filepath.Join("players", "browser.mjs"), chromiumPath(t))
 	log := &output.Buffer{}
 	cmd.Stderr = log
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	in, out := startPiped(t, cmd)
 	b.in = in
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -254,17 +254,7 @@ func (p *behindProxy) sendInHalves(media []byte) {
 	cmd := p.command(ctx, "weir", "put-media", "--stream-name", "cam1", "--json", "-")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := startPiped(t, cmd)
 	go func() { _, _ = in.Write(media[:len(media)/2]) }()
 	acks := bufio.NewScanner(out)
 	held := true
