@@ -28,8 +28,8 @@ func (e *ArgumentError) Error() string {
 // Unwrap is the cause.
 func (e *ArgumentError) Unwrap() error { return e.Err }
 
-// Argument makes a value of what the command line has for a flag: of words for a list, of one word
-// for everything else. A word of the form file://name stands for the text of that file.
+// Argument makes a value of the words that follow a flag: of several for a list, of one for
+// everything else. A word of the form file://name stands for the text of that file.
 func Argument(flag string, s *api.Shape, words []string) (Value, error) {
 	v, err := argument(s, words)
 	if err != nil {
@@ -139,7 +139,7 @@ func inputJSON(word string) (*Object, error) {
 	return o, nil
 }
 
-// maxFile bounds a file that stands for an argument, in bytes.
+// maxFile bounds the size of a file that stands for an argument, in bytes.
 const maxFile = 16 << 20
 
 // ReadParameter reads the file that a word of the form file://name names; ok reports whether it is

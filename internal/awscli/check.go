@@ -11,9 +11,9 @@ import (
 	"weir/internal/api"
 )
 
-// Check compares an input with its shape and returns what is wrong, one line each, in the words of
-// the AWS command line, and what may mean something else than it seems to. now is what timestamps
-// are relative to, in the local zone.
+// Check compares an input with its shape. It returns what is wrong, a line each, in the words of
+// the AWS command line, and what may mean something else than it seems to. Relative timestamps are
+// relative to now, in now's zone.
 func Check(v Value, s *api.Shape, now time.Time) (wrong, warnings []string) {
 	c := checker{now: now}
 	c.value("", v, s)
@@ -135,8 +135,8 @@ func (c *checker) structure(path string, v Value, s *api.Shape) {
 	}
 }
 
-// Encode brings an input that passed Check into the form in which it is sent: timestamps as seconds
-// since 1970 with their milliseconds, which the AWS command line drops.
+// Encode puts an input that passed Check into the form in which it is sent: timestamps are seconds
+// since 1970, with the milliseconds that the AWS command line drops.
 func Encode(v Value, s *api.Shape, now time.Time) (Value, error) {
 	switch v := v.(type) {
 	case *Object:

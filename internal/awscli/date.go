@@ -24,7 +24,7 @@ const unset = -1
 
 var errNoDate = errors.New("no date or time")
 
-// Words of dates, in lower case. What stands in jumps has no meaning.
+// Words of dates, in lower case. The words in jumps have no meaning.
 var (
 	weekdays = numbered("mon monday|tue tuesday|wed wednesday|thu thursday|fri friday|"+
 		"sat saturday|sun sunday", 0)
@@ -57,8 +57,8 @@ func isJump(token string) bool {
 	return token == " " || slices.Contains(jumps, strings.ToLower(token))
 }
 
-// dateParser reads dates as the default parser of dateutil.parser 2.9 does, which is what the AWS
-// command line reads timestamps with: token by token, and each number by what stands around it.
+// dateParser reads dates as the default parser of dateutil.parser 2.9 does, with which the AWS
+// command line reads timestamps: token by token, and each number by what is around it.
 type dateParser struct {
 	tokens []string
 	at     int // index of the token at hand
@@ -171,7 +171,8 @@ func (p *dateParser) monthName(month int) error {
 	return nil
 }
 
-// isZone tells what can only be the name of a zone: up to five capitals, once there is an hour.
+// isZone reports whether a token can only be the name of a zone: up to five capitals, once there
+// is an hour.
 func (p *dateParser) isZone(token string) bool {
 	capitals := strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 	return p.hour != unset && p.zone == "" && len(token) <= 5 &&
@@ -192,7 +193,7 @@ func (p *dateParser) zoneName(name string) {
 	}
 }
 
-// zoneOffset reads -0300, -03:00, -3, each with or without a name behind it: -0300 (BRT).
+// zoneOffset reads -0300, -03:00 and -3, each with or without a name after it: -0300 (BRT).
 func (p *dateParser) zoneOffset(sign string) error {
 	digits := p.peek(1)
 	hours, minutes := digits, "0"
@@ -257,7 +258,7 @@ func natural(text string) (int, error) {
 	return strconv.Atoi(text)
 }
 
-// ymd are the numbers that stand for year, month and day, in the order of the text.
+// ymd has the numbers that stand for year, month and day, in the order of the text.
 type ymd struct {
 	values  []int
 	marks   [3]int // indexes in values of what is known to be the year, the month, the day
@@ -323,8 +324,8 @@ func daysIn(year, month int) int {
 	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// resolve tells year, month and day apart: by name, by size, by the usual orders (2021-04-06,
-// 04/06/2021, 6-Apr-2021).
+// resolve finds out which number is the year, the month and the day: by name, by size, or by the
+// usual orders (2021-04-06, 04/06/2021, 6-Apr-2021).
 func (d *ymd) resolve(to *date) error {
 	v, y, m := d.values, d.marks[0], d.marks[1]
 	known := 0
@@ -369,7 +370,7 @@ func (d *ymd) resolve(to *date) error {
 	return nil
 }
 
-// marked is the order when all marks are known, or all but one.
+// marked is the order if all marks are known, or all but one.
 func (d *ymd) marked() string {
 	order := []byte("...")[:len(d.values)]
 	missing := byte('.')

@@ -81,8 +81,9 @@ func inYears(seconds float64) bool {
 	return seconds >= startOfTime && seconds < endOfTime
 }
 
-// in is the moment that a date means. now has what the date leaves out, and the local zone; zone is
-// that of dates without one. A date in a zone of unknown name is in zone, and known is false.
+// in is the moment that a date means. What the date leaves out comes from now, which also has the
+// local zone; zone is that of dates without one. A date in a zone of unknown name is taken to be
+// in zone, and known is false.
 func (d date) in(now time.Time, zone *time.Location) (t time.Time, known bool, err error) {
 	year, month, day := now.Year(), int(now.Month()), now.Day()
 	for _, part := range []struct{ to, from *int }{{&year, &d.year}, {&month, &d.month}} {
@@ -134,8 +135,8 @@ func isZoneOf(now time.Time, name string) bool {
 	return false
 }
 
-// named is t, or that of the two moments with its clock time, when the clocks were put back, which
-// has the zone's name.
+// named is t. If the clocks were put back, and t's clock time came twice, it is the one of the two
+// moments that has the zone's name.
 func named(t time.Time, zone string) time.Time {
 	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
 		u := t.Add(shift)

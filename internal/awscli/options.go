@@ -8,10 +8,10 @@ import (
 	"weir/internal/api"
 )
 
-// Reading the flags of API commands. The rules are those of the AWS command line, which are those
-// of Python's argparse: a flag may be cut short while it is clear which one is meant, --flag=value
-// is --flag value, the last one of several counts, and flags of the service and global ones may
-// come in any order.
+// The flags of API commands follow the rules of the AWS command line, which are those of Python's
+// argparse: a flag may be shortened as long as it is clear which one is meant, --flag=value is
+// --flag value, the last of several counts, and flags of the service and global ones may come in
+// any order.
 
 // Option is one flag.
 type Option struct {
@@ -142,8 +142,8 @@ func (a *arguments) word(name string) string {
 	return ""
 }
 
-// FindIn finds the operation that a command line names, and what is left of it without the name;
-// nil when it names none.
+// FindIn finds the operation that a command line names, and returns it with the words after the
+// name; nil if there is none.
 func FindIn(args []string) (*api.Operation, []string) {
 	globals, group := GlobalOptions(), -1
 	for i := 0; i < len(args); i++ {
@@ -169,9 +169,9 @@ func FindIn(args []string) (*api.Operation, []string) {
 	return nil, nil
 }
 
-// Match finds the flag that a word is: by its name or by the beginning of its name. joined tells
-// that a value follows after a =. It returns nil for what is no flag, and a *UsageError for what
-// may be several.
+// Match finds the flag that a word is, by its name or by the beginning of its name. joined says
+// that a value follows after a =. Match returns nil if the word is not a flag, and a *UsageError
+// if it may be several.
 func Match(word string, options []Option) (o *Option, value string, joined bool, err error) {
 	name, value, joined := strings.Cut(word, "=")
 	name, ok := strings.CutPrefix(name, "--")
@@ -201,8 +201,8 @@ func Match(word string, options []Option) (o *Option, value string, joined bool,
 		strings.Join(names, ", "))
 }
 
-// isFlag tells a flag from a Value: values do not begin with a dash, but for numbers and texts with
-// blanks.
+// isFlag reports whether a word is a flag and not a value: values do not begin with a dash, except
+// numbers and texts with blanks.
 func isFlag(word string) bool {
 	if len(word) < 2 || word[0] != '-' {
 		return false
@@ -268,7 +268,7 @@ func parseArguments(args []string, own []Option) (*arguments, error) {
 // OutFile is the name of the argument that an operation has whose answer is media.
 const OutFile = "outfile"
 
-// takeWords takes the first words that follow no flag for members of the input that need none.
+// takeWords takes the first words that follow no flag as members of the input that need no flag.
 func (a *arguments) takeWords(op *api.Operation) {
 	for _, name := range op.Words {
 		i := slices.IndexFunc(a.unknown, func(word string) bool { return !isFlag(word) })
@@ -283,7 +283,7 @@ func (a *arguments) takeWords(op *api.Operation) {
 	}
 }
 
-// takeFile takes the first word that follows no flag for the file that an answer goes to.
+// takeFile takes the first word that follows no flag as the file that an answer goes to.
 func (a *arguments) takeFile() {
 	i := slices.IndexFunc(a.unknown, func(word string) bool { return !isFlag(word) })
 	if i < 0 {

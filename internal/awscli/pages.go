@@ -12,7 +12,7 @@ import (
 	"weir/internal/api"
 )
 
-// paged reports whether the pages are to be put together: unless one was asked for.
+// paged reports whether the pages are to be joined: unless one was asked for.
 func (c *call) paged() (bool, error) {
 	p := c.op.Paging
 	if p == nil {
@@ -35,8 +35,8 @@ func (c *call) paged() (bool, error) {
 	return false, nil
 }
 
-// pages performs the operation for every page, and prints the whole: in one piece, or as text page
-// by page.
+// pages performs the operation for every page, and prints the whole: in one piece, or, as text,
+// page by page.
 func (c *call) pages(ctx context.Context, in *Object) error {
 	p := c.op.Paging
 	token, skip := startingToken(c.args, p)
@@ -147,7 +147,7 @@ func object(name string, v Value) *Object {
 const truncated = "boto_truncate_amount"
 
 // resumeToken is the token for --starting-token, in the form of the AWS command line, so that each
-// goes on where the other ended.
+// continues where the other one ended.
 func resumeToken(p *api.Paging, token string, printed int) string {
 	quoted := []byte("null")
 	if token != "" {

@@ -17,9 +17,9 @@ import (
 	"github.com/jmespath-community/go-jmespath/pkg/parsing"
 )
 
-// Query is a JMESPath expression, as the AWS command line has them. The library's language has
-// grown since, and it works on Go maps, which have no order: ParseQuery refuses what is new, and
-// puts calls of functions of ours (queryFunctions) where order matters.
+// Query is a JMESPath expression as the AWS command line understands it. The library's language
+// has grown since, and the library works on Go maps, which have no order. So ParseQuery refuses
+// what is new, and calls our own functions (queryFunctions) where order matters.
 type Query struct {
 	tree parsing.ASTNode
 }
@@ -37,8 +37,8 @@ func ParseQuery(text string) (*Query, error) {
 	return &Query{tree}, nil
 }
 
-// parse is the library's parser, which runs into a panic on some texts, such as names with letters
-// beyond ASCII and no quotes.
+// parse is the library's parser, which panics on some texts, such as names with letters beyond
+// ASCII and no quotes.
 func parse(text string) (tree parsing.ASTNode, err error) {
 	defer func() {
 		if recover() != nil {
@@ -48,8 +48,8 @@ func parse(text string) (tree parsing.ASTNode, err error) {
 	return parsing.NewParser().Parse(text)
 }
 
-// quoteLiterals makes JSON of literals that are none, such as `ACTIVE`: the first AWS command lines
-// took them, and people still write them.
+// quoteLiterals makes JSON of literals that are not JSON, such as `ACTIVE`: the first AWS command
+// lines accepted them, and people still write them.
 func quoteLiterals(text string) string {
 	var b strings.Builder
 	for text != "" {
@@ -147,8 +147,8 @@ func rewrite(n parsing.ASTNode) (parsing.ASTNode, error) {
 	return n, nil
 }
 
-// Search applies the expression. Objects keep the order of their members, also in what keys(),
-// values() and * give of them; members of new ones are in the order of the expression.
+// Search applies the expression. Objects keep the order of their members, also in the results of
+// keys(), values() and *. Members of new objects are in the order of the expression.
 func (q *Query) Search(v Value) (Value, error) {
 	t := translation{orders: map[uintptr][]string{}, fractions: map[float64]bool{}}
 	plain, err := t.plain(v)
@@ -168,8 +168,9 @@ var awsFunctions = strings.Fields("abs avg ceil contains ends_with floor join ke
 	"max max_by merge min min_by not_null reverse " +
 	"sort sort_by starts_with sum to_array to_number to_string type values")
 
-// functions are the AWS command line's: the library's, or ours where its own depend on the order of
-// a Go map, change their arguments, or cannot compare objects; and those that rewrite puts in.
+// functions are those of the AWS command line, and those that rewrite puts in. Most are the
+// library's. Ours replace those that depend on the order of a Go map, change their arguments, or
+// cannot compare objects.
 func (t *translation) functions() []functions.FunctionEntry {
 	ours := map[string]functions.JpFunction{
 		"keys": func(arguments []any) (any, error) {
@@ -317,8 +318,8 @@ func (o *ordered) set(name string, v any) {
 	o.members[name] = v
 }
 
-// translation turns values into those that the library works on, and back. It remembers what is
-// lost on the way: the order of members, and which numbers were written with a point.
+// translation turns values into those that the library works on, and back. It remembers what that
+// loses: the order of members, and which numbers were written with a point.
 type translation struct {
 	orders    map[uintptr][]string // of a map, by its address
 	maps      []map[string]any     // those in orders, so that no address is used twice
@@ -332,7 +333,7 @@ func (t *translation) keep(o *ordered) map[string]any {
 	return o.members
 }
 
-// names are those of a map's members: in their order, or sorted when it is a literal of the
+// names are those of a map's members in their order, or sorted if the map is a literal of the
 // expression.
 func (t *translation) names(m map[string]any) []string {
 	if names, ok := t.orders[reflect.ValueOf(m).Pointer()]; ok {

@@ -10,10 +10,10 @@ import (
 	"weir/internal/api"
 )
 
-// parseShorthand reads Key=value,Key=[value,value],Key={Key=value}, the short form in which the AWS
-// command line takes structures and maps. Values may stand in single or double quotes; a backslash
-// keeps a comma or, inside quotes, the quote. A key without a value but followed by words is a
-// list: Key=a,b. Key@=file://name takes the value from a file, which read does.
+// parseShorthand reads Key=value,Key=[value,value],Key={Key=value}, the short form of structures
+// and maps on the AWS command line. Values may be in single or double quotes. A backslash keeps a
+// comma or, inside quotes, the quote. If a key is followed by several words, its value is a list:
+// Key=a,b. Key@=file://name takes the value from a file, which read reads.
 func parseShorthand(text string, read func(string) (string, bool, error)) (*Object, error) {
 	p := shorthand{text: text, read: read}
 	return p.parameter()
@@ -27,7 +27,7 @@ type shorthand struct {
 	files bool // the key was followed by @: the value may be the name of a file
 }
 
-// end is what current returns at the end; no text has this byte outside of a longer character.
+// end is what current returns at the end. No text has this byte except within a longer character.
 const end = 0xff
 
 func (p *shorthand) current() byte {
@@ -265,8 +265,8 @@ func (p *shorthand) second() (Value, error) {
 	return p.resolve(word)
 }
 
-// word reads an unquoted value. Inside it, that at the top or in brackets may have = { and [, one
-// of a list without brackets ] and }.
+// word reads an unquoted value. At the top and in brackets it may contain = { and [; in a list
+// without brackets, ] and }.
 func (p *shorthand) word(first bool) string {
 	start := p.pos
 	stop := ",\"']}"
@@ -324,8 +324,8 @@ func (p *shorthand) resolve(word string) (Value, error) {
 	return word, nil
 }
 
-// coerce gives the words of shorthand the types that a shape wants: numbers, and a list of one for
-// a single word.
+// coerce gives the words of shorthand the types that a shape wants: numbers, and a list of one
+// instead of a single word.
 func coerce(v Value, s *api.Shape) (Value, error) {
 	var err error
 	switch s.Kind {

@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// writeTable prints a value as --output table of the AWS command line: a box for each structure,
-// members sorted by name. A table that is wider than width columns shows structures that stand
-// alone with one member a line. An empty value prints nothing.
+// writeTable prints a value like --output table of the AWS command line: a box for each structure,
+// members sorted by name. If a table is wider than width columns, it shows structures that are not
+// in a list with one member on each line. An empty value prints nothing.
 func writeTable(w io.Writer, title string, v Value, width int) error {
 	t := &table{}
 	if err := t.build(&title, v, 0); err != nil {
@@ -136,7 +136,7 @@ func (t *table) build(title *string, v Value, indent int) error {
 	return nil
 }
 
-// item is one of a list whose first is not an object.
+// item is an element of a list whose first element is not an object.
 func (t *table) item(v Value) error {
 	switch v := v.(type) {
 	case List:
@@ -340,7 +340,7 @@ func (s *section) render(b *strings.Builder, total int) {
 	line(rule)
 }
 
-// centre puts a text into the middle of a cell that ends in a bar.
+// centre puts a text in the middle of a cell that ends in a bar.
 func centre(text string, length int, left string) string {
 	n := utf8.RuneCountInString(text)
 	before := max(0, length/2-n/2-1)
@@ -348,7 +348,7 @@ func centre(text string, length int, left string) string {
 	return left + strings.Repeat(" ", before) + text + strings.Repeat(" ", after) + "|"
 }
 
-// flush puts a text to the left of a cell that ends in a bar.
+// flush puts a text at the left of a cell that ends in a bar.
 func flush(text string, length int, left string) string {
 	n := utf8.RuneCountInString(text)
 	padding := 2

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// writeText prints a value as --output text of the AWS command line: values with tabs between them,
-// a line for each structure, structures inside of others after them, beginning with their name in
-// capitals.
+// writeText prints a value like --output text of the AWS command line: values with tabs between
+// them, a line for each structure, and then the structures inside it, each of which begins with
+// its name in capitals.
 func writeText(w io.Writer, v Value) error {
 	var p textPrinter
 	p.value(v, "", nil)
@@ -25,8 +25,8 @@ func (p *textPrinter) line(words []string) {
 	p.b.WriteByte('\n')
 }
 
-// value prints a value; name is that of the member that holds it, keys are the columns when it is
-// one of a list.
+// value prints a value. name is that of the member that holds it; keys are the columns if it is in
+// a list.
 func (p *textPrinter) value(v Value, name string, keys []string) {
 	switch v := v.(type) {
 	case *Object:

@@ -8,7 +8,7 @@ import (
 	"weir/internal/api"
 )
 
-// What the AWS command line 1.45 takes these for on 1 March 2026, a Sunday, in Berlin.
+// What the AWS command line 1.45 understands by these on 1 March 2026, a Sunday, in Berlin.
 func TestTimestamps(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -118,7 +118,8 @@ func TestTimestampParameters(t *testing.T) {
 	}
 }
 
-// Whatever a text is: no panic, and a time in the years that JSON and SDKs can hold.
+// Whatever the text is, there is no panic, and the time is in the years that JSON and SDKs can
+// hold.
 func FuzzTimestamp(f *testing.F) {
 	for _, text := range []string{"Tue Apr 6 15:05:30.25 2021 -0300 (BRST)", "3pm 6/Apr/21",
 		"15h5.5m", "12.a", "GMT+", "Jan of", "1,5"} {

@@ -21,11 +21,11 @@ type Ack struct {
 	Raw            []byte         // the JSON object
 }
 
-// maxAck bounds one acknowledgement in bytes, white space before it included. Producers of the AWS
-// SDK take 1,024.
+// maxAck bounds one acknowledgement in bytes, leading white space included. The AWS SDK's
+// producers accept 1,024.
 const maxAck = 64 << 10
 
-// ackReader takes acknowledgements off an answer's body: JSON objects, whatever stands between
+// ackReader reads acknowledgements from an answer's body: JSON objects, with anything between
 // them.
 type ackReader struct {
 	limit *io.LimitedReader

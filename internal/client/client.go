@@ -23,8 +23,8 @@ import (
 )
 
 // maxAnswer bounds the body of an answer in bytes. The largest is a page of ListStreams: 10,000
-// streams of about 500 bytes. One of images may have MaxImagesPage times the most that the service
-// model lets ImageContent have, and a little more around each.
+// streams of about 500 bytes. An answer with images may have MaxImagesPage times the greatest
+// ImageContent of the service model, and a little more around each.
 const (
 	maxAnswer       = 16 << 20
 	maxImagesAnswer = api.MaxImagesPage*(6<<20) + 1<<20
@@ -35,13 +35,13 @@ const getImages = "GetImages"
 // userAgent is sent with each call, and signed as the AWS producers sign theirs.
 const userAgent = "weir-client"
 
-// callTimeout bounds a call. One of images waits for its turn, and then for the images.
+// callTimeout bounds a call. A call for images waits for its turn, and then for the images.
 const (
 	callTimeout   = 30 * time.Second
 	imagesTimeout = 3 * time.Minute
 )
 
-// ErrEndpoint: the endpoint is not an http or https URL.
+// ErrEndpoint says that the endpoint is not an http or https URL.
 var ErrEndpoint = errors.New("invalid endpoint")
 
 // Client calls operations of one server.
@@ -49,8 +49,8 @@ type Client struct {
 	Endpoint    string           // URL without a trailing slash, such as http://127.0.0.1:8480
 	Region      string           // of the signature, such as us-west-2
 	Credentials auth.Credentials // of the signature
-	// Renew returns the credentials anew before each request, for keys that run out; nil:
-	// Credentials stay good.
+	// Renew returns the credentials anew before each request, for keys that expire. If it is nil,
+	// Credentials do not expire.
 	Renew func(context.Context) (auth.Credentials, error)
 	HTTP  *http.Client // nil: one with a timeout of 30 s
 	TLS   *tls.Config  // of PutMedia connections, which HTTP does not make; nil: the defaults
@@ -84,7 +84,7 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code && t.Operation == "" && t.Message == "" && t.Status == 0
 }
 
-// ConnectError tells that no answer came: the server is not there, or broke the connection.
+// ConnectError says that no answer came: the server is not there, or broke the connection.
 type ConnectError struct {
 	URL string // that was called
 	Err error  // why it failed
@@ -148,9 +148,9 @@ func (c *Client) Call(ctx context.Context, operation string, in, out any) error 
 	return nil
 }
 
-// Stream performs an operation whose answer is media, writes that to w, and returns the header of
-// the answer. Nothing is written of an answer that is an error. Errors are those of Call and of w,
-// and one that wraps io.ErrUnexpectedEOF when the answer breaks off.
+// Stream performs an operation whose answer is media, writes the media to w, and returns the
+// answer's header. It writes nothing of an answer that is an error. Errors are those of Call and
+// of w, and one that wraps io.ErrUnexpectedEOF if the answer breaks off.
 func (c *Client) Stream(ctx context.Context, operation string, in any, w io.Writer) (http.Header,
 	error) {
 	resp, err := c.post(ctx, operation, in)
@@ -286,9 +286,9 @@ func (c *Client) At(endpoint string) *Client {
 	return &other
 }
 
-// DataEndpoint asks where an API of a stream is served (GetDataEndpoint) and returns a client of
-// that endpoint. stream names the stream by name or ARN; apiName is such as PUT_MEDIA. The endpoint
-// of sessions may be known: ArchivedMedia.
+// DataEndpoint asks where an API of a stream is served (GetDataEndpoint), and returns a client of
+// that endpoint. stream names the stream by name or ARN; apiName is, for example, PUT_MEDIA. If
+// ArchivedMedia is set, it is the endpoint of sessions.
 func (c *Client) DataEndpoint(ctx context.Context, stream api.StreamRef, apiName string) (*Client,
 	error) {
 	archived := slices.ContainsFunc(api.Operations(), func(op *api.Operation) bool {

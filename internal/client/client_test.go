@@ -53,7 +53,7 @@ func TestCallSignsAndDecodes(t *testing.T) {
 	}
 }
 
-// A page of images may be as long as 25 of the longest images are; no other answer may.
+// A page of images may be as long as 25 of the longest images; no other answer may.
 func TestLongAnswers(t *testing.T) {
 	long := bytes.Repeat([]byte(" "), maxAnswer+1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

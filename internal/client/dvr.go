@@ -9,16 +9,16 @@ import (
 	"weir/internal/api"
 )
 
-// dvrSample is how much of what was just stored tells how long fragments are: a few of the longest
-// that there may be.
+// dvrSample is how much of what was just stored is looked at to find how long fragments are: a few
+// of the longest allowed.
 const dvrSample = 2 * time.Minute
 
-// ErrNothingStored is of a stream that nobody sends to now.
+// ErrNothingStored says that nobody sends to the stream now.
 var ErrNothingStored = errors.New("nothing was stored in the last two minutes")
 
-// DVRFragments returns how many fragments a live playlist must list to reach so far back, as long
-// as fragments are now (MaxMediaPlaylistFragmentResults). ErrNothingStored, or an error of
-// ListFragments.
+// DVRFragments returns how many fragments a live playlist must list to reach so far back
+// (MaxMediaPlaylistFragmentResults), if fragments stay as long as they are now. Errors are
+// ErrNothingStored and those of ListFragments.
 func (c *Client) DVRFragments(ctx context.Context, stream api.StreamRef, back time.Duration,
 	now time.Time) (int, error) {
 	data, err := c.DataEndpoint(ctx, stream, api.APIListFragments)

@@ -27,20 +27,20 @@ import (
 // defaultEndpoint is where `weir serve` listens when nothing else is said.
 const defaultEndpoint = "http://127.0.0.1:8480"
 
-// defaultRegion is what a request is signed for when nothing else is said. Weir takes any.
+// defaultRegion is what a request is signed for when nothing else is said. Weir accepts any.
 const defaultRegion = "us-west-2"
 
-// ErrNoCredentials: neither the environment nor a file has keys, or a way to them.
+// ErrNoCredentials says that neither the environment nor a file has keys, or a way to get them.
 var ErrNoCredentials = errors.New("unable to locate credentials")
 
-// ErrNoProfile: the profile that was asked for is in none of the files.
+// ErrNoProfile says that none of the files has the profile that was asked for.
 var ErrNoProfile = errors.New("could not be found")
 
 // Environment is where AWS tools take their settings from: flags, variables, the config file and
-// the credentials file, as the AWS SDK reads them, with all its kinds of credentials but EC2
-// instance metadata: a machine in a cloud has no keys for a Weir server, and elsewhere the question
-// would only wait for its timeout. Zero fields are looked up; set ones, which come from the command
-// line, go before.
+// the credentials file, as the AWS SDK reads them. It has all of the SDK's kinds of credentials
+// except EC2 instance metadata: a machine in a cloud has no keys for a Weir server, and elsewhere
+// the question would only wait for its timeout. Fields that are set come from the command line and
+// take precedence; zero fields are looked up.
 type Environment struct {
 	// else AWS_ENDPOINT_URL_…, AWS_ENDPOINT_URL, the config file, defaultEndpoint
 	EndpointURL string
@@ -66,8 +66,8 @@ type settings struct {
 	shared config.SharedConfig // of the profile
 }
 
-// Client makes a client of what the environment says. Errors are ErrNoCredentials, ErrNoProfile and
-// those of files and providers.
+// Client makes a client from what the environment says. Errors are ErrNoCredentials, ErrNoProfile
+// and those of files and providers.
 func (e Environment) Client(ctx context.Context) (*Client, error) {
 	s, err := e.load(ctx)
 	if err != nil {
@@ -95,7 +95,7 @@ func (e Environment) Client(ctx context.Context) (*Client, error) {
 	return c, nil
 }
 
-// load has the SDK read variables and files. Nothing is asked of any service yet.
+// load has the SDK read variables and files. It does not ask any service yet.
 func (e Environment) load(ctx context.Context) (*settings, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithEC2IMDSClientEnableState(imds.ClientDisabled),
@@ -103,7 +103,7 @@ func (e Environment) load(ctx context.Context) (*settings, error) {
 		config.WithDefaultRegion(defaultRegion), config.WithRegion(e.Region),
 		config.WithSharedConfigProfile(e.Profile),
 	}
-	// What the SDK itself calls, such as STS for a role, is trusted as the server is.
+	// The SDK's own calls, such as those to STS for a role, trust what calls to the server trust.
 	if e.NoVerify {
 		options = append(options,
 			config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(
@@ -162,8 +162,8 @@ func files() [2]string {
 		cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), config.DefaultSharedCredentialsFilename())}
 }
 
-// unreadable returns the error of a file that exists but cannot be read, which the SDK takes for an
-// empty one, or else err.
+// unreadable returns the error of a file that exists but cannot be read, because the SDK treats
+// such a file as empty; or else err.
 func (e Environment) unreadable(err error) error {
 	for _, path := range files() {
 		if _, cause := os.ReadFile(path); cause != nil && !errors.Is(cause, fs.ErrNotExist) {
@@ -173,8 +173,8 @@ func (e Environment) unreadable(err error) error {
 	return err
 }
 
-// endpoint is the URL of a service: in the order of the AWS command line, which takes the general
-// variable before the config file.
+// endpoint is the URL of a service. The order is that of the AWS command line, which prefers the
+// general variable to the config file.
 func (e Environment) endpoint(ctx context.Context, s *settings, service, otherwise string) string {
 	if e.EndpointURL != "" {
 		return strings.TrimSuffix(e.EndpointURL, "/")
@@ -189,8 +189,8 @@ func (e Environment) endpoint(ctx context.Context, s *settings, service, otherwi
 		otherwise), "/")
 }
 
-// credentials asks the provider that the configuration names for keys; keys that it has and that
-// are still good it gives again.
+// credentials asks the provider that the configuration names for keys. Keys that are still good
+// are returned again.
 func (e Environment) credentials(ctx context.Context, s *settings) (aws.Credentials, error) {
 	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
 	if e.Profile == "" && !s.env.Credentials.HasKeys() && (id != "") != (secret != "") {
@@ -247,7 +247,8 @@ func (e Environment) Output() (string, error) {
 	return form, nil
 }
 
-// setting finds a setting in a section of a file, or "". Indented lines are settings of settings.
+// setting finds a setting in a section of a file, or "". Indented lines belong to the setting
+// above them.
 func setting(text, section, name string) (value string) {
 	inside := false
 	for line := range strings.Lines(text) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// awsFiles makes the AWS files of a test its only ones, and its variables the only AWS ones.
+// awsFiles makes the given AWS files and variables the only ones of a test.
 func awsFiles(t *testing.T, config, credentials string, vars map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -159,7 +159,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// A machine without keys is told so at once: nothing is asked of the network, least of all the
+// A machine without keys is told so at once: nothing is asked over the network, least of all the
 // metadata service of a cloud.
 func TestNoKeysNoPackets(t *testing.T) {
 	asked := make(chan string, 1)
@@ -196,8 +196,8 @@ func TestNoKeysNoPackets(t *testing.T) {
 	}
 }
 
-// A role is taken on where the SDK would, with the keys of its source, which may come from a
-// process; keys that run out are renewed.
+// A role is assumed where the SDK would assume it, with the keys of its source, which may come
+// from a process. Keys that expire are renewed.
 func TestAssumedRole(t *testing.T) {
 	var calls []string
 	life := time.Hour

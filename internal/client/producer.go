@@ -22,24 +22,25 @@ import (
 // (docs/reference/producers.md, "End of a stream").
 const endOfFragment = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
 
-// ProducerOptions say what to produce into, and how patiently. Zero values mean the defaults named.
+// ProducerOptions say what to produce into, and how patiently. Zero values stand for the named
+// defaults.
 type ProducerOptions struct {
 	Client *Client       // the control plane's endpoint: GetDataEndpoint is asked where to send
 	Stream api.StreamRef // by name or ARN
 	// Timecodes is ABSOLUTE (the default) or RELATIVE: clusters then count from the first frame,
 	// whose time is sent as the producer start timestamp, the same at every reconnection.
 	Timecodes api.TimecodeType
-	// ReceivedIsEnough: the stream retains nothing, so that no PERSISTED will come, and RECEIVED
-	// settles a fragment.
+	// ReceivedIsEnough says that the stream has no retention, so that no PERSISTED will come, and
+	// that RECEIVED settles a fragment.
 	ReceivedIsEnough bool
 	// bytes kept for sending again; default 64 MiB, and always one whole fragment
 	Window int64
-	// a connection without any acknowledgement for so long is given up; default 60 s, as the SDKs
-	// do
+	// a connection is given up after so long without any acknowledgement; default 60 s, as in the
+	// SDKs
 	AckTimeout time.Duration
 	GiveUp     time.Duration // how long to go on trying without any success; default 10 minutes
 	// how long to wait for the last acknowledgements after Run's context has ended; default 30 s.
-	// Nothing is waited for when the server cannot be reached any more.
+	// If the server cannot be reached any more, there is no wait.
 	Drain  time.Duration
 	Clock  recut.Clock    // default recut.SystemClock
 	Jitter func() float64 // in [0, 1), for the waits between attempts; default random
@@ -128,8 +129,8 @@ func NewProducer(o ProducerOptions) *Producer {
 		summary: Summary{Acks: map[string]int{}}}
 	rand.Read(p.uid) // never fails
 	// HTTP/1.1 only: HTTP/2 drops headers that are signed (docs/reference/producers.md,
-	// "Requests"). The configuration may be one that another transport has added h2 to, which a
-	// server would choose and this transport not speak.
+	// "Requests"). Another transport may have added h2 to the configuration; a server would then
+	// choose it, and this transport does not speak it.
 	secure := &tls.Config{}
 	if o.Client.TLS != nil {
 		secure = o.Client.TLS.Clone()
@@ -146,12 +147,13 @@ func NewProducer(o ProducerOptions) *Producer {
 	return p
 }
 
-// Run sends src until it ends and everything is settled, and says what became of it. When ctx ends,
-// the fragment at hand is ended where it is and the rest is waited for, ProducerOptions.Drain at
-// most.
+// Run sends src until it ends and everything is settled, and returns what became of it. When ctx
+// ends, Run ends the current fragment where it is, and waits for the rest, for
+// ProducerOptions.Drain at most.
 //
-// The error is nil when every fragment is safe or was skipped (see Summary.Skipped), and else the
-// source's error, that of the server which ended the sending, or that which it gave up at.
+// The error is nil if every fragment is safe or was skipped (see Summary.Skipped). Otherwise it is
+// the source's error, that of the server if it ended the sending, or the one after which Run gave
+// up.
 func (p *Producer) Run(ctx context.Context, src recut.Source) (Summary, error) {
 	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -177,8 +179,8 @@ func (p *Producer) Run(ctx context.Context, src recut.Source) (Summary, error) {
 	p.window.end()
 	stop()
 	if err == nil && ctx.Err() == nil {
-		// All is settled, so the source has ended. In the other cases it may still be waiting for
-		// input that nobody can interrupt.
+		// All is settled, so the source has ended. Otherwise it may still be waiting for input,
+		// which nobody can interrupt.
 		if e := <-fed; !errors.Is(e, io.EOF) {
 			err = e
 		}
@@ -229,9 +231,9 @@ func (p *Producer) feed(ctx context.Context, src recut.Source) error {
 	}
 }
 
-// deliver makes connection after connection until the source has ended and everything is settled.
-// After asked has ended, it waits for nothing but acknowledgements: a server that cannot be reached
-// then ends it at once.
+// deliver makes one connection after another until the source has ended and everything is settled.
+// After asked has ended, it only waits for acknowledgements, and stops at once if the server
+// cannot be reached.
 func (p *Producer) deliver(ctx, asked context.Context) error {
 	seen, settled := int64(0), 0 // what the window had got, and got rid of, before the last attempt
 	var failing time.Time        // since when nothing has been settled; zero when all is well
@@ -279,9 +281,9 @@ func (p *Producer) deliver(ctx, asked context.Context) error {
 	}
 }
 
-// backoff is the wait before another attempt: the first comes at once, as the SDKs do after a lost
-// connection, later ones after a time that doubles from 200 ms up to 5 s, between half and the
-// whole of it, so that many producers do not come back in step.
+// backoff is the wait before another attempt. The first attempt comes at once, as in the SDKs
+// after a lost connection. Later ones come after a time that doubles from 200 ms up to 5 s; the
+// wait is between half of it and all of it, so that many producers do not come back together.
 func backoff(attempt int, jitter float64) time.Duration {
 	if attempt == 0 {
 		return time.Duration(jitter * float64(50*time.Millisecond))
@@ -311,8 +313,7 @@ func isFatal(err error) bool {
 	return errors.Is(err, ErrEndpoint)
 }
 
-// isRenewal reports whether a connection ended for its age alone, as each does that lasts long
-// enough.
+// isRenewal reports whether a connection ended only because of its age, as every long one does.
 func isRenewal(err error) bool {
 	var ack *AckError
 	return errors.As(err, &ack) && ack.Ack.ErrorID == api.AckMaxConnectionDuration

@@ -13,11 +13,11 @@ import (
 	"weir/internal/mkv"
 )
 
-// endTimeout is how long a connection on which nothing is left to say may stay open.
+// endTimeout is how long a connection may stay open when there is nothing left to say.
 const endTimeout = 5 * time.Second
 
-// connect makes one PutMedia call: sends everything that is not settled, and what the source adds.
-// It returns nil when the source has ended and everything is settled.
+// connect makes one PutMedia call: it sends everything that is not settled, and what the source
+// adds. It returns nil once the source has ended and everything is settled.
 func (p *Producer) connect(ctx context.Context) error {
 	if p.data == nil {
 		data, err := p.o.Client.DataEndpoint(ctx, p.o.Stream, api.APIPutMedia)
@@ -88,7 +88,7 @@ func (p *Producer) connect(ctx context.Context) error {
 	}
 }
 
-// request makes the signed request whose body is to come, as the AWS producers make theirs
+// request makes the signed request whose body will follow, as the AWS producers make theirs
 // (docs/reference/producers.md, "Requests"). start is the first frame's time in ms.
 func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*http.Request,
 	error) {

@@ -89,8 +89,8 @@ func TestProducerResendsWhatIsNotPersisted(t *testing.T) {
 	}
 }
 
-// A connection that has lived its time is no failure: the next one begins at once, and nobody is
-// told.
+// A connection that has lived its time is no failure: the next one begins at once, and no hook is
+// called.
 func TestProducerRenewsItsConnection(t *testing.T) {
 	s := newPutMediaServer(t)
 	s.fragment = func(c *conversation, f arrived) {
@@ -283,8 +283,7 @@ func TestProducerWithLateAcksKeepsSending(t *testing.T) {
 	}
 }
 
-// A full window holds the source back, but never in a way that would hold back the acknowledgements
-// that empty it.
+// A full window holds the source back, but never the acknowledgements that empty it.
 func TestWindowIsBounded(t *testing.T) {
 	w := newWindow(100)
 	full, cancel := context.WithCancel(t.Context())

@@ -11,12 +11,13 @@ import (
 	"weir/internal/auth"
 )
 
-// longestSession is how long temporary credentials are asked for; the server gives root an hour.
+// longestSession is the lifetime that temporary credentials are asked for; the server gives root
+// an hour.
 const longestSession = 12 * time.Hour
 
-// Temporary returns temporary credentials of the client's own, and when they end: from
-// GetSessionToken, or the client's own if they are temporary, whose end the server knows. Errors
-// are those of the AWS SDK.
+// Temporary returns temporary credentials of the client's own, and when they end. They come from
+// GetSessionToken; or they are the client's own if these are temporary, and the server knows when
+// they end. Errors are those of the AWS SDK.
 func (c *Client) Temporary(ctx context.Context) (auth.Credentials, time.Time, error) {
 	own := c.Credentials
 	if c.Renew != nil {

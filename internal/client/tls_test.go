@@ -10,8 +10,8 @@ import (
 	"weir/internal/api"
 )
 
-// A server, or a proxy before it, that prefers HTTP/2: calls may use it, PutMedia must not. The
-// call before it is what makes a transport add h2 to its configuration.
+// With a server, or a proxy before it, that prefers HTTP/2, calls may use it and PutMedia must
+// not. The call before PutMedia makes a transport add h2 to its configuration.
 func TestProducerOffersHTTP1Only(t *testing.T) {
 	s := &putMediaServer{t: t}
 	s.Server = httptest.NewUnstartedServer(s)

@@ -8,8 +8,8 @@ import (
 	"weir/internal/recut"
 )
 
-// window holds the fragments that the server has not yet made safe, for sending and for sending
-// again. The source fills it, one connection at a time reads it, acknowledgements empty it.
+// window holds the fragments that are not safe at the server yet, to send them, and to send them
+// again. The source fills it, one connection at a time reads it, and acknowledgements empty it.
 type window struct {
 	limit int64 // bytes; see add
 
@@ -20,7 +20,7 @@ type window struct {
 	bytes   int64         // of all in open
 	added   int64         // bytes ever added
 	next    int           // sequence of the next fragment
-	// the fragment that the source is in was given up: the rest of its frames is not wanted
+	// the source's current fragment was given up: the rest of its frames is not wanted
 	skipping bool
 	ended    bool      // the source gives nothing more
 	sending  *outgoing // what the connection is in the middle of; nil before its first fragment
@@ -72,11 +72,11 @@ func (w *window) begin(header []byte, first int64) {
 	w.header, w.first, w.last = header, first, first
 }
 
-// add takes a frame and its bytes on the wire; one with Start opens a fragment of the given
-// timecode. It waits while the window is full, which slows down the source. The first frame of a
-// fragment never waits: only the cluster header after it tells the server that the one before is
-// complete, and without that it would never be acknowledged. Nor does a fragment wait that is
-// alone.
+// add takes a frame and its bytes on the wire. A frame with Start opens a fragment of the given
+// timecode. add waits while the window is full, which slows down the source. The first frame of a
+// fragment never waits: only the cluster header tells the server that the fragment before is
+// complete, and without that it would never be acknowledged. A fragment that is alone does not
+// wait either.
 func (w *window) add(ctx context.Context, data []byte, f recut.Frame, timecode int64) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,7 +116,7 @@ func (w *window) completeLast() {
 	}
 }
 
-// end tells that the source gives nothing more; the newest fragment is complete with what it has.
+// end says that the source has no more; the newest fragment is complete with what it has.
 func (w *window) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,8 +127,9 @@ func (w *window) end() {
 	}
 }
 
-// work waits until a connection would have something to do: a complete fragment, bytes beyond the
-// seen ones, or an end to announce. done tells that the source has ended and everything is settled.
+// work waits until a connection has something to do: a complete fragment, bytes beyond those that
+// it has seen, or an end to announce. done says that the source has ended and everything is
+// settled.
 func (w *window) work(ctx context.Context, seen int64) (done bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -151,8 +152,8 @@ type position struct {
 	offset   int // bytes of it that were read
 }
 
-// read returns the next bytes to send, waiting for them. end tells that everything was read and the
-// source has ended.
+// read waits for the next bytes to send, and returns them. end says that everything was read and
+// the source has ended.
 func (w *window) read(ctx context.Context, pos *position, now func() time.Time) (data []byte,
 	end bool, err error) {
 	w.mu.Lock()
@@ -209,8 +210,9 @@ func (w *window) rewind() (header []byte, first int64) {
 	return w.header, w.first
 }
 
-// settle takes a fragment out of the window: it is safe, or given up. With given, the fragment may
-// still be growing; a safe one must be complete. It returns nil when no such fragment is open.
+// settle takes a fragment out of the window, because it is safe or given up. With given, the
+// fragment may still be growing; a safe one must be complete. It returns nil if no such fragment
+// is open.
 func (w *window) settle(timecode int64, given bool) *outgoing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
