@@ -33,8 +33,8 @@ func raw(t *testing.T, url string, statements ...string) pgx.Tx {
 	return tx
 }
 
-// afterWaiting commits a transaction once another one, of this application name, waits for it.
-func afterWaiting(t *testing.T, tx pgx.Tx, name string) {
+// untilWaits returns once another, of this application name, waits for a transaction.
+func untilWaits(t *testing.T, tx pgx.Tx, name string) {
 	t.Helper()
 	for waits := 0; waits == 0; {
 		must(t, tx.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity
@@ -43,6 +43,12 @@ func afterWaiting(t *testing.T, tx pgx.Tx, name string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// afterWaiting commits a transaction once another, of this application name, waits for it.
+func afterWaiting(t *testing.T, tx pgx.Tx, name string) {
+	t.Helper()
+	untilWaits(t, tx, name)
 	must(t, tx.Commit(t.Context()))
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,48 +23,105 @@ var migrations embed.FS
 // up to date. It is raised by a migration that removes what those programs use, one release later.
 const Oldest = 1
 
+// migrationTime bounds how long an update of the tables may take. An index of many millions of rows
+// takes minutes.
+const migrationTime = time.Hour
+
+// besides marks a migration whose statements run outside a transaction, while nodes commit: one
+// that makes an index of a table that may be large. If it is interrupted it runs again, so it first
+// drops what it makes.
+const besides = "-- besides\n"
+
 // migrate brings the tables to this program's version. Nodes that start at the same time take
 // turns, because the row with the version is locked first. Newer tables are used as they are, if
 // they say that this program may.
 func (db *DB) migrate(ctx context.Context) error {
-	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	steps, err := readSteps()
 	if err != nil {
 		return err
 	}
 	if err := db.createVersion(ctx); err != nil {
 		return err
 	}
-	return db.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	ctx, cancel := context.WithTimeout(ctx, migrationTime)
+	defer cancel()
+	for {
 		var version, oldest int
-		err := tx.QueryRow(ctx, `SELECT version, oldest FROM weir_version WHERE one = 1
-			FOR UPDATE`).Scan(&version, &oldest)
+		err := db.row(ctx, []any{&version, &oldest}, `SELECT version, oldest FROM weir_version
+			WHERE one = 1`)
+		if err == nil && oldest > len(steps) {
+			err = fmt.Errorf("they are of version %d, which programs of version %d can use; "+
+				"this one is of version %d", version, oldest, len(steps))
+		}
+		if err != nil || version >= len(steps) {
+			return err
+		}
+		err = db.within(ctx, migrationTime, func(context.Context) error { // ends with ctx, too
+			return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+				return db.migrateSome(ctx, tx, steps)
+			})
+		})
 		if err != nil {
 			return err
 		}
-		if oldest > len(steps) {
-			return fmt.Errorf("they are of version %d, which programs of version %d can use; "+
-				"this one is of version %d", version, oldest, len(steps))
+	}
+}
+
+// readSteps returns the text of the migrations, in order.
+func readSteps() (steps []string, err error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	for _, name := range names {
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return nil, err
 		}
-		if version >= len(steps) {
-			return nil
-		}
-		for _, name := range steps[version:] {
-			text, err := migrations.ReadFile(name)
-			if err != nil {
-				return err
-			}
-			if err := execScript(ctx, tx, string(text)); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-		_, err = tx.Exec(ctx, `UPDATE weir_version SET version = $1, oldest = $2`, len(steps),
-			Oldest)
+		steps = append(steps, string(text))
+	}
+	return steps, err
+}
+
+// migrateSome runs the next migration that runs besides, or all before it. New tables are empty and
+// nobody uses them, so there it runs all in one transaction.
+func (db *DB) migrateSome(ctx context.Context, tx pgx.Tx, steps []string) error {
+	var version int
+	err := tx.QueryRow(ctx, `SELECT version FROM weir_version WHERE one = 1 FOR UPDATE`).Scan(
+		&version)
+	if err != nil || version >= len(steps) {
 		return err
-	})
+	}
+	isBeside := func(i int) bool { return version > 0 && strings.HasPrefix(steps[i], besides) }
+	end := version + 1
+	var run func(statement string) error
+	if isBeside(version) {
+		// This transaction only keeps the lock in the meantime.
+		_, err := tx.Exec(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0`)
+		if err != nil {
+			return err
+		}
+		run = func(statement string) error {
+			_, err := db.pool.Exec(ctx, statement)
+			return err
+		}
+	} else {
+		for end < len(steps) && !isBeside(end) {
+			end++
+		}
+		run = func(statement string) error {
+			_, err := tx.Exec(ctx, strings.ReplaceAll(statement, " CONCURRENTLY", ""))
+			return err
+		}
+	}
+	for i := version; i < end; i++ {
+		if err := execScript(steps[i], run); err != nil {
+			return fmt.Errorf("to version %d: %w", i+1, err)
+		}
+	}
+	_, err = tx.Exec(ctx, `UPDATE weir_version SET version = $1, oldest = $2`, end, Oldest)
+	return err
 }
 
 // execScript runs the statements of a migration. No statement contains a semicolon.
-func execScript(ctx context.Context, tx pgx.Tx, text string) error {
+func execScript(text string, run func(statement string) error) error {
 	var plain strings.Builder
 	for line := range strings.Lines(text) {
 		code, _, _ := strings.Cut(line, "--")
@@ -73,7 +131,7 @@ func execScript(ctx context.Context, tx pgx.Tx, text string) error {
 		if strings.TrimSpace(statement) == "" {
 			continue
 		}
-		if _, err := tx.Exec(ctx, statement); err != nil {
+		if err := run(statement); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,9 @@
 package rows_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,5 +36,82 @@ func TestNewerTables(t *testing.T) {
 	_, err := rows.Open(t.Context(), url, rows.Options{})
 	if err == nil || !strings.Contains(err.Error(), "programs of version") {
 		t.Errorf("over tables of a later version it starts: %v", err)
+	}
+}
+
+// older makes the tables of an older program, with a stream whose head has the ID a.
+func older(t *testing.T, url string, version int) {
+	t.Helper()
+	names, err := filepath.Glob("migrations/*.sql")
+	must(t, err)
+	var all strings.Builder
+	for _, name := range names[:version] {
+		text, err := os.ReadFile(name)
+		must(t, err)
+		all.Write(text)
+	}
+	fmt.Fprintf(&all, `CREATE TABLE weir_version (one bigint NOT NULL PRIMARY KEY,
+		version bigint NOT NULL, oldest bigint NOT NULL);
+		INSERT INTO weir_version VALUES (1, %d, 1);
+		INSERT INTO heads (id, stream, number, sequence, sets, retention_hours, sealed_number,
+			sealed_sequence) VALUES ('a', 1, 1, 1, 1, 24, 0, 0)`, version)
+	must(t, raw(t, url, all.String()).Commit(t.Context()))
+}
+
+// insert is how a program of any version adds the row of a fragment.
+const insert = `INSERT INTO fragments (stream, number, sequence, server_ts, producer_ts, track_set,
+	payload_crc, partial, object, position, length, meta_length, spans)
+	SELECT 1, n, n, n, n, 1, 0, 0, 1, 0, 1, 1, '' FROM generate_series(%d, %d) n`
+
+// migrates opens the rows beside other transactions.
+func migrates(t *testing.T, url string) (application string, migrated <-chan error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		db, err := rows.Open(t.Context(), url+"&application_name="+t.Name(), rows.Options{})
+		if err == nil {
+			err = db.Close()
+		}
+		done <- err
+	}()
+	return t.Name(), done
+}
+
+// An older program that is in the middle of a commit can finish it when the tables are changed: the
+// two do not wait for each other.
+func TestMigrationInACommit(t *testing.T) {
+	t.Parallel()
+	url := clustertest.Database(t)
+	older(t, url, 6)
+	tx := raw(t, url, `SET LOCAL deadlock_timeout = 10`, `SELECT 1 FROM heads FOR UPDATE`)
+	name, migrated := migrates(t, url)
+	untilWaits(t, tx, name)
+	_, err := tx.Exec(t.Context(), fmt.Sprintf(insert, 1, 1))
+	must(t, err)
+	must(t, tx.Commit(t.Context()))
+	must(t, <-migrated)
+}
+
+// An index of a table that may be large is made while nodes commit. One that was left unfinished is
+// made again.
+func TestIndexBesideCommits(t *testing.T) {
+	t.Parallel()
+	url := clustertest.Database(t)
+	older(t, url, 7)
+	must(t, raw(t, url, `CREATE INDEX fragments_apart ON fragments (stream, number)
+		WHERE apart = 1`, `UPDATE pg_index SET indisvalid = false
+		WHERE indexrelid = to_regclass('fragments_apart')`).Commit(t.Context()))
+	before := raw(t, url, fmt.Sprintf(insert, 1, 10))
+	name, migrated := migrates(t, url)
+	untilWaits(t, before, name)
+	must(t, raw(t, url, `SET LOCAL lock_timeout = '10s'`, `SELECT 1 FROM heads FOR UPDATE`,
+		fmt.Sprintf(insert, 11, 20)).Commit(t.Context()))
+	must(t, before.Commit(t.Context()))
+	must(t, <-migrated)
+	var valid bool
+	must(t, raw(t, url).QueryRow(t.Context(), `SELECT indisvalid FROM pg_index
+		WHERE indexrelid = to_regclass('fragments_apart')`).Scan(&valid))
+	if !valid {
+		t.Error("the index cannot be used")
 	}
 }

@@ -175,13 +175,14 @@ func (db *DB) Ping(ctx context.Context) error {
 func (db *DB) now() int64 { return db.o.Clock().UnixMilli() }
 
 // bound is the context of a call. It does not end with the caller's, because cancelling a query
-// costs the connection, and a query is shorter than making another one. It ends after
-// Options.Timeout.
-func (db *DB) bound(ctx context.Context) (context.Context, context.CancelFunc, error) {
+// costs the connection, and a query is shorter than making another one. It ends after a time.
+func bound(
+	ctx context.Context, within time.Duration,
+) (context.Context, context.CancelFunc, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.o.Timeout)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	return bounded, cancel, nil
 }
 
@@ -191,7 +192,14 @@ const attempts = 20
 // again runs fn again while it fails by a conflict with another transaction, or by a connection
 // that was lost before anything was sent.
 func (db *DB) again(ctx context.Context, fn func(ctx context.Context) error) error {
-	ctx, cancel, err := db.bound(ctx)
+	return db.within(ctx, db.o.Timeout, fn)
+}
+
+// within is again with a time of its own.
+func (db *DB) within(
+	ctx context.Context, limit time.Duration, fn func(ctx context.Context) error,
+) error {
+	ctx, cancel, err := bound(ctx, limit)
 	if err != nil {
 		return err
 	}
