@@ -37,6 +37,10 @@ func (s *Server) putMedia(ctx context.Context, req *request) (response, error) {
 	if err := s.permitCall(ctx, req); err != nil {
 		return nil, err
 	}
+	if req.ContentLength == 0 && req.Header.Get("Content-Length") == "" {
+		return nil, api.NewError(api.InvalidArgumentException, "The request has no body. Send "+
+			"media over HTTP/1.1 with Transfer-Encoding: chunked, or with a Content-Length.")
+	}
 	stream := req.target
 	if req.leave, err = s.quotas.Connect(opPutMedia, stream.ID,
 		req.principal.Share()); err != nil {
