@@ -7,7 +7,7 @@ import { match } from './routes';
 
 applyTheme();
 void begin();
-// loads the page of the address while its user signs in; an error is shown where the page is
+// load the page of the address while its user signs in; if that fails, the page itself shows the error
 const { path } = place.peek();
 match(path.length > 0 ? path : ['streams'])?.page.load().catch(() => {});
 render(<App />, document.getElementById('app')!);

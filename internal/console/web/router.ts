@@ -1,5 +1,5 @@
-// Routes stand after the # of the address, so that the server has one page and sees neither names of
-// streams nor moments: #/streams/cam1?at=2026-05-01T14:05:00Z.
+// Routes follow the # of the address, so that the server has one page and sees neither names of streams
+// nor moments: #/streams/cam1?at=2026-05-01T14:05:00Z.
 import { computed, signal } from '@preact/signals';
 
 /** Where the console is: decoded steps of the path, and the query. */
@@ -15,7 +15,7 @@ function decode(step: string): string {
   try {
     return decodeURIComponent(step);
   } catch {
-    return step; // typed by hand, and what it says
+    return step; // typed by hand, and meant as it is
   }
 }
 
@@ -31,7 +31,7 @@ export function href(path: string[], query?: Record<string, string> | URLSearchP
   return `#/${path.map(encodeURIComponent).join('/')}${text && `?${text}`}`;
 }
 
-/** Goes to a place; with replace the one before is not kept in the history. */
+/** Goes to a place. With replace, the history does not keep the one before. */
 export function go(to: string, replace = false): void {
   if (replace) history.replaceState(null, '', to);
   else history.pushState(null, '', to);

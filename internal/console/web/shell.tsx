@@ -20,7 +20,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   const here = place.value.path.join('/');
   const firstRef = useRef(true);
 
-  // Another page begins at its top, also for who hears it.
+  // Another page begins at its top, also for users of screen readers.
   useEffect(() => {
     if (firstRef.current) firstRef.current = false;
     else mainRef.current?.focus();

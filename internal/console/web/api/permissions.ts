@@ -1,4 +1,4 @@
-// What the caller may do, so that what he may not is not offered. The server decides each call all the same.
+// What the caller may do, so that the pages offer nothing else. The server still decides each call.
 import { signal } from '@preact/signals';
 import { session } from './session';
 import { weir } from './clients';
@@ -36,7 +36,7 @@ export function may(action: string, resource = '*'): boolean {
   return answer ?? false;
 }
 
-/** Asks in one call for all that was wanted. What cannot be asked for is offered: the call itself says no. */
+/** Asks for all that was wanted in one call. If that fails, everything is offered, and the calls themselves are refused. */
 async function ask() {
   const all = [...wanted.values()];
   for (const key of wanted.keys()) asked.add(key);

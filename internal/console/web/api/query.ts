@@ -1,4 +1,4 @@
-// Asking for something and showing what came: the one hook that pages load with.
+// Asking for something and showing what came: the one hook with which pages load.
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { isAborted, isNetworkError } from './errors';
 import { noteError } from './session';

@@ -1,4 +1,4 @@
-// Streams: the list of them, and how those are that somebody looks at.
+// Streams: the list of all, and the states of those that somebody looks at.
 import { GetImagesCommand } from '@aws-sdk/client-kinesis-video-archived-media';
 import { ListStreamsCommand } from '@aws-sdk/client-kinesis-video';
 import type { StreamInfo } from '@aws-sdk/client-kinesis-video';
@@ -45,7 +45,7 @@ export async function listStreams(abort: AbortSignal, partial?: (some: StreamInf
   return all;
 }
 
-/** What is known of streams, by name; null of one that the caller may not ask about. */
+/** The states that are known, by name of the stream; null for one that the caller may not ask about. */
 export const statuses = signal(new Map<string, StreamStatus | null>());
 const asked = new Asked();
 
@@ -60,7 +60,7 @@ session.subscribe(() => { // of another caller they would be others
   asked.clear();
 });
 
-/** Asks how streams are, unless that was asked less than fresh milliseconds ago. */
+/** Asks for the states of streams, except those that were asked for less than fresh milliseconds ago. */
 export async function look(names: string[], abort?: AbortSignal, fresh = freshMillis): Promise<void> {
   const due = asked.due(names, Date.now(), fresh);
   for (let i = 0; i < due.length && !abort?.aborted; i += statusPage) {
@@ -98,7 +98,7 @@ let refused = 0; // answers in a row without a picture: the server makes none
 const atOnce = 2;
 const stillMillis = 60_000;
 
-/** Asks for the last picture of a stream, if there is a newer one than that of a minute ago. */
+/** Asks for the last picture of a stream, if it is more than a minute newer than the one that was asked for last. */
 export function wantStill(s: StreamStatus): void {
   if (s.LastFragmentTime === null || !s.Tracks.some((t) => t.Kind === 'VIDEO') || refused >= 3) return;
   const last = s.LastFragmentTime * 1000;

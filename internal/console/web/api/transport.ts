@@ -14,7 +14,7 @@ export const returns = signal(0);
 
 const retryMillis = 2000;
 
-/** Request of the AWS clients. */
+/** Makes the requests of the AWS clients. */
 export const handler: Pick<FetchHttpHandler, 'handle' | 'updateHttpClientConfig' | 'httpHandlerConfigs' | 'destroy'> = (() => {
   const plain = new FetchHttpHandler();
   return {

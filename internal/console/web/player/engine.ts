@@ -1,4 +1,4 @@
-// One playback session in one video element, by hls.js: what it has, and what is wrong with it in words.
+// One playback session in one video element, played by hls.js: what it has, and what is wrong with it, in words.
 import type Hls from 'hls.js';
 import type { ErrorData, LevelDetails } from 'hls.js';
 import { sentence } from '../api/errors';
@@ -127,10 +127,10 @@ export class Engine {
     return details ? this.segmentsOf(details) : [];
   }
 
-  /** The playlist was loaded. */
+  /** Whether the playlist was loaded. */
   get ready(): boolean { return this.hls.latestLevelDetails !== null; }
 
-  /** The playlist has no end. */
+  /** Whether the playlist has no end yet. */
   get live(): boolean { return this.hls.latestLevelDetails?.live ?? this.options.live; }
 
   /** The date of the picture that is shown. */
@@ -154,7 +154,7 @@ export class Engine {
     return date === undefined || this.video.readyState < 2 ? undefined : (serverNow() - date) / 1000;
   }
 
-  /** A live playlist that has not grown for so long that its camera must be silent. */
+  /** Whether a live playlist has not grown for so long that its camera must be silent. */
   get silent(): boolean {
     const details = this.hls.latestLevelDetails;
     return !!details?.live && performance.now() - this.edgeAt > Math.max(2_000 * details.targetduration, 5_000);

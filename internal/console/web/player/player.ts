@@ -1,6 +1,6 @@
-// The player of a stream's page: any moment of the stream in one video element. What lies in the session that is open is
-// sought there; for the rest another session is opened, and a recording that has been played to its end goes over
-// into what came after it, up to live.
+// The player of a stream's page: any moment of the stream in one video element. It seeks within the open session if that
+// has the moment, and opens another one otherwise. A recording that has played to its end continues with what came after
+// it, up to live.
 import { signal } from '@preact/signals';
 import { isAborted, isForbidden, isNetworkError, words } from '../api/errors';
 import { noteError } from '../api/session';
@@ -21,14 +21,14 @@ export type State =
   | { kind: 'end'; at: number | undefined } // nothing was recorded after it
   | { kind: 'away' | 'closed' | 'failed'; text: string };
 
-const LIVE_REACH = 60_000; // what is no older than this is looked for in a live session first
+const LIVE_REACH = 60_000; // moments no older than this are looked for in a live session first
 const RECORDED_FRAGMENTS = 1_000;
 const LONGEST = 20_000; // a fragment lasts no longer
 const MAX_RANGE = 24 * 3_600_000; // of a session
 const REST = 120; // milliseconds that a wish must last before a session is opened for it
 const STEPS = 8; // steps that may wait: a key that is held down asks for more than can be shown
 const AGAIN = 5_000; // milliseconds until a silent camera is looked at again
-const CLOSED_AGAIN = 60_000; // a session that others close sooner than that is not opened again by itself
+const CLOSED_AGAIN = 60_000; // a session that others close sooner is opened again only by the user
 
 // A session, and where in it to begin, the player's seconds; at its live edge where that is not said.
 interface Ready {
@@ -38,7 +38,7 @@ interface Ready {
 
 /** How much a player takes. */
 export interface Size {
-  /** How many fragments a live session lists, so that what they hold needs no other one. */
+  /** How many fragments a live session lists: moments within them need no other session. */
   fragments: number;
   /** It is the picture of the page, and not one of many. */
   full: boolean;
@@ -62,7 +62,7 @@ export class Player {
   readonly range = signal<(Range & { loop: boolean }) | undefined>(undefined);
   /** It plays, and there is no picture to it. */
   readonly soundOnly = signal(false);
-  /** What there is to say of where the picture is, such as that nothing was recorded at the moment asked for. */
+  /** A remark on the picture's place, such as that nothing was recorded at the moment asked for. */
   readonly remark = signal('');
 
   private engine: Engine | undefined;
@@ -214,7 +214,7 @@ export class Player {
     }
   }
 
-  // Resolves when the picture of a media time is on the screen.
+  // Resolves once the picture of a media time is on the screen.
   private seekTo(time: number): Promise<void> {
     return new Promise((resolve) => {
       const { video } = this;

@@ -1,5 +1,5 @@
-// Playback sessions of one stream. A stream has few of them, and one more closes the oldest, whoever watches it: so the
-// console closes those that it has done with, where it may.
+// Playback sessions of one stream. A stream may have few of them, and one more closes the oldest, whoever watches it. So the
+// console closes those that it no longer needs, if it may.
 import { GetHLSStreamingSessionURLCommand, ListFragmentsCommand } from '@aws-sdk/client-kinesis-video-archived-media';
 import { archived, weir } from '../api/clients';
 import { isRefused, nameOf } from '../api/errors';
@@ -35,7 +35,7 @@ async function idOfNewest(stream: string): Promise<string | undefined> {
       { StreamName: stream, Principal: now.identity.arn });
     return list.reduce<SessionInfo | undefined>((a, b) => (!a || b.CreationTime >= a.CreationTime ? b : a), undefined)?.SessionId;
   } catch (error) {
-    if (isRefused(error)) mayClose = false; // not this one's to see; asking each time helps nobody
+    if (isRefused(error)) mayClose = false; // the user may not see sessions: it is not asked again
     return undefined;
   }
 }
@@ -110,7 +110,7 @@ export async function datesOf(url: string, signal: AbortSignal): Promise<Dated[]
   return uri === undefined ? [] : parseDates(await text(new URL(uri.trim(), url)));
 }
 
-/** There is nothing to play: the stream has no such fragments, or it does not exist. */
+/** Whether an error says that there is nothing to play: the stream has no such fragments, or does not exist. */
 export const isNothing = (error: unknown): boolean => nameOf(error) === 'ResourceNotFoundException';
 
 /** ListFragments of a stream as the timeline asks for it. */
@@ -135,7 +135,7 @@ export function fragmentsOf(stream: string, clock: Clock): Source {
       }));
       return answer.NextToken ? { fragments, token: answer.NextToken } : { fragments };
     } catch (error) {
-      // a stretch before retention begins is refused, and has nothing
+      // a stretch before retention is refused, and has nothing
       if (nameOf(error) === 'InvalidArgumentException' && /outside of the stream retention period/.test((error as Error).message)) {
         return { fragments: [] };
       }

@@ -2,7 +2,7 @@
 import { dateText, durationText, timeText } from '../timeline/zone';
 import type { State } from './player';
 
-/** A moment as it is said today: the time alone, or with the day before it. */
+/** A moment in words: the time alone if it is today, else with the day before it. */
 export function momentText(at: number, zone: string, now: number): string {
   const day = dateText(at, zone);
   return day === dateText(now, zone) ? timeText(at, zone) : `${day} ${timeText(at, zone)}`;

@@ -1,4 +1,4 @@
-// What the address of a stream's page says: the moment, the selection, the clock. Everything else is worked out anew.
+// What the address of a stream's page holds: the moment, the selection, the zoom, the clock. Nothing else is kept.
 
 import type { Range } from './scale';
 import { MAX_SELECTION } from './selection';

@@ -1,6 +1,6 @@
-// What of a stream is recorded, as far as a view of its timeline can show: loaded by tiles at the resolution of the
-// view, so that a month of fragments is never listed. A tile that lists everything within a page is exact. Of a denser
-// one it asks, a few pixels at a time, whether there is anything at all: some 250 small answers for a view, which are kept.
+// What of a stream is recorded, as far as a view of its timeline can show it. It is loaded by tiles at the resolution of the
+// view, so that a month of fragments is never listed. A tile whose list fits one page is exact. For a denser one it asks, a
+// few pixels at a time, whether there is anything at all: some 250 small answers for a view, which are kept.
 
 import { isForbidden } from '../api/errors';
 import { cut, merge } from './runs';
@@ -29,9 +29,9 @@ export interface Options {
   tiles?: number; // most tiles in memory
 }
 
-/** What is not recorded for less than this is no gap: the listed length ends with the last frame's beginning. */
+/** A pause shorter than this is no gap, because the listed length ends where the last frame begins. */
 export const JOIN = 2_500;
-// A fragment lasts this long at most, so one that begins that much before a stretch may reach into it.
+// The longest fragment: one that begins this much before a stretch may reach into it.
 const LONGEST = 20_000;
 // Tiles that reach into the last seconds are asked for again; others once in a while, because cameras upload late.
 const FRESH = 90_000;
@@ -40,9 +40,9 @@ const OLD_AGE = 300_000;
 
 const BUCKETS = 32; // a tile's width, in the finest stretches that it is asked for
 const BUCKET_PIXELS = 5;
-const VIEW_BUCKETS = 220; // a view is asked for in no more stretches than that, however wide it is
+const VIEW_BUCKETS = 220; // the most stretches that a view is asked for in, however wide it is
 const PAGE = 1_000;
-const PROBE = 100; // a tile with no more fragments than this is taken as it is
+const PROBE = 100; // a tile with no more fragments than this is taken from its list
 const EXACT_PAGES = 3; // a tile whose buckets are hardly longer than fragments lists up to so many pages
 
 interface Tile {
@@ -100,8 +100,8 @@ export class Coverage {
     for (let i = Math.floor(range.start / span); i <= last; i += 1) yield i;
   }
 
-  // What is covered in a view, and of what is not known yet whether it is. Where the view's own level is not loaded,
-  // coarser and finer ones that are stand in for it.
+  // What is covered in a view, and for what that is not known yet. Where the view's own level is not loaded, coarser levels
+  // stand in for it.
   look(view: View, width: number): { runs: Range[]; unknown: Range[] } {
     const level = levelOf(view, width);
     const runs: Range[] = [];
@@ -186,7 +186,7 @@ export class Coverage {
     }
   }
 
-  // The runs of a tile; undefined when nobody wants it any more.
+  // The runs of a tile; undefined if nobody wants it any more.
   private async fill(range: Range, level: number, wanted: () => boolean): Promise<Range[] | undefined> {
     const bucket = bucketOf(level);
     const stretches: Range[] = [];
@@ -250,7 +250,7 @@ export class Coverage {
     });
   }
 
-  // The newest questions go first: they are of what is in view now.
+  // The newest questions go first: they are about what is in view now.
   private pump(): void {
     while (this.active < (this.options.parallel ?? 4) && this.queue.length) {
       const next = this.queue.pop()!;
@@ -303,7 +303,7 @@ export class Coverage {
       for (const run of direction > 0 ? runs : runs.reverse()) {
         const [near, far] = direction > 0 ? [run.start, run.end] : [run.end, run.start];
         if (edge === undefined) {
-          edge = far; // a search that begins inside of a gap does not find that one
+          edge = far; // a search that begins within a gap does not find this gap
         } else if (away(near, edge) > JOIN) {
           return direction > 0 ? { start: edge, end: near } : { start: near, end: edge };
         } else if (away(far, edge) > 0) {

@@ -91,7 +91,7 @@ export function draw(context: CanvasRenderingContext2D, p: Picture, colours: Pal
   if (p.position !== undefined) drawPlayhead(context, p, colours, x(p.position));
 }
 
-// Of what is not known yet one sees that it is not known.
+// What is not known yet is hatched.
 function drawUnknown(context: CanvasRenderingContext2D, p: Picture, colours: Palette, top: number, bottom: number): void {
   context.strokeStyle = colours.line;
   context.lineWidth = 1;

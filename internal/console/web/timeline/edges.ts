@@ -1,4 +1,4 @@
-// Where recordings begin and end, found by asking whether there is anything in a stretch of time.
+// Where recordings begin and end, found by asking whether a stretch of time has anything.
 import type { Fragment, Source } from './coverage';
 
 const MINUTE = 60_000;

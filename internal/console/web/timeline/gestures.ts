@@ -1,4 +1,4 @@
-// What pointers, wheel and keys mean on a timeline. It knows views and moments, and no element but the one that it
+// What pointers, wheel and keys mean on a timeline. This code knows views and moments, and only the element that it
 // listens to.
 import { pan, pinch, stepFor, toTime, toX, type Range, type View, wheelFactor, zoom } from './scale';
 import { between, handleAt, isDrag } from './selection';
@@ -159,7 +159,7 @@ export function listen(element: HTMLElement, target: Target): () => void {
   };
 }
 
-/** What a key does to a timeline that has the focus; whether it does anything. */
+/** Does what a key means on a timeline that has the focus. Returns whether it means anything. */
 export function keyed(key: string, shift: boolean, target: Target): boolean {
   const view = target.view();
   const bounds = target.bounds();
@@ -174,7 +174,7 @@ export function keyed(key: string, shift: boolean, target: Target): boolean {
     const to = Math.min(Math.max(position + step, bounds.start), bounds.end);
     if (shift) {
       const chosen = target.selection();
-      // the end that is nearer moves, and the other one holds
+      // the nearer end moves, and the other one stays
       const atStart = !!chosen && Math.abs(chosen.start - position) < Math.abs(chosen.end - position);
       const held = chosen ? (atStart ? chosen.end : chosen.start) : position;
       target.select(between(held, to, bounds));

@@ -1,4 +1,4 @@
-// The scale of the timeline: which stretch of time is in view, how it moves, and where its ticks stand.
+// The scale of the timeline: which stretch of time is in view, how it moves, and where its ticks are.
 
 import { changesBetween, dateText, dayText, instantOf, isDoubled, offsetAt, offsetName, wallAt } from './zone';
 
@@ -29,13 +29,13 @@ export const MAX_SPAN = 20 * 365.25 * DAY;
 
 const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
 
-/** Keeps a view inside of what there is to see, with half a view beside it at most. */
+/** Keeps a view within what there is to see, with half a view beside it at most. */
 export function within(view: View, bounds: Range): View {
   const span = clamp(view.span, MIN_SPAN, MAX_SPAN);
   return { span, start: clamp(view.start, bounds.start - span / 2, Math.max(bounds.end - span / 2, bounds.start - span / 2)) };
 }
 
-/** Zooms by a factor (below 1: closer), with the moment staying where it stands. */
+/** Zooms by a factor (below 1: closer) around a moment, which keeps its place. */
 export function zoom(view: View, factor: number, at: number): View {
   const span = clamp(view.span * factor, MIN_SPAN, MAX_SPAN);
   const share = view.span > 0 ? (at - view.start) / view.span : 0.5;
@@ -61,13 +61,13 @@ export function reveal(view: View, at: number): View {
 export const toX = (view: View, width: number, at: number): number => ((at - view.start) / view.span) * width;
 export const toTime = (view: View, width: number, x: number): number => view.start + (x / width) * view.span;
 
-/** A wheel's turn as a factor; lines and pages of a wheel are told in pixels (WheelEvent.deltaMode). */
+/** A wheel's turn as a factor; lines and pages are converted to pixels (WheelEvent.deltaMode). */
 export function wheelFactor(delta: number, mode: number): number {
   const pixels = delta * (mode === 1 ? 16 : mode === 2 ? 400 : 1);
   return Math.exp(clamp(pixels, -600, 600) * 0.0022);
 }
 
-/** Two fingers: where the moments under them must stand now. */
+/** The view in which the moments under two fingers stay under them. */
 export function pinch(view: View, width: number, before: [number, number], now: [number, number]): View {
   const wide = Math.max(Math.abs(now[1] - now[0]), 8);
   const factor = Math.max(Math.abs(before[1] - before[0]), 8) / wide;
@@ -185,7 +185,7 @@ function labelOf(at: number, step: Step, zone: string): string {
   return `${two(w.minute)}:${two(w.second)}.${String(w.ms).padStart(3, '0').slice(0, step.n >= 100 ? 1 : 2)}`;
 }
 
-/** What stands above the ticks: the day, month or year that the middle of the view is in, and the zone. */
+/** The text above the ticks: the day, month or year that the middle of the view is in, and the zone. */
 export function heading(view: View, zone: string): string {
   const middle = view.start + view.span / 2;
   const w = wallAt(middle, zone);

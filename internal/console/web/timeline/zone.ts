@@ -73,8 +73,8 @@ export function wallAt(instant: number, zone: string): Wall {
 }
 
 /**
- * The instants at which the wall clock shows a time: one as a rule; none where the clock is put forward over it, two,
- * in order, where it is put back.
+ * The instants at which the wall clock shows a time. As a rule there is one. There is none if the clock is put forward over
+ * the time, and there are two, in order, if it is put back.
  */
 export function instantsOf(wall: Wall, zone: string): number[] {
   const utc = asUTC(wall);
@@ -124,7 +124,7 @@ export function changesBetween(from: number, to: number, zone: string): number[]
 export const isDoubled = (instant: number, zone: string): boolean =>
   instantsOf(wallAt(instant, zone), zone).length > 1;
 
-/** UTC+2, UTC−3:30: what is said of a zone where a time alone would not do. */
+/** UTC+2, UTC−3:30: the name of a zone's offset, for times that are not clear without it. */
 export function offsetName(instant: number, zone: string): string {
   const minutes = Math.round(offsetAt(instant, zone) / 60_000);
   if (minutes === 0) return 'UTC';
@@ -154,7 +154,7 @@ export function spokenTime(instant: number, zone: string, digits = 0): string {
   return `${dayText(instant, zone, 'long')}, ${timeText(instant, zone, digits)}`;
 }
 
-// Making a format takes longer than many uses of it.
+// Formats are kept, because making one takes longer than many uses of it.
 const days = new Map<string, Intl.DateTimeFormat>();
 
 /** Sat, 28 Nov 2026; or Saturday, 28 November 2026. */

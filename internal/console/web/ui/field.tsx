@@ -3,7 +3,7 @@ import { useId } from 'preact/hooks';
 
 interface Props {
   label: string;
-  /** What is meant, below the field. */
+  /** An explanation, below the field. */
   hint?: ComponentChildren;
   value: string;
   onInput: (event: TargetedInputEvent<HTMLInputElement>) => void;

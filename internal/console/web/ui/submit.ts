@@ -6,7 +6,7 @@ import { complain, say } from './toast';
 export interface Submit {
   /** Why it failed last time; '' at first. */
   wrong: string;
-  /** It is being done, or was: a dialog that did it closes. */
+  /** It is being done, or was done: the dialog then closes. */
   busy: boolean;
   run: (call: () => Promise<void>) => Promise<void>;
 }

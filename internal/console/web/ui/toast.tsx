@@ -17,7 +17,7 @@ function dismiss(id: number) {
   toasts.value = toasts.value.filter((t) => t.id !== id);
 }
 
-/** Says what was done. It goes by itself. */
+/** Says what was done. The toast goes away by itself. */
 export function say(text: string): void {
   next += 1;
   const id = next;

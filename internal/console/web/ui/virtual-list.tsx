@@ -10,7 +10,7 @@ interface Props<T> {
   rowWidth: number;
   keyOf: (item: T) => string;
   render: (item: T) => ComponentChildren;
-  /** Told what is in sight, and a little more, whenever that changes. */
+  /** Is called with what is in sight, and a little more, whenever that changes. */
   onSight?: (items: T[]) => void;
 }
 
@@ -45,7 +45,7 @@ export function VirtualList<T>({ label, items, rowHeight, rowWidth, keyOf, rende
   const seen = shown.map(keyOf).join('\n');
   useLayoutEffect(() => {
     onSight?.(shown);
-    // what is in sight is told by its keys
+    // the keys tell whether what is in sight has changed
     // oxlint-disable-next-line react-hooks/exhaustive-deps
   }, [seen]);
 

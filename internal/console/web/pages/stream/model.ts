@@ -105,7 +105,7 @@ export class StreamModel {
     this.view.value = zoom(this.view.peek(), factor, this.moment);
   }
 
-  /** Shows so much time around the moment, or everything. */
+  /** Shows so much time around the moment; undefined stands for everything. */
   show(span: number | undefined): void {
     if (span === undefined) this.view.value = framing({ start: this.begin.peek(), end: serverNow() });
     else this.view.value = { span, start: Math.min(this.moment - span / 2, serverNow() - span * NOW_AT) };
@@ -127,7 +127,7 @@ export class StreamModel {
     else this.setRange('start');
     const range = this.selection.peek();
     const { start, span } = this.view.peek();
-    // where a minute is too narrow to be seen and held, the view comes closer
+    // if a minute is too narrow to be seen and held, the view comes closer
     if (range && (range.end - range.start < span / 40 || range.start < start || range.end > start + span)) this.view.value = framing(range, 4);
   }
 
@@ -202,7 +202,7 @@ export class StreamModel {
     };
   }
 
-  // Goes where another address of the same page says, such as a link that was pasted.
+  // Follows another address of the same page, such as a link that was pasted.
   private followAddress(): () => void {
     return effect(() => {
       const { path, query } = place.value;

@@ -1,7 +1,7 @@
 // What is searched for: parts of names, and tags.
 import type { StreamStatus } from '../../api/streams';
 
-/** Whether a search needs to know how all streams are, and not only what they are called. */
+/** Whether a search needs the states of all streams, and not only their names. */
 export function needsStatus(text: string, state: string): boolean {
   return text.trim() !== '' || state !== '';
 }

@@ -1,4 +1,4 @@
-// Which cameras are on the wall: the streams that begin as what is typed.
+// Chooses the cameras of the wall, from the streams whose names begin as typed.
 import { ListStreamsCommand } from '@aws-sdk/client-kinesis-video';
 import { useSignal } from '@preact/signals';
 import { kinesis } from '../../api/clients';

@@ -1,4 +1,4 @@
-// The wall: live pictures of many cameras. Which ones, and how they stand, is kept in the address.
+// The wall: live pictures of many cameras. The address holds which ones, and their layout.
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { go, href, place } from '../../router';
