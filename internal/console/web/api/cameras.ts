@@ -1,5 +1,5 @@
 // Cameras with certificates.
-import { all } from './pages';
+import { all } from './list';
 
 /** An entry of ListCameras of docs/administration.md; times are seconds since the Unix epoch. */
 export interface CameraInfo {

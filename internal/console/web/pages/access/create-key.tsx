@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { weir } from '../../api/clients';
 import { words } from '../../api/errors';
-import { all } from '../../api/pages';
+import { all } from '../../api/list';
 import { useQuery } from '../../api/query';
 import { Button } from '../../ui/button';
 import { Code } from '../../ui/code';

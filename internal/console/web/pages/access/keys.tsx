@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { weir } from '../../api/clients';
-import { all } from '../../api/pages';
+import { all } from '../../api/list';
 import { may } from '../../api/permissions';
 import { useQuery } from '../../api/query';
 import { account } from '../../api/server';

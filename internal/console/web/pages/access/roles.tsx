@@ -1,4 +1,4 @@
-import { all } from '../../api/pages';
+import { all } from '../../api/list';
 import { useQuery } from '../../api/query';
 import { span } from '../../ui/format';
 import { Empty, Failed, Loading } from '../../ui/states';
