@@ -8,7 +8,7 @@ import (
 	"weir/internal/policy"
 )
 
-// The policies that the page about administration shows can be put as they stand.
+// The policies in docs/administration.md can be put as they are.
 func TestPoliciesOfThePage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/administration.md")
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 var start = time.Date(2026, 11, 29, 6, 0, 0, 0, time.UTC)
 
-// newLog opens a log of a test, which closes it.
+// newLog opens a log that the end of the test closes.
 func newLog(t *testing.T, o Options) *Log {
 	t.Helper()
 	if o.Path == "" {
@@ -50,7 +50,7 @@ func count(t *testing.T, c prometheus.Collector) float64 {
 	return families[0].GetMetric()[0].GetCounter().GetValue()
 }
 
-// ids are the request ids of the events that a filter selects, page by page.
+// ids returns the request ids of the events that a filter selects, read page by page.
 func ids(t *testing.T, l *Log, f Filter) (all []string) {
 	t.Helper()
 	for pages := 0; ; pages++ {
@@ -117,7 +117,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// What a stranger sends cannot make a line of its own.
+// A stranger's input cannot make a line of its own.
 func TestLinesCannotBeForged(t *testing.T) {
 	l := newLog(t, Options{})
 	l.Write(Event{RequestID: "1", UserAgent: "x\"}\n{\"time\":\"2026-01-01T00:00:00Z\"}\u2028\xff"})
@@ -133,7 +133,7 @@ func TestRotation(t *testing.T) {
 		MaxAge: time.Hour, Clock: func() time.Time { return now }}
 	var want []string
 	write := func(n int) {
-		l := newLog(t, o) // every start goes on with the file that is there
+		l := newLog(t, o) // every start continues the file
 		for range n {
 			id := fmt.Sprint(len(want))
 			want = append(want, id)
@@ -161,10 +161,10 @@ func TestRotation(t *testing.T) {
 	}
 	write(40) // beyond the size
 	write(1)
-	if n := files(); n < 2 { // more when the lines went into several writes
+	if n := files(); n < 2 { // more if the lines went into several writes
 		t.Errorf("%d files were moved aside beyond the size, want 2 or 3", n)
 	}
-	for _, limit := range []int{0, 1, 7} { // cursors go on from file to file
+	for _, limit := range []int{0, 1, 7} { // cursors lead from file to file
 		if got := ids(t, newLog(t, o), Filter{Limit: limit}); !slices.Equal(got, want) {
 			t.Errorf("limit %d: %v, want %v", limit, got, want)
 		}
@@ -213,7 +213,7 @@ func (f fullFile) Write(p []byte) (int, error) {
 }
 
 // On a full disk events wait, then get lost, and both the metric and the log say how many. No line
-// is there twice or in halves.
+// is duplicated or broken.
 func TestFullDisk(t *testing.T) {
 	d := &disk{room: 250} // a line and a half
 	l := newLog(t, Options{Queue: 10, tick: time.Millisecond, open: func(p string) (file, error) {
@@ -298,7 +298,7 @@ func TestStuckDiskHoldsUpNobody(t *testing.T) {
 	closeLog(t, l)
 }
 
-// Events that can never be written are told of at the end.
+// Close reports events that can never be written.
 func TestCloseTellsOfWhatIsLost(t *testing.T) {
 	broken := false
 	l := newLog(t, Options{tick: time.Hour, open: func(p string) (file, error) {
@@ -318,8 +318,8 @@ func TestCloseTellsOfWhatIsLost(t *testing.T) {
 	}
 }
 
-// A server and the one that takes over from it write to one file, also when one of them moves it
-// aside, and go on after a line that a power cut has torn.
+// A server and its successor write to one file, even when one of them moves it aside, and continue
+// after a line that a power cut has torn.
 func TestTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	torn := `{"time":"2026-11-29T06:00:00Z","request_id":"torn","ev`

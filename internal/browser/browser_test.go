@@ -9,7 +9,7 @@ import (
 )
 
 // The page reaches the browser in a file that nobody else can read, not in the arguments of a
-// program, and the file is gone afterwards, whether a browser was there or not.
+// program. The file is gone afterwards, even if there was no browser.
 func TestOpenShowsThePageToNobodyElse(t *testing.T) {
 	const page = "https://weir.example/#sign-in=se-cret_1/streams/a%20b?x=1&y=%22"
 	for _, end := range []string{"0", "3"} {

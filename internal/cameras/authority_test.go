@@ -29,8 +29,8 @@ func decodePEM(t *testing.T, text []byte) []byte {
 	return block.Bytes
 }
 
-// The CA file that a camera got verifies the server after a restart and under each of its names,
-// and its certificate is another one long before it ends.
+// A camera's CA file verifies the server after a restart and under each of its names. The server's
+// certificate is replaced long before it ends.
 func TestServerCertificate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -81,7 +81,7 @@ func TestServerCertificate(t *testing.T) {
 	}
 }
 
-// connection is one to an address.
+// connection is a connection to an address.
 type connection struct {
 	net.Conn
 	to net.Addr
@@ -89,13 +89,13 @@ type connection struct {
 
 func (c connection) LocalAddr() net.Addr { return c.to }
 
-// cameTo is the handshake of a client that came to an address.
+// cameTo is the handshake of a client that connected to an address.
 func cameTo(address net.Addr) *tls.ClientHelloInfo {
 	return &tls.ClientHelloInfo{Conn: connection{to: address}}
 }
 
-// Processes that make the authority at the same moment have the same one, and its key is nowhere
-// to be read.
+// Processes that make the authority at the same time get the same one, and its key is stored
+// nowhere in the clear.
 func TestAuthorityIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -129,7 +129,7 @@ func TestAuthorityIsMadeOnce(t *testing.T) {
 	}
 }
 
-// A request that proves nothing, or has a key that no handshake should meet, is refused.
+// A request with a wrong signature, or with a weak or enormous key, is refused.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -179,7 +179,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// Whatever is sent as a request or comes as a certificate is refused or understood, in bounds.
+// Any bytes as a request or a certificate are refused or understood, with bounded effort.
 func FuzzCertificates(f *testing.F) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -33,7 +33,7 @@ import (
 
 var start = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
-// site is a service over TLS, with a clock of the test. Tokens are numbers of claims.
+// site is a service over TLS with the test's clock. Its tokens are indexes of claims.
 type site struct {
 	*testing.T
 	*Service
@@ -105,7 +105,7 @@ func newSite(t *testing.T, change ...func(*Options)) *site {
 	return s
 }
 
-// open is a start of the server.
+// open starts the server.
 func (s *site) open(change ...func(*Options)) {
 	s.Helper()
 	keys, err := auth.LoadOrCreateKeys(filepath.Join(s.dir, "credentials"))
@@ -172,7 +172,7 @@ func (s *site) add(name string, change ...func(*AddInput)) *device {
 	return s.device(name, key, issued)
 }
 
-// get sends a request and returns the answer, both as they are on the wire.
+// get sends a request as it is on the wire, and returns the answer.
 func (d *device) get(request string, change ...func(*tls.Config)) string {
 	d.Helper()
 	config := &tls.Config{RootCAs: d.ca, ServerName: "weir.example",
@@ -180,7 +180,7 @@ func (d *device) get(request string, change ...func(*tls.Config)) string {
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &d.certificate, nil
 		},
-		Time: func() time.Time { // a clock that is not set back together with the server's
+		Time: func() time.Time { // not the server's clock, which the test sets back
 			if now := d.clock(); now.After(start) {
 				return now
 			}
@@ -209,7 +209,7 @@ func libcurl(alias, thing string) string {
 		"Accept: */*\r\nx-amzn-iot-thingname: " + thing + "\r\n\r\n"
 }
 
-// refused wants a status, and a message in the form of AWS IoT that has some words in it.
+// refused checks for a status, and a message in the form of AWS IoT with these words.
 func (d *device) refused(request string, status int, words string) {
 	d.Helper()
 	answer := d.get(request)
@@ -222,7 +222,7 @@ func (d *device) refused(request string, status int, words string) {
 	}
 }
 
-// works wants credentials, and returns who has them.
+// works checks for credentials, and returns their principal.
 func (d *device) works(request string) *access.Principal {
 	d.Helper()
 	code, body, _ := strings.Cut(d.get(request), " ")
@@ -243,7 +243,7 @@ func (d *device) may(p *access.Principal, action, stream string, want bool) {
 	}
 }
 
-// A camera gets credentials in the exact form that the producers' libraries read, and may use them
+// A camera gets credentials in the exact form that the producers' libraries parse, and may use them
 // for its own stream.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
@@ -279,7 +279,8 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// Whoever has no certificate that is valid now and says what it must is refused, and is told why.
+// Without a certificate that is valid now and has the right content, a client is refused and told
+// why.
 func TestRefusedCertificates(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -343,8 +344,8 @@ func selfSigned(t *testing.T, name string, usage x509.ExtKeyUsage) tls.Certifica
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// After a renewal the old certificate is refused, at once or after the overlap; what it brought
-// lasts. After it is revoked nothing of it does.
+// After a renewal the old certificate is refused, at once or after the overlap, but its credentials
+// stay valid. After a revocation they do not.
 func TestRenewAndRevoke(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -395,8 +396,8 @@ func TestRenewAndRevoke(t *testing.T) {
 	renew(0).works(get)
 }
 
-// Cameras with certificates of the operator's authority are accepted once they are added, or by
-// their certificate alone if that is asked for, and never by one of the other kind.
+// A camera with a certificate of the operator's authority is accepted once it was added, or by its
+// certificate alone if so configured, but never with a certificate of the other kind.
 func TestClientCA(t *testing.T) {
 	t.Parallel()
 	ca := selfSigned(t, "Plant 7", x509.ExtKeyUsageAny)
@@ -442,8 +443,7 @@ func TestClientCA(t *testing.T) {
 	}
 }
 
-// With AcceptUnregistered a certificate is enough; what it registered is listed, and can be
-// disabled.
+// With AcceptUnregistered a certificate is enough. The camera is then listed, and can be disabled.
 func TestAcceptUnregistered(t *testing.T) {
 	t.Parallel()
 	ca := selfSigned(t, "Plant 7", x509.ExtKeyUsageAny)
@@ -467,8 +467,8 @@ func TestAcceptUnregistered(t *testing.T) {
 	cam.refused(libcurl("camera", "cam9"), 403, "is disabled")
 }
 
-// A role alias brings the rights of a role where the camera's list and the role's trust policy both
-// say so.
+// A role alias gives the rights of a role if the camera's list and the role's trust policy both
+// allow it.
 func TestRoleAliases(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -21,7 +21,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// shake makes one handshake with a source and returns what the client has seen.
+// shake makes a handshake with a source and returns what the client sees.
 func shake(t *testing.T, from Source, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", Config(from))
@@ -56,8 +56,8 @@ func trust(t *testing.T, o *Own) *x509.CertPool {
 	return pool
 }
 
-// The file of the authority is enough to trust the server under each of its names and addresses,
-// after a restart, too; a new certificate comes before the old one ends.
+// The file of the authority suffices to trust the server under each of its names and addresses,
+// even after a restart. A new certificate replaces the old one before that ends.
 func TestOwnAuthority(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "tls"), time.Now()
 	clock := func() time.Time { return now }
@@ -93,7 +93,7 @@ func TestOwnAuthority(t *testing.T) {
 	}
 }
 
-// What TLS 1.2 clients without forward secrecy or authenticated encryption, and older ones, get.
+// TLS 1.2 clients without forward secrecy or authenticated encryption, and older ones, are refused.
 func TestVersionsAndSuites(t *testing.T) {
 	own, err := NewOwn(t.TempDir())
 	must(t, err)
@@ -117,7 +117,7 @@ func TestVersionsAndSuites(t *testing.T) {
 	}
 }
 
-// pair writes a certificate of an authority, and its key, as certificate files.
+// pair writes a certificate of an authority and its key to files.
 func pair(t *testing.T, o *Own, cert, key string) {
 	t.Helper()
 	server, client := net.Pipe()
@@ -131,8 +131,8 @@ func pair(t *testing.T, o *Own, cert, key string) {
 	must(t, writePEM(key, "PRIVATE KEY", secret))
 }
 
-// A running server uses files that have changed; one that is missing or broken changes nothing and
-// is told of once.
+// A running server uses files that have changed. A missing or broken one changes nothing and is
+// logged once.
 func TestFilesAreReadAgain(t *testing.T) {
 	var log strings.Builder
 	dir := t.TempDir()
@@ -176,7 +176,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 	}
 	pair(t, owns[1], cert, key)
 	shows(owns[1], "a new pair")
-	// as links that a renewal turns to other files, which may be older
+	// as links that a renewal points to other files, which may be older
 	pair(t, owns[0], filepath.Join(dir, "cert1"), filepath.Join(dir, "key1"))
 	must(t, os.Remove(cert))
 	must(t, os.Remove(key))

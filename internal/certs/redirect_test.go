@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Who comes over http is sent to the same path over https; what may not be repeated, or comes with
-// a Host that is none, is refused.
+// A request over http is redirected to the same path over https. One that may not be repeated, or
+// has an invalid Host, is refused.
 func TestRedirect(t *testing.T) {
 	for _, c := range []struct{ method, path, host, base, port, location string }{
 		{"GET", "/player?a=%2F&b", "127.0.0.1", "", "8480",
@@ -37,7 +37,7 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// Only over TLS, and only if asked to, answers tell to stay with it.
+// Answers have the header only over TLS, and only if so configured.
 func TestHSTS(t *testing.T) {
 	for address, want := range map[string]string{"https://x/": "max-age=3600", "http://x/": ""} {
 		for d, want := range map[time.Duration]string{time.Hour: want, 0: ""} {

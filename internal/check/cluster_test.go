@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { clustertest.Main(m) }
 
-// The command finds that an object of a cluster is missing, drops what tells of it, and says so, in
-// words and as JSON.
+// The command finds that an object of a cluster is missing, removes the rows about it, and reports
+// that, in words and as JSON.
 func TestCluster(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", clustertest.AccessKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", clustertest.SecretKey)

@@ -18,7 +18,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// pipeListener accepts what a test gives it.
+// pipeListener accepts the test's connections and errors.
 type pipeListener struct {
 	net.Listener
 	accepted chan any // a net.Conn or an error
@@ -57,8 +57,8 @@ func newPipeListener(t *testing.T, limits Limits) (*pipeListener, net.Listener) 
 	return under, limiter.Listen(under, "main")
 }
 
-// One address has its share, whatever port or, with IPv6, interface it comes from; this machine has
-// no other limit than all have.
+// An address has its limit, whatever its port or, with IPv6, interface identifier. This machine has
+// only the limit of all.
 func TestConnectionsPerAddress(t *testing.T) {
 	t.Parallel()
 	under, l := newPipeListener(t, Limits{Total: 6, PerAddress: 2})
@@ -98,8 +98,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong when a connection is accepted, those that are there are served, and the next
-// one is.
+// After any error of Accept, the connections that are there and the next one are served.
 func TestAcceptErrorsPass(t *testing.T) {
 	t.Parallel()
 	under, l := newPipeListener(t, Limits{})

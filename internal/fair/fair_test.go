@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// One who takes all that he gets leaves a quarter, two leave a seventh, and so on: whoever comes
-// next always finds a place.
+// One name that takes all it can get leaves a quarter, two leave a seventh, and so on: the next one
+// always finds a place.
 func TestPoolLeavesRoom(t *testing.T) {
 	t.Parallel()
 	p := NewPool(280)
@@ -45,7 +45,7 @@ func TestPoolLeavesRoom(t *testing.T) {
 	}
 }
 
-// What is given back can be had again, by anybody.
+// A place that is returned is free for anybody.
 func TestPoolGetsBack(t *testing.T) {
 	t.Parallel()
 	p := NewPool(4)
@@ -81,14 +81,14 @@ func enter(ctx context.Context, t *Turns, who string) <-chan waiter {
 		leave, err := t.Enter(As(ctx, who))
 		out <- waiter{leave, err}
 	}()
-	// it is in line, or was told
+	// wait until it is in line or has an answer
 	for len(out) == 0 && t.Waiting() == before {
 		time.Sleep(time.Millisecond)
 	}
 	return out
 }
 
-// Whoever asks for one turn waits for one of the other, who has asked for many before.
+// A request of one name waits for at most one turn of another, even if that asked for many before.
 func TestTurnsGoRound(t *testing.T) {
 	t.Parallel()
 	turns := NewTurns(1, 100, 0)
@@ -121,7 +121,7 @@ func TestTurnsGoRound(t *testing.T) {
 	}
 }
 
-// When too many wait, the newest of whoever has most makes room.
+// If too many wait, the newest request of the name with the most is refused.
 func TestFullLinesMakeRoom(t *testing.T) {
 	t.Parallel()
 	turns := NewTurns(1, 3, 0)
@@ -149,7 +149,8 @@ func TestFullLinesMakeRoom(t *testing.T) {
 	(<-a[1]).leave()
 }
 
-// Nobody waits longer than he wants to, and a turn that comes then is not lost.
+// A request does not wait longer than its context or its patience, and a turn that comes just then
+// is not lost.
 func TestWaitingEnds(t *testing.T) {
 	t.Parallel()
 	turns := NewTurns(1, 10, time.Millisecond)

@@ -20,7 +20,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// server offers a socket over a directory.
+// server offers a socket on a directory.
 func server(t *testing.T, dir string) (*Offer, *os.File) {
 	t.Helper()
 	socket, err := Listen(t.Context(), "127.0.0.1:0")
@@ -32,8 +32,7 @@ func server(t *testing.T, dir string) (*Offer, *os.File) {
 	return o, socket
 }
 
-// A connection that comes while nobody accepts waits, and is answered by the process that has taken
-// over.
+// A connection that comes while nobody accepts waits, and the successor answers it.
 func TestConnectionsWaitForTheSuccessor(t *testing.T) {
 	// longer than the address of a Unix socket may be
 	dir := filepath.Join(t.TempDir(), strings.Repeat("a long name ", 10))
@@ -79,7 +78,7 @@ func TestConnectionsWaitForTheSuccessor(t *testing.T) {
 	p.Sockets.Close()
 }
 
-// Whoever dies or gives up leaves the other one to go on.
+// If one process dies or gives up, the other goes on.
 func TestGivingUp(t *testing.T) {
 	dir := t.TempDir()
 	o, _ := server(t, dir)
@@ -124,7 +123,7 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
-// A server that says nothing sensible is not taken over from.
+// Take fails on an offer that makes no sense.
 func TestStrangeOffers(t *testing.T) {
 	for _, line := range []string{"", "\n", "junk\n", `{"version":2}` + "\n",
 		`{"version":1,"sockets":["main"]}` + "\n", `{"error":"no"}` + "\n"} {

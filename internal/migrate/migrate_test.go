@@ -25,8 +25,8 @@ import (
 	"weir/internal/store/storetest"
 )
 
-// childOptions makes the test binary a process that migrates and tells on its standard output of
-// each volume: one that can be killed.
+// childOptions makes the test binary a process that migrates, prints a line for each volume, and
+// can be killed.
 const childOptions = "WEIR_TEST_MIGRATE"
 
 type child struct{ Dir, Database, Objects, Warm string }
@@ -78,7 +78,7 @@ func (f *fixture) must(err error) {
 	}
 }
 
-// fill runs do over the store of the directory.
+// fill runs do with the store of the directory.
 func (f *fixture) fill(do func(s *local.Store)) {
 	f.Helper()
 	s, err := local.Open(f.Context(), f.o.Dir, f.local)
@@ -108,7 +108,7 @@ func (f *fixture) record(s store.Fragments, id store.StreamID, n int) (last stor
 	return last
 }
 
-// content is everything that a store has, in a form that can be compared.
+// content is everything in a store, in a form that can be compared.
 type content struct {
 	Streams   []store.Stream
 	Fragments map[string][]store.FragmentInfo
@@ -140,7 +140,7 @@ func (f *fixture) read(s interface {
 			f.must(err)
 			c.Payload[st.FormatNumber(list[i].Number)] = payload
 			list[i].Location = store.Location{}
-			list[i].PayloadCRC = 0 // of an encrypted record it is another
+			list[i].PayloadCRC = 0 // differs for an encrypted record
 		}
 		c.Fragments[st.Name] = list
 	}
@@ -159,7 +159,7 @@ func (f *fixture) read(s interface {
 	return c
 }
 
-// settled is what the directory has after what a start does, since sealing lists the same.
+// settled returns the content of the directory after a start, which seals volumes.
 func (f *fixture) settled() (c content) {
 	f.Helper()
 	f.fill(func(s *local.Store) { c = f.read(s) })
@@ -181,7 +181,7 @@ func (f *fixture) openNode() *cluster.Store {
 	return s
 }
 
-// same compares what the node has with what the directory had. A node has documents beside.
+// same compares the content of the node with that of the directory. A node may have more documents.
 func (f *fixture) same(got, want content) {
 	f.Helper()
 	maps.DeleteFunc(got.Documents, func(name, _ string) bool {
@@ -275,8 +275,8 @@ func (f *fixture) warm() {
 	}
 }
 
-// Whenever a run is killed, no node starts over what it has left, and the next run goes on; in the
-// end a node has everything, under the same names, and goes on with it.
+// After a run is killed at any time, no node starts on what it has left, and the next run continues
+// it. In the end a node has everything under the same names, and can go on with it.
 func TestKilledAndResumed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -321,7 +321,7 @@ func TestKilledAndResumed(t *testing.T) {
 		}
 	}
 
-	// the cluster goes on where the directory was
+	// the cluster continues where the directory was
 	cam, err := s.Stream(f.Context(), "cam")
 	f.must(err)
 	list := want.Fragments["cam"]
@@ -343,7 +343,7 @@ func TestKilledAndResumed(t *testing.T) {
 	}
 }
 
-// What is encrypted is only copied when that is asked for, and then it is plain.
+// Encrypted recordings are copied only if Options.Decrypt is set, and then decrypted.
 func TestEncrypted(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -389,7 +389,7 @@ func TestFragmentsWithRows(t *testing.T) {
 	want := f.settled()
 	f.o.setDefaults()
 	f.o.LeaseTime = time.Second
-	for range 2 { // the second one finds all
+	for range 2 { // the second run finds everything done
 		sum, err := run(f.Context(), &f.o)
 		f.must(err)
 		if !sum.Finished && (sum.Batches != 1 || sum.Volumes != 1) {
@@ -399,7 +399,7 @@ func TestFragmentsWithRows(t *testing.T) {
 	f.same(f.read(f.openNode()), want)
 }
 
-// A record that is damaged is told of and stays one that is listed and cannot be opened.
+// A damaged record is reported. It is still listed, and still cannot be opened.
 func TestDamaged(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -425,7 +425,7 @@ func TestDamaged(t *testing.T) {
 	f.same(f.read(f.openNode()), want)
 }
 
-// What is somebody else's is refused, and nothing is changed.
+// A target or a directory that others use is refused, and nothing is changed.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

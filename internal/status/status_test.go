@@ -44,8 +44,8 @@ func (a *archive) TrackSet(_ context.Context, _ store.StreamID, set int64) ([]me
 	return a.tracks, nil
 }
 
-// A stream receives until nothing has come for twice as long as its last fragment, and ten seconds
-// at least.
+// A stream receives until nothing has come for twice the length of its last fragment, and at least
+// ten seconds.
 func TestStatusOfAStream(t *testing.T) {
 	const length = 8 * time.Second
 	a := &archive{tracks: []media.Track{
@@ -91,7 +91,7 @@ func TestStatusOfAStream(t *testing.T) {
 	}
 }
 
-// Samples are differences of counters, and tell when the disk will be full.
+// Samples are differences of counters, and predict when the disk will be full.
 func TestSamples(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	bytes := prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_store_append_bytes_total"})
@@ -139,7 +139,7 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// A code is good once, until its time or that of its credentials is over.
+// A code works once, until its time or that of its credentials is over.
 func TestCodes(t *testing.T) {
 	var c Codes
 	put := func(who string, lasts time.Duration, seconds int) string {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// On a terminal the line gives way to what is logged; elsewhere nothing is erased.
+// On a terminal the line is erased before a log line; elsewhere nothing is erased.
 func TestProgress(t *testing.T) {
 	for terminal, want := range map[bool]string{
 		true:  "\r\033[K1 of 2\r\033[Klog\nlog\n",

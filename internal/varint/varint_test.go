@@ -33,7 +33,7 @@ func TestDecoder(t *testing.T) {
 	}
 }
 
-// A count that the data cannot have is an error before anybody makes room for it.
+// A count that the data cannot hold is an error before anybody allocates memory for it.
 func TestCountBeyondTheData(t *testing.T) {
 	b := append(binary.AppendUvarint(nil, 4), make([]byte, 7)...)
 	d := NewDecoder(b, errTest)

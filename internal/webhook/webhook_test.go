@@ -62,7 +62,7 @@ func (r *receiver) next(t *testing.T) string {
 	}
 }
 
-// clock is a clock that sleeping moves.
+// clock is a clock that only sleeping moves.
 type clock struct {
 	mu    sync.Mutex
 	now   time.Time
@@ -116,7 +116,7 @@ func always(url string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return url, nil }
 }
 
-// Messages of a sender come in order, with a signature over time and body.
+// Messages of a sender arrive in order, with a signature over time and body.
 func TestDelivery(t *testing.T) {
 	r := newReceiver(t)
 	n, _ := newNotifier(t, "127.0.0.0/8")
@@ -139,7 +139,8 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// What fails is tried again with longer and longer pauses, for an hour; a redirection is a failure.
+// A failed attempt is repeated with longer and longer pauses, for an hour. A redirection is a
+// failure.
 func TestRetries(t *testing.T) {
 	r := newReceiver(t, 500, 302, 404)
 	n, c := newNotifier(t, "127.0.0.0/8")
@@ -169,9 +170,8 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// What waits follows its sender's configuration: to another receiver at once, without the pause
-// that was to come and those that had become long, or to nobody. A configuration that cannot be
-// read is a failed attempt.
+// Waiting messages follow their sender's configuration. They go to a new receiver at once, with
+// short pauses again, or to nobody. A configuration that cannot be read is a failed attempt.
 func TestDestinationChanges(t *testing.T) {
 	dead, alive := newReceiver(t), newReceiver(t)
 	dead.Close()
@@ -225,7 +225,7 @@ func TestDestinationChanges(t *testing.T) {
 	}
 }
 
-// A destination that changes while an attempt is on its way is followed without a pause, too.
+// A destination that changes during an attempt is used without a pause, too.
 func TestDestinationChangesInAnAttempt(t *testing.T) {
 	alive := newReceiver(t)
 	n, c := newNotifier(t, "127.0.0.0/8")
@@ -274,7 +274,8 @@ func TestNetworks(t *testing.T) {
 	inside.next(t)
 }
 
-// A receiver that does not answer holds up its own sender only, and what waits is bounded.
+// A receiver that does not answer delays only its own sender, and the number of waiting messages is
+// bounded.
 func TestWaitingIsBounded(t *testing.T) {
 	stuck := make(chan struct{})
 	wait := func(http.ResponseWriter, *http.Request) { <-stuck }
