@@ -123,7 +123,7 @@ func (t *State) Encode(n int) []byte {
 	return b
 }
 
-// gaps are the indexes of the entries that are gaps.
+// gaps returns the indexes of the entries that are gaps.
 func (t *State) gaps() (indexes []int) {
 	for i := range t.Entries {
 		if t.Entries[i].Gap != nil {
@@ -133,7 +133,7 @@ func (t *State) gaps() (indexes []int) {
 	return indexes
 }
 
-// appendGaps appends what a checkpoint has of gaps.
+// appendGaps appends the gaps to a checkpoint.
 func (t *State) appendGaps(b []byte, gaps []int, n int) []byte {
 	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
 	u(int64(len(gaps)))
@@ -149,7 +149,7 @@ func (t *State) appendGaps(b []byte, gaps []int, n int) []byte {
 	return b
 }
 
-// readGaps is the reverse of appendGaps. False when it is not in the form.
+// readGaps is the inverse of appendGaps. It returns false if the form is wrong.
 func (t *State) readGaps(r *Reader, n int) bool {
 	for gaps := r.Unsigned(); gaps > 0 && !r.Bad; gaps-- {
 		i := r.Unsigned()
@@ -243,8 +243,7 @@ func Decode(data []byte, n int) (*State, error) {
 	return t, nil
 }
 
-// readEntries reads the entries and reports whether they are well formed, as far as r has not
-// ended.
+// readEntries reads the entries, and reports whether they are well formed if r has not ended early.
 func (t *State) readEntries(r *Reader, n int, version byte) bool {
 	before := version == checkpointBefore
 	count := r.Unsigned()
@@ -297,7 +296,7 @@ func (t *State) readEntries(r *Reader, n int, version byte) bool {
 	return true
 }
 
-// appendPeriods appends what a checkpoint has of the periods.
+// appendPeriods appends the periods to a checkpoint.
 func (t *State) appendPeriods(b []byte, n int) []byte {
 	b = binary.AppendUvarint(b, uint64(len(t.Periods)))
 	for i := range t.Periods {
@@ -312,8 +311,7 @@ func (t *State) appendPeriods(b []byte, n int) []byte {
 	return b
 }
 
-// appendPlace appends what a checkpoint has of an entry's place in its period. last is the entry
-// before it.
+// appendPlace appends an entry's place in its period to a checkpoint. last is the entry before it.
 func (t *State) appendPlace(b []byte, e, last *Entry, n int) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Period-t.Periods[0].ID))
 	for i := range n {
@@ -323,7 +321,7 @@ func (t *State) appendPlace(b []byte, e, last *Entry, n int) []byte {
 	return b
 }
 
-// readPeriods is the reverse of appendPeriods. False when it is not in the form.
+// readPeriods is the inverse of appendPeriods. It returns false if the form is wrong.
 func (t *State) readPeriods(r *Reader, n int) bool {
 	count := r.Unsigned()
 	if r.Bad || count < 1 || count > int64(len(r.Data))/3 { // none is shorter
@@ -343,7 +341,7 @@ func (t *State) readPeriods(r *Reader, n int) bool {
 	return true
 }
 
-// readPlace is the reverse of appendPlace.
+// readPlace is the inverse of appendPlace.
 func (t *State) readPlace(r *Reader, e, last *Entry, n int) bool {
 	index := r.Unsigned()
 	if index < 0 || index >= int64(len(t.Periods)) {

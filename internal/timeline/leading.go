@@ -5,14 +5,14 @@ import (
 	"weir/internal/store"
 )
 
-// joining is for how long after a session is opened live players are expected to begin with it, in
-// milliseconds: wherever the playlist then ends. After that no picture is left out but where the
-// media does not go on.
+// joining is how long after a session is opened live players are expected to begin, in
+// milliseconds, wherever the playlist then ends. After that, pictures are left out only where the
+// media does not continue.
 const joining = 30_000
 
-// skips reports whether the leading pictures with which an entry's span begins, if there are any,
-// are left out: breaks says that it does not go on with what is listed before it. A discontinuity
-// that is only in the playlist (DiscontinuityMode ALWAYS) costs no picture.
+// skips reports whether leading pictures at the start of an entry's span are left out. breaks says
+// that the entry does not continue what is listed before it. A discontinuity that is only in the
+// playlist (DiscontinuityMode ALWAYS) costs no picture.
 func (r *Rules) skips(e *Entry, span *store.Span, first, breaks bool) bool {
 	shown := e.Server
 	if r.Mode == LiveReplay {

@@ -1,6 +1,6 @@
 package timeline
 
-// Numbers are what a playlist of one track says of the entries that it no longer lists.
+// Numbers are what a playlist of one track says about entries that it no longer lists.
 type Numbers struct {
 	MediaSequence int64 // of the first listed segment (EXT-X-MEDIA-SEQUENCE)
 	// Discontinuity is the discontinuity sequence number of the first listed segment without its
@@ -47,8 +47,8 @@ func (t *State) Numbers(r *Rules, track, from, to int) Numbers {
 	return n
 }
 
-// before is the discontinuity sequence number that preceded the first kept entry with the track, or
-// the latest one when no kept entry has the track.
+// before returns the discontinuity sequence number before the first kept entry with the track, or
+// the latest one if no kept entry has the track.
 func (t *State) before(track int) int64 {
 	for i := range t.Entries {
 		if e := &t.Entries[i]; e.Duration[track] >= 0 {
@@ -58,13 +58,13 @@ func (t *State) before(track int) int64 {
 	return t.Listed[track]
 }
 
-// Newer tells whether the state knows of a fragment that broke off of which another state of the
-// same session does not, although both have folded in the same commits.
+// Newer reports whether the state knows of a fragment that broke off and another state of the same
+// session does not, although both have folded in the same commits.
 func (t *State) Newer(than *State) bool {
 	return t.Cursor == than.Cursor && t.segments() > than.segments()
 }
 
-// segments is how many segments of the first track were listed.
+// segments returns how many segments of the first track were listed.
 func (t *State) segments() int64 {
 	n := t.Dropped[0]
 	for i := range t.Entries {

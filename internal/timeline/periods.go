@@ -2,15 +2,16 @@ package timeline
 
 import "slices"
 
-// Period is a stretch of a DASH session's presentation of one codec private data, in which media
-// times go on (DESIGN.md, "Periods").
+// Period is a stretch of a DASH session's presentation with one codec private data and continuous
+// media times (DESIGN.md, "Periods").
 type Period struct {
 	ID    int64 // counts the session's periods from 0
 	Start int64 // presentation time at which it begins, milliseconds
-	Media int64 // milliseconds of media time after Rules.Origin that are presented then
+	Media int64 // media time that is presented then, milliseconds after Rules.Origin
 }
 
-// Offset is the period's presentationTimeOffset: the tfdt that is presented at its start, in ticks.
+// Offset returns the period's presentationTimeOffset: the tfdt that is presented at its start, in
+// ticks.
 func (p *Period) Offset(timescale int64) int64 {
 	return Rescale(p.Media-floorDiv(p.Media, epochMillis)*epochMillis, 1000, timescale)
 }
@@ -18,9 +19,9 @@ func (p *Period) Offset(timescale int64) int64 {
 // PeriodOf returns the period of an entry.
 func (t *State) PeriodOf(e *Entry) *Period { return &t.Periods[e.Period-t.Periods[0].ID] }
 
-// settle assigns an entry its period and its place in it. f is all that its segment has; resets
-// says that it cannot go on in the period of the entry before it, breaks that its media do not. It
-// is called before the state moves on.
+// settle assigns an entry its period and its place in it. f is everything in its segment. resets
+// says that it cannot be in the period of the entry before, breaks that its media does not continue
+// that of the entry before. It is called before the state moves on.
 func (t *State) settle(r *Rules, f *piece, e *Entry, resets, breaks bool) {
 	begin, _ := r.Start(&f.FragmentInfo)
 	media := begin - r.Origin
@@ -62,9 +63,9 @@ func (t *State) settle(r *Rules, f *piece, e *Entry, resets, breaks bool) {
 	}
 }
 
-// untrue tells whether a piece, at its media time in the present period, would be presented at a
-// time that is not its own: before the piece that precedes it, or so long before it came that no
-// player would ask for it.
+// untrue reports whether a piece, at its media time in the current period, would be presented at a
+// wrong time: before the piece that precedes it, or so long before it came that no player would ask
+// for it.
 func (t *State) untrue(r *Rules, f *piece, e *Entry, start int64, breaks bool) bool {
 	if !slices.Contains(t.known[:], true) { // commits were lost
 		return start < t.presented
@@ -81,7 +82,7 @@ func (t *State) untrue(r *Rules, f *piece, e *Entry, start int64, breaks bool) b
 	return breaks && r.Grows() && start > r.clock(f, e)+t.Target*1000
 }
 
-// resume is when the media of a piece are presented whose own times cannot be: at once, or when the
+// resume returns when a piece is presented whose own media time is impossible: at once, or when the
 // clock says so.
 func (t *State) resume(r *Rules, f *piece, e *Entry) int64 {
 	if at := r.clock(f, e); r.Grows() && at > t.presented+t.Target*1000 {
@@ -90,7 +91,8 @@ func (t *State) resume(r *Rules, f *piece, e *Entry) int64 {
 	return t.presented
 }
 
-// clock is when a piece came, or is revealed, less its length: milliseconds of presentation time.
+// clock returns when a piece came, or is revealed, less its length, in milliseconds of presentation
+// time.
 func (r *Rules) clock(f *piece, e *Entry) int64 {
 	if r.Mode == LiveReplay {
 		return e.Due - r.Length(&f.FragmentInfo) - r.Zero
@@ -99,8 +101,8 @@ func (r *Rules) clock(f *piece, e *Entry) int64 {
 }
 
 // Align returns Rules.Zero for a session that is about to begin with the state, milliseconds since
-// the Unix epoch. The state was made with a Zero of the first entry's clock. LIVE: what came with
-// the least delay, of what the last period has, is presented when it came.
+// the Unix epoch. The state was made with a Zero of the first entry's clock. LIVE: the entry of the
+// last period that came with the least delay is presented when it came.
 func (t *State) Align(r *Rules) int64 {
 	if r.Mode != Live {
 		return r.Zero
@@ -118,8 +120,8 @@ func (t *State) Align(r *Rules) int64 {
 	return zero
 }
 
-// Presented is when an entry is presented, milliseconds of presentation time, which is not when its
-// S begins after a gap. r has its timescales.
+// Presented returns when an entry is presented, in milliseconds of presentation time. After a gap
+// that is not when its S begins. r has its timescales.
 func (t *State) Presented(r *Rules, e *Entry) int64 {
 	p := t.PeriodOf(e)
 	first, found := int64(0), false
@@ -136,7 +138,7 @@ func (t *State) Presented(r *Rules, e *Entry) int64 {
 	return p.Start + first
 }
 
-// Longest is the longest S@d of the entries [from, to), milliseconds, rounded up.
+// Longest returns the longest S@d of the entries [from, to) in milliseconds, rounded up.
 func (t *State) Longest(r *Rules, from, to int) (longest int64) {
 	for i := range t.Entries[from:to] {
 		e := &t.Entries[from+i]
@@ -150,7 +152,7 @@ func (t *State) Longest(r *Rules, from, to int) (longest int64) {
 	return longest
 }
 
-// dropPeriods lets go of the periods that no entry is in, but for the last.
+// dropPeriods removes the periods without entries, except the last.
 func (t *State) dropPeriods() {
 	if len(t.Periods) == 0 {
 		return
@@ -162,11 +164,11 @@ func (t *State) dropPeriods() {
 	t.Periods = t.Periods[first-t.Periods[0].ID:]
 }
 
-// End is the presentation time at which all entries have ended, milliseconds.
+// End returns the presentation time at which all entries have ended, in milliseconds.
 func (t *State) End() int64 { return t.presented }
 
-// Find returns the index of the entry with a segment of a track, which are counted from 0 over the
-// whole session. -1 when it is not there, or not any more.
+// Find returns the index of the entry with a segment of a track. Segments count from 0 over the
+// whole session. It returns -1 if there is no such entry, or no longer.
 func (t *State) Find(track int, number int64) int {
 	number -= t.Dropped[track]
 	for i := range t.Entries {

@@ -3,7 +3,7 @@
 // media, so every process that folds the same fragments has the same state. DESIGN.md states the
 // rules.
 //
-//	rules.go       the parameters of a session, and the arithmetic of its times
+//	rules.go the parameters of a session, and computations with times
 //	state.go       State: the fold (Add), and what a playlist lists (Window)
 //	numbers.go     the numbers of a playlist
 //	slice.go       slices of fragments that are too long for the session
@@ -41,55 +41,54 @@ const (
 	DiscontinuityOnGap  DiscontinuityMode = 3
 )
 
-// MaxTracks is the number of tracks that a session packages at most: one video and one audio.
+// MaxTracks is the most tracks that a session packages: one video and one audio.
 const MaxTracks = 2
 
-// epochMillis is the span of media time after which decode times begin again at zero: 48 hours,
-// twice the longest range and four times the longest session, so that only a clock that was set
-// begins a new epoch.
+// epochMillis is the length of media time after which decode times begin again at zero: 48 hours.
+// That is twice the longest range and four times the longest session, so that only a clock that was
+// set begins a new epoch.
 const epochMillis = 48 * 60 * 60 * 1000
 
 // History is the least number of entries that a live timeline keeps, listed or not, to recognise a
 // producer timestamp that it has shown.
 const History = 64
 
-// Track is a track that the session serves: what the fold must know of it.
+// Track is what the fold must know of a track of the session.
 type Track struct {
 	Number    int
 	Kind      media.Kind
 	Timescale int64 // ticks per second, in generation 0
 }
 
-// Rules are those of a session's parameters that the fold and the rendering depend on.
+// Rules are the parameters of a session that the fold and the rendering depend on.
 type Rules struct {
 	Mode          Mode
 	Selector      store.TimestampKind
 	Discontinuity DiscontinuityMode
-	// gap or overlap that is no discontinuity under ON_DISCONTINUITY, microseconds
+	// the largest gap or overlap that is no discontinuity under ON_DISCONTINUITY, microseconds
 	Tolerance   int64
-	Max         int   // entries that a playlist lists at most
+	Max         int   // most entries that a playlist lists
 	Muxed       bool  // MPEG_TS: one playlist, track 0's, lists all fragments
 	Periods     bool  // DASH: entries have periods
 	Zero        int64 // DASH: the clock's milliseconds at presentation time 0
 	From, Until int64 // LIVE_REPLAY: the range of timestamps, milliseconds, both included
-	Opened      int64 // when the session was, milliseconds
+	Opened      int64 // when the session was opened, milliseconds
 	Last        int64 // LIVE_REPLAY: the last commit that belongs to the session; 0: no bound
 	Origin      int64 // T0, milliseconds
-	MaxChanges  int64 // of codec private data that are shown
+	MaxChanges  int64 // most changes of codec private data
 	PartTarget  int64 // of parts, milliseconds; 0: there are none
-	Smooth      bool  // nobody asked for dates: they follow the media
+	Smooth      bool  // dates were not asked for, and follow the media
 	Tracks      []Track
 }
 
-// dateSlack is by how many milliseconds a date that follows the media may differ from the
-// timestamp: a fragment's first byte comes sooner or later, and a camera's clock is not the
-// server's.
+// dateSlack is how many milliseconds a date that follows the media may differ from the timestamp:
+// the delay of a fragment's first byte varies, and a camera's clock is not the server's.
 const dateSlack = 1000
 
-// Grows tells whether the timeline goes on after state 0.
+// Grows reports whether the timeline continues after state 0.
 func (r *Rules) Grows() bool { return r.Mode != OnDemand }
 
-// keep is how many entries the state holds at least, counted from the latest, as far as there are.
+// keep returns the least number of entries that the state keeps, counted from the latest.
 func (r *Rules) keep() int {
 	if r.Grows() {
 		return max(r.Max, History)
@@ -113,7 +112,8 @@ func (r *Rules) Scaled(scales [MaxTracks]int64) *Rules {
 	return r
 }
 
-// Timestamp is the fragment's timestamp that the session's selector looks at, milliseconds.
+// Timestamp returns the fragment's timestamp on the clock of the session's selector, in
+// milliseconds.
 func (r *Rules) Timestamp(f *store.FragmentInfo) int64 {
 	if r.Selector == store.ProducerTimestamp {
 		return f.ProducerTimestamp
@@ -121,8 +121,8 @@ func (r *Rules) Timestamp(f *store.FragmentInfo) int64 {
 	return f.ServerTimestamp
 }
 
-// Start is the smallest decode time of the fragment over the packaged tracks, milliseconds,
-// floored. False when none has frames.
+// Start returns the least decode time of the fragment's packaged tracks, in milliseconds, rounded
+// down. It returns false if none has frames.
 func (r *Rules) Start(f *store.FragmentInfo) (int64, bool) {
 	least, found := int64(math.MaxInt64), false
 	for i := range r.Tracks {
@@ -134,16 +134,16 @@ func (r *Rules) Start(f *store.FragmentInfo) (int64, bool) {
 	return least, found
 }
 
-// epoch is the number of the 48-hour span of media time that a fragment with this start lies in.
+// epoch returns the number of the 48 hours of media time that a fragment with this start is in.
 func (r *Rules) epoch(start int64) int64 { return floorDiv(start-r.Origin, epochMillis) }
 
-// DecodeTime is the tfdt of a run with the given base decode time (ticks) in a fragment with this
+// DecodeTime returns the tfdt of a run with this base decode time (ticks) in a fragment with this
 // start (milliseconds): not negative, and less than 48 hours plus the fragment's length.
 func (r *Rules) DecodeTime(base, timescale, start int64) int64 {
 	return base - Rescale(r.Origin+r.epoch(start)*epochMillis, 1000, timescale)
 }
 
-// Length is the longest of the fragment's packaged runs, milliseconds.
+// Length returns the length of the longest packaged run of the fragment, in milliseconds.
 func (r *Rules) Length(f *store.FragmentInfo) int64 {
 	var longest int64
 	for i := range r.Tracks {
@@ -154,13 +154,13 @@ func (r *Rules) Length(f *store.FragmentInfo) int64 {
 	return longest
 }
 
-// replayAhead is how many fragments LIVE_REPLAY lists at once: players begin three segments, or
-// three target durations, before the end of a playlist, which is then its beginning, and have
-// something to play while they wait for the next one.
+// replayAhead is how many fragments LIVE_REPLAY lists at first. Players begin three segments, or
+// three target durations, before the end of a playlist. That is then its beginning, and they have
+// something to play while they wait for the next segment.
 const replayAhead = 3
 
-// FirstDue is State.Due of a LIVE_REPLAY session that is created at a time (milliseconds) and
-// begins with the given fragments, of which there is at least one.
+// FirstDue returns State.Due of a LIVE_REPLAY session that is created at a time (milliseconds) and
+// begins with these fragments, at least one.
 func (r *Rules) FirstDue(created int64, fragments []store.FragmentInfo) int64 {
 	due := created
 	for i := range min(r.Max, replayAhead) - 1 {
@@ -169,22 +169,22 @@ func (r *Rules) FirstDue(created int64, fragments []store.FragmentInfo) int64 {
 	return due
 }
 
-// Millis is how long a span lasts, in milliseconds: from the millisecond in which it begins to that
-// in which it ends. So it is less than one off, and where one span begins when the other ends the
-// sum is too: durations rounded each by itself would drift apart from the media by half a second in
-// an hour of two-second segments.
+// Millis returns how long a span lasts in milliseconds: from the millisecond in which it begins to
+// that in which it ends. So it is less than one off, and the sum over adjacent spans is, too.
+// Durations that are rounded one by one would drift away from the media by half a second in an hour
+// of two-second segments.
 func Millis(span *store.Span, timescale int64) int64 {
 	begin, end := span.BaseDecodeTime, span.BaseDecodeTime+span.Duration
 	return Rescale(end, timescale, 1000) - Rescale(begin, timescale, 1000)
 }
 
-// TargetDuration is the target duration, in seconds, of segments that last so many milliseconds at
-// most: rounded up, but for a tenth of a second, since sound overlaps its pictures by up to a
-// frame. Players stay three times as far behind.
+// TargetDuration returns the target duration, in seconds, of segments of at most so many
+// milliseconds. It is rounded up, except for a tenth of a second, because sound overlaps its
+// pictures by up to a frame. Players stay three target durations behind.
 func TargetDuration(longest int64) int64 { return max(1, (longest+899)/1000) }
 
-// Rescale returns v·to/from, floored, in two steps: the product of a time since 1970 in ticks and
-// another scale does not fit.
+// Rescale returns v·to/from, rounded down. It takes two steps, because the product of a time since
+// 1970 in ticks and another scale does not fit.
 func Rescale(v, from, to int64) int64 {
 	whole := floorDiv(v, from)
 	return whole*to + (v-whole*from)*to/from

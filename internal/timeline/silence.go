@@ -2,24 +2,25 @@ package timeline
 
 import "weir/internal/store"
 
-// maxLag is how far the sound of a fragment may end before its pictures when it is taken to go on
-// in the next one, microseconds: muxers send sound late. It is also the most that a segment's
-// silence begins before its pictures, so that EXTINF rounds as theirs does.
+// maxLag is how many microseconds before its pictures the sound of a fragment may end and still be
+// expected to continue in the next one: muxers send sound late. It is also the most that a
+// segment's silence begins before its pictures, so that EXTINF rounds as theirs does.
 const maxLag = 350_000
 
-// maxSilenceSeconds bounds what a segment's URI may ask for: no fragment is listed with as much.
+// maxSilenceSeconds bounds the silence that a segment's URI may ask for: no fragment is listed with
+// so much.
 const maxSilenceSeconds = 30
 
-// Silence is what a segment has of sound beside the source's own: from a tick on silent frames
-// until the first frame, or without one until the end; and from the end of the last frame until the
-// end. Ticks of the sound's timescale after the fragment's start (Rules.Start). The zero value is
-// none.
+// Silence is the silence that a segment adds to its own sound. Silent frames fill the time from
+// From to the first frame, and from the end of the last frame to Until; without frames, all of it.
+// Both are ticks of the sound's timescale after the fragment's start (Rules.Start). The zero value
+// adds none.
 type Silence struct{ From, Until int64 }
 
-// cover decides about silence for a piece of the fragment with this start (milliseconds), and makes
-// its spans those with it. Where pictures go on and sound does not, a player would wait for it, or
-// leave them out. The rules are in DESIGN.md. silent says that the sound can be silent. r has the
-// fragment's timescales.
+// cover decides about silence for a piece of the fragment with this start (milliseconds), and
+// extends the piece's spans by it. If pictures continue without sound, a player waits for it or
+// leaves them out. The rules are in DESIGN.md. silent says that there are silent frames for the
+// sound. r has the fragment's timescales.
 func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 	if len(r.Tracks) < 2 || !silent {
 		return Silence{}
@@ -48,7 +49,7 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 		if first-from <= r.Tolerance {
 			covered.BaseDecodeTime = sound.BaseDecodeTime
 		}
-		// The rest comes with the next fragment.
+		// The next fragment has the rest.
 		if end-last <= maxLag || last-first+maxLag >= end-begin {
 			until = ends
 		}
@@ -59,7 +60,7 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 	covered.Duration = until - covered.BaseDecodeTime
 	if !fits(Millis(&covered, scale), t.Target) {
 		if f.Span(covered.Track) != nil {
-			return Silence{} // the sound is of another time than the pictures
+			return Silence{} // the sound is from another time than the pictures
 		}
 		covered.BaseDecodeTime = ticks(begin)
 		covered.Duration = until - covered.BaseDecodeTime
@@ -75,7 +76,7 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 	return Silence{covered.BaseDecodeTime - base, until - base}
 }
 
-// soundFrom is when the sound of a piece with these pictures should begin, microseconds.
+// soundFrom returns when the sound of a piece with these pictures should begin, in microseconds.
 func (t *State) soundFrom(r *Rules, pictures *store.Span) int64 {
 	begin := Rescale(pictures.BaseDecodeTime, r.Tracks[0].Timescale, 1_000_000)
 	gap := begin - t.end[0]
@@ -85,7 +86,7 @@ func (t *State) soundFrom(r *Rules, pictures *store.Span) int64 {
 	return begin
 }
 
-// Valid reports whether a segment may have it, of sound with so many ticks per second.
+// Valid reports whether a segment may have this silence. timescale is that of the sound.
 func (q Silence) Valid(timescale int64) bool {
 	most := maxSilenceSeconds * timescale
 	return q.From >= -most && q.Until <= most && q.From <= q.Until

@@ -9,7 +9,7 @@ import (
 	"weir/internal/store"
 )
 
-// Slice is a stretch of a fragment that is listed as a segment of its own, because all of the
+// Slice is a stretch of a fragment that is listed as a segment of its own, because the whole
 // fragment lasts longer than the session's target duration allows. The zero value is the whole
 // fragment.
 type Slice struct {
@@ -19,17 +19,17 @@ type Slice struct {
 	Until int64 // likewise, not included; 0: to the end
 }
 
-// overhang is by how many milliseconds a slice's last frame may outlast it: slices end between
-// pictures, which is in the middle of an audio frame. A slice of whole seconds still rounds to that
+// overhang is how many milliseconds a slice's last frame may outlast it: slices end between
+// pictures, often in the middle of an audio frame. A slice of whole seconds still rounds to that
 // number with it.
 const overhang = 499
 
 // fits reports whether a segment of so many milliseconds may be listed under a target duration
-// (seconds): rounded to the nearest second it is not more (RFC 8216 section 4.3.3.1).
+// (seconds): it must not be longer when rounded to the nearest second (RFC 8216 section 4.3.3.1).
 func fits(millis, target int64) bool { return (millis+500)/1000 <= target }
 
-// frameTimes is when a run's frames begin, and when the last one ends: milliseconds after the
-// fragment's start.
+// frameTimes has the times at which a run's frames begin, and at which the last one ends:
+// milliseconds after the fragment's start.
 type frameTimes struct {
 	starts []int64
 	end    int64
@@ -46,7 +46,7 @@ func timesOf(run *media.Run, timescale, start int64) frameTimes {
 	return t
 }
 
-// next is when the first frame at or after a time begins. False when there is none.
+// next returns when the first frame at or after a time begins. It returns false if there is none.
 func (t *frameTimes) next(at int64) (int64, bool) {
 	i := sort.Search(len(t.starts), func(i int) bool { return t.starts[i] >= at })
 	if i < len(t.starts) {
@@ -56,15 +56,15 @@ func (t *frameTimes) next(at int64) (int64, bool) {
 }
 
 // cut divides a fragment into slices of at most target seconds and an overhang, in order. Each has
-// a picture, if one begins in that time, and ends before another: before the last key frame that
-// leaves it short enough, else the last picture that separates what is presented before and after,
-// else the last picture. (Without pictures, frames of sound.) A frame that outlasts its slice by
-// more than the overhang is cut short there, and what follows begins after a gap. In a session with
-// parts a slice ends where the last part begins that leaves it short enough. r has the fragment's
-// timescales; start is Rules.Start of the fragment.
+// a picture, if one begins in that time, and ends before another one: the last key frame that
+// leaves it short enough, otherwise the last picture that separates what is presented before and
+// after, otherwise the last picture. (Without pictures, frames of sound decide.) A frame that
+// outlasts its slice by more than the overhang is cut short, and the next slice begins after a gap.
+// In a session with parts, a slice ends where the last part begins that leaves it short enough. r
+// has the fragment's timescales; start is Rules.Start of the fragment.
 func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
 	var times []frameTimes
-	var lead []media.Frame // of times[0]: the pictures, where there are any
+	var lead []media.Frame // of times[0]: the pictures, if there are any
 	var separates []bool
 	var parts []int64 // where those of times[0] begin
 	for i := range r.Tracks {
@@ -112,11 +112,11 @@ func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
 	}
 }
 
-// boundary is where a slice that begins at from and may last until latest ends.
+// boundary returns where a slice ends that begins at from and may last until latest.
 func boundary(frames []media.Frame, separates []bool, starts []int64, from, latest int64) int64 {
 	first := sort.Search(len(starts), func(i int) bool { return starts[i] >= from })
 	last := sort.Search(len(starts), func(i int) bool { return starts[i] > latest }) - 1
-	until, separated := latest, false // in the middle of a frame that lasts all the while
+	until, separated := latest, false // by default in the middle of a long frame
 	for i := last; i > first && starts[i] > starts[first]; i-- {
 		switch {
 		case frames[i].Key:
@@ -130,8 +130,8 @@ func boundary(frames []media.Frame, separates []bool, starts []int64, from, late
 	return until
 }
 
-// partStarts is when the parts of a run begin, and frames that are too long for one: milliseconds
-// after the fragment's start. None in a session without parts.
+// partStarts returns when the parts of a run begin, and frames that are too long for one, in
+// milliseconds after the fragment's start. It returns none in a session without parts.
 func (r *Rules) partStarts(run *media.Run, timescale, start int64) (starts []int64) {
 	if r.PartTarget > 0 {
 		for _, p := range pieces(run, timescale, r.PartTarget) {
@@ -141,10 +141,10 @@ func (r *Rules) partStarts(run *media.Run, timescale, start int64) (starts []int
 	return starts
 }
 
-// lastPart is where a slice with parts ends that begins at from: where the last part begins that
-// leaves it short enough, or else at latest.
+// lastPart returns where a slice with parts ends that begins at from: where the last part begins
+// that leaves it short enough, otherwise at latest.
 func lastPart(starts []int64, from, latest int64) int64 {
-	until := latest // in the middle of a frame that lasts all the while
+	until := latest // by default in the middle of a long frame
 	for _, at := range starts {
 		if at > from && at <= latest+partOverhang {
 			until = at
@@ -153,8 +153,8 @@ func lastPart(starts []int64, from, latest int64) int64 {
 	return until
 }
 
-// separating tells of each frame whether all before it in decode order are presented before all
-// others.
+// separating returns, for each frame, whether all frames before it in decode order are presented
+// before it and all later ones.
 func separating(run *media.Run) []bool {
 	presented := make([]int64, len(run.Frames))
 	at := run.BaseDecodeTime
@@ -176,7 +176,7 @@ func separating(run *media.Run) []bool {
 	return separates
 }
 
-// unitsOf returns a track's access units in a fragment; none when the fragment has nothing of the
+// unitsOf returns a track's access units in a fragment, none if the fragment has nothing of the
 // track to present.
 func unitsOf(f *media.Fragment, track int) media.Run {
 	i := f.RunOf(track)
@@ -186,9 +186,9 @@ func unitsOf(f *media.Fragment, track int) media.Run {
 	return media.Run{Track: track}
 }
 
-// Run returns the access units of a run that begin in the slice, and where in its payload they
-// begin, in bytes. Without any the run is empty. start is Rules.Start of the fragment,
-// milliseconds.
+// Run returns the access units of a run that begin in the slice, and the offset of their first byte
+// in the run's payload. The run is empty if there are none. start is Rules.Start of the fragment,
+// in milliseconds.
 func (s Slice) Run(run media.Run, timescale, start int64) (media.Run, int64) {
 	if s == (Slice{}) {
 		return run, 0
@@ -217,14 +217,14 @@ func (s Slice) Run(run media.Run, timescale, start int64) (media.Run, int64) {
 	return in, offset
 }
 
-// piece is what is to be listed of a fragment as one segment: its spans are those of the slice.
+// piece is the part of a fragment that is listed as one segment. Its spans are those of the slice.
 type piece struct {
 	store.FragmentInfo
 	slice Slice
 }
 
-// cut returns what is to be listed of a fragment: all of it when it is short enough for the target
-// duration, else its slices. r has its timescales; read is as for add.
+// cut returns the pieces of a fragment: the whole fragment if it is short enough for the target
+// duration, otherwise its slices. r has its timescales; read is as for Add.
 func (t *State) cut(
 	r *Rules, f *store.FragmentInfo, read func() (*media.Fragment, error),
 ) ([]piece, error) {
@@ -267,7 +267,7 @@ func (t *State) whole(r *Rules, f *store.FragmentInfo, start int64) bool {
 	return true
 }
 
-// fragment returns the packaged runs of a fragment as far as they are in the slice.
+// fragment returns the part of a fragment's packaged runs that is in the slice.
 func (s Slice) fragment(r *Rules, f *media.Fragment, start int64) *media.Fragment {
 	in := &media.Fragment{Tracks: f.Tracks}
 	for i := range r.Tracks {

@@ -8,7 +8,7 @@ import (
 // ErrForm reports stored session data that this version of Weir cannot read.
 var ErrForm = errors.New("session data of an unknown form")
 
-// Reader reads the numbers of stored session data (encoding/binary) from the front of Data. After
+// Reader reads the numbers of stored session data (encoding/binary) from the start of Data. After
 // an error Bad is set, and all further reads return 0.
 type Reader struct {
 	Data []byte // what is left to read

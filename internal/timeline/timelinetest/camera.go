@@ -9,11 +9,11 @@ import (
 	"weir/internal/timeline"
 )
 
-// Camera makes up what a producer sends: fragments of many lengths, pauses, clocks that are set,
-// fragments sent again, partial, late or without a track. Times are milliseconds.
+// Camera generates what a producer may send: fragments of many lengths, pauses, clocks that are
+// set, fragments that are resent, partial, late or without a track. Times are milliseconds.
 type Camera struct {
 	Random *rand.Rand
-	Tracks []media.Track // what it sends as a rule
+	Tracks []media.Track // what it usually sends
 	// the same with other codec private data, sent now and then; may be nil
 	Other  []media.Track
 	Set    func([]media.Track) int64 // number of a track set
@@ -31,7 +31,7 @@ type Camera struct {
 // Commit is a fragment to be stored.
 type Commit struct {
 	Info     store.FragmentInfo
-	Replaces store.Number // the partial fragment that goes; 0: none
+	Replaces store.Number // the partial fragment that it replaces; 0: none
 }
 
 // NewCamera returns a camera whose clock is right.
@@ -51,7 +51,7 @@ func (c *Camera) Whole() Commit {
 	return Commit{Info: i}
 }
 
-// Step makes the next fragment. It returns what is stored meanwhile, in order.
+// Step makes the next fragment. It returns the fragments that are stored meanwhile, in order.
 func (c *Camera) Step() (commits []Commit) {
 	c.surprise()
 	tracks := c.Tracks
@@ -90,7 +90,7 @@ func (c *Camera) Step() (commits []Commit) {
 	return commits
 }
 
-// surprise decides about the producer's clock and how long the next fragment is.
+// surprise decides about the producer's clock and the length of the next fragment.
 func (c *Camera) surprise() {
 	switch {
 	case c.chance(10):
@@ -132,8 +132,8 @@ func (c *Camera) info(tracks []media.Track) store.FragmentInfo {
 	return i
 }
 
-// fill gives a fragment that may have to be cut its frames, which lie where they like, with key
-// frames here and there and sometimes a long pause.
+// fill gives frames to a fragment that may have to be cut: at random times, with some key frames
+// and sometimes a long pause.
 func (c *Camera) fill(i *store.FragmentInfo, tracks []media.Track) {
 	if c.length <= 2000 {
 		return

@@ -1,6 +1,6 @@
-// Package timelinetest states the rules of the timeline a second time, from the whole history each
-// time and with no regard for speed: Model. Camera makes up histories. The tests of timeline and of
-// playback compare with it.
+// Package timelinetest has the rules of the timeline a second time, in Model, which goes through
+// the whole history each time and ignores speed. Camera generates histories. The tests of timeline
+// and of playback compare with it.
 package timelinetest
 
 import (
@@ -29,7 +29,7 @@ type Model struct {
 	Codecs func(set int64) string // tells the codec private data of same sets apart
 	Frames func(n store.Number) *media.Fragment
 
-	Replay     bool  // LIVE_REPLAY, else LIVE
+	Replay     bool  // LIVE_REPLAY, otherwise LIVE
 	Created    int64 // when the session was opened
 	Start, End int64 // LIVE_REPLAY: the range; math.MaxInt64: no end
 	Closed     bool  // LIVE_REPLAY: the range was over a minute before
@@ -40,7 +40,7 @@ type Model struct {
 	over    bool
 }
 
-// entry is a fragment that is listed, or a slice of one.
+// entry is a listed fragment, or a slice of one.
 type entry struct {
 	f     store.FragmentInfo // with the spans of the slice
 	slice stretch
@@ -89,7 +89,7 @@ func (l *Listing) String() string {
 	return s.String()
 }
 
-// Run goes through the whole history again. Call it when Later has grown, before Listing.
+// Run goes through the whole history again. Call it before Listing when Later has grown.
 func (m *Model) Run() {
 	if m.cut == nil {
 		m.cut = make(map[store.Number][]entry)
@@ -100,8 +100,8 @@ func (m *Model) Run() {
 // Target returns the session's target duration in seconds.
 func (m *Model) Target() int { return m.target }
 
-// Listing returns what the playlist of a track lists at a time, when fragments with a server
-// timestamp before edge are past retention; nil when there is nothing to list.
+// Listing returns what the playlist of a track lists at a time, nil if there is nothing to list.
+// Fragments with a server timestamp before edge are past retention.
 func (m *Model) Listing(track media.Track, now, edge int64) *Listing {
 	entries := m.entries
 	for m.Replay && entries[len(entries)-1].due > now {
@@ -168,7 +168,7 @@ func (m *Model) begins(f *store.FragmentInfo) int64 {
 	return least
 }
 
-// Timestamp is what the session selects a fragment by.
+// Timestamp returns the timestamp by which the session selects a fragment.
 func (m *Model) Timestamp(f *store.FragmentInfo) int64 {
 	if m.Producer {
 		return f.ProducerTimestamp
@@ -253,7 +253,7 @@ func (m *Model) unfold() (entries []entry, target int, over bool) {
 	return entries, target, over
 }
 
-// longest is the target duration of a session that begins with these fragments, in seconds.
+// longest returns the target duration of a session that begins with these fragments, in seconds.
 func (m *Model) longest(chosen []store.FragmentInfo) (target int) {
 	looked := slices.Clone(chosen)
 	for i, f := range m.Initial {
@@ -302,7 +302,7 @@ func (m *Model) double(shown []store.FragmentInfo, f *store.FragmentInfo) int {
 	})
 }
 
-// date is when an entry that follows these begins, by the selector's clock.
+// date returns when an entry after these begins, on the selector's clock.
 func (m *Model) date(entries []entry, e *entry) int64 {
 	date := m.Timestamp(&e.f) + e.slice.from
 	if last := len(entries) - 1; !m.Producer && last >= 0 {
@@ -342,14 +342,13 @@ func (m *Model) millis(f *store.FragmentInfo) (d []float64) {
 	return d
 }
 
-// millisOf is what a playlist says of a run's duration: the millisecond of its end less that of its
-// begin, without bounds of size.
+// millisOf returns a run's duration as a playlist has it: the millisecond of its end less that of
+// its beginning, without overflow.
 func millisOf(begin, duration, timescale int64) int64 {
 	return scale(begin+duration, timescale, 1000) - scale(begin, timescale, 1000)
 }
 
-// scale turns v ticks of one timescale into those of another, rounded down, with 128 bits in
-// between.
+// scale converts v ticks of one timescale to another, rounded down, with 128 bits in between.
 func scale(v, from, to int64) int64 {
 	hi, lo := bits.Mul64(uint64(max(v, -v)), uint64(to))
 	q, rest := bits.Div64(hi, lo, uint64(from))

@@ -6,7 +6,7 @@ import (
 	"weir/internal/store"
 )
 
-// silence gives an entry the spans with the silence that its sound needs. start is its fragment's,
+// silence extends an entry's spans by the silence that its sound needs. start is its fragment's, in
 // milliseconds; target is in seconds.
 func (m *Model) silence(entries []entry, e *entry, start int64, target int) {
 	if len(m.Tracks) < 2 {

@@ -17,7 +17,7 @@ type frame struct {
 	key         bool
 }
 
-// slices says how a fragment is listed under a target duration, and what of it is in each slice.
+// slices returns the slices of a fragment under a target duration, with the spans of each.
 func (m *Model) slices(f *store.FragmentInfo, target int) (listed []entry) {
 	if math.Floor(slices.Max(m.millis(f))/1000+0.5) <= float64(target) {
 		return []entry{{f: *f}}
@@ -74,7 +74,7 @@ func (m *Model) framesOf(f *store.FragmentInfo) (all []frame, lead int) {
 	return all, lead
 }
 
-// boundary is where a slice ends that has the first of the rest of all frames and may last until
+// boundary returns where a slice ends that begins with the first frame of rest and may last until
 // limit.
 func boundary(all, rest []frame, lead int, limit int64) int64 {
 	var key, clean, last int64
@@ -109,7 +109,7 @@ func boundary(all, rest []frame, lead int, limit int64) int64 {
 // mixed reports whether a picture that is decoded before a time is presented after one that is
 // decoded later.
 func mixed(all []frame, lead int, ticks int64) bool {
-	// The last time of what is decoded before, and the first of the rest.
+	// The last time of frames that are decoded before, and the first time of the rest.
 	before, after := int64(math.MinInt64), int64(math.MaxInt64)
 	for _, f := range all {
 		switch {
@@ -123,8 +123,8 @@ func mixed(all []frame, lead int, ticks int64) bool {
 	return after <= before
 }
 
-// spans gives the entry the spans of its slice, out of the frames from its start on. It returns
-// when the next slice begins; math.MaxInt64: there is none.
+// spans sets the spans of an entry's slice; rest has the frames from its start on. It returns when
+// the next slice begins, math.MaxInt64 if there is none.
 func (m *Model) spans(e *entry, rest []frame) (next int64) {
 	start, until := m.begins(&e.f), e.slice.until
 	e.f.Spans = nil
