@@ -8,13 +8,13 @@ import (
 	"weir/internal/store"
 )
 
-// announcements are the streams that this node receives, and what it has announced of them.
+// announcements has the streams that this node receives, and what it has announced about them.
 type announcements struct {
 	mu      sync.Mutex
 	streams map[store.StreamID]*announced // guarded by mu
-	changed chan struct{}                 // holds one when there is something to tell
+	changed chan struct{}                 // holds one when there is something to announce
 
-	node    string // the ID that was announced under; owned by announce
+	node    string // the ID under which it was announced; owned by announce
 	failing bool   // likewise
 }
 
@@ -23,12 +23,12 @@ type announced struct {
 	connections int
 	left        time.Time // when the last one ended
 	told        bool
-	burst       time.Duration // that was told
+	burst       time.Duration // as announced
 }
 
 // Times of announcements.
 const (
-	announceTime  = 5 * time.Second // between looks at what has changed
+	announceTime  = 5 * time.Second // between checks for changes
 	announceRetry = time.Second     // after a failure
 	// by how much a burst must change to be announced again
 	burstStep = 250 * time.Millisecond
@@ -84,7 +84,7 @@ func (r *Relay) announce(ctx context.Context) {
 	}
 }
 
-// tell announces what has changed.
+// tell announces changes.
 func (r *Relay) tell(ctx context.Context) error {
 	a := &r.announced
 	node := r.o.Nodes.Node()
@@ -126,7 +126,7 @@ func (a *announcements) pending(all bool, leave time.Duration,
 	return begun, over
 }
 
-// again marks what could not be announced.
+// again marks streams that could not be announced.
 func (a *announcements) again(begun []Receiver) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -137,7 +137,8 @@ func (a *announcements) again(begun []Receiver) {
 	}
 }
 
-// forget drops what was taken back. What has begun again in the meantime is announced again.
+// forget drops streams whose announcement was withdrawn. Those that have begun again meanwhile are
+// announced again.
 func (a *announcements) forget(over []store.StreamID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

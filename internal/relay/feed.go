@@ -17,33 +17,33 @@ import (
 )
 
 // incoming is a fragment that another node receives, as far as it has come. It outlives its
-// connection: the next connection sends it from its start again, and what is already here is
+// connection: the next connection sends it from the start again, and what is here already is
 // skipped.
 type incoming struct {
 	number   store.Number
 	fragment *live.Fragment // nil: the edge shows enough already
-	numbered func()         // ends its time in Numbers
+	numbered func()         // takes its number out of Numbers
 	tracks   []incomingTrack
 	taken    int64 // of the budget
 	whole    bool
 	cutOff   bool // no more of it will come
-	here     bool // it was told of over the connection at hand
+	here     bool // it was announced on the current connection
 }
 
 type incomingTrack struct {
 	samples []media.Sample
 	payload []byte
-	seen    int // blocks that came over the connection at hand
+	seen    int // blocks that came on the current connection
 	draft   *draft
 }
 
-// draft is the media.Draft of a track: what is final at the node that receives it.
+// draft is the media.Draft of a track: the frames that are final at the node that receives it.
 type draft struct {
 	mu  sync.Mutex
 	run media.Run // frames may be added in place; those that are there do not change
 }
 
-// Final implements media.Draft: whole access units, none of whose blocks is missing in samples.
+// Final implements media.Draft. It returns whole access units whose blocks are all in samples.
 func (d *draft) Final(samples []media.Sample) media.Run {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -70,14 +70,15 @@ func (b *budget) take(n int64) bool {
 
 func (b *budget) give(n int64) { b.left.Add(n) }
 
-// frameCost is what a frame takes beside its payload: its rows in the tables of samples and frames.
+// frameCost is how many bytes a frame takes besides its payload: its rows in the tables of samples
+// and frames.
 const frameCost = 64
 
-// maxFragments bounds the fragments of a connection that have not ended. A producer has few in
-// flight; a stream has few producers at a time.
+// maxFragments bounds the fragments on a connection that have not ended. A producer has few in
+// flight, and a stream has few producers at a time.
 const maxFragments = 64
 
-// feed takes the messages of a connection until it ends.
+// feed handles the messages of a connection until it ends.
 func (l *link) feed(ctx context.Context, r *bufio.Reader) error {
 	for {
 		k, length, err := readHead(r)
@@ -95,7 +96,7 @@ func (l *link) feed(ctx context.Context, r *bufio.Reader) error {
 	}
 }
 
-// message takes any message but a block.
+// message handles any message except a block.
 func (l *link) message(ctx context.Context, r *bufio.Reader, k kind, length int) error {
 	if cap(l.buf) < length {
 		l.buf = make([]byte, length)
@@ -173,10 +174,10 @@ func (l *link) begin(h live.Head) error {
 	return nil
 }
 
-// payloadStep is the most memory that is allocated before the payload for it has come.
+// payloadStep is the most memory that is allocated before the payload for it has arrived.
 const payloadStep = 256 << 10
 
-// block takes a block, whose payload is still to be read.
+// block handles a block, whose payload must still be read.
 func (l *link) block(r *bufio.Reader, length int) error {
 	peeked, err := r.Peek(min(length, maxBlockHead))
 	if err != nil {
@@ -229,7 +230,7 @@ func discard(r *bufio.Reader, n int) error {
 	return err
 }
 
-// room reserves memory for what comes of a fragment.
+// room reserves memory for a fragment.
 func (l *link) room(f *incoming, n int64) bool {
 	if !l.relay.budget.take(n) {
 		return false
@@ -268,7 +269,7 @@ func (l *link) final(v *final) error {
 	return nil
 }
 
-// whole takes the head of a fragment's record, and checks it against the blocks that came.
+// whole handles the head of a fragment's record, and checks it against the blocks that came.
 func (l *link) whole(n store.Number, differs bool, as *media.Fragment, crc uint32) error {
 	f := l.incoming[n]
 	if f == nil || f.fragment == nil || f.cutOff || f.whole {
@@ -300,14 +301,14 @@ func (l *link) whole(n store.Number, differs bool, as *media.Fragment, crc uint3
 	return nil
 }
 
-// end takes what became of a fragment.
+// end handles the end of a fragment.
 func (l *link) end(v *ending) {
 	if f := l.incoming[v.number]; f != nil {
 		l.finish(f, v.end)
 	}
 }
 
-// lose keeps a fragment, whose rest will not come, until it is known how it ended.
+// lose keeps a fragment whose rest will not come until it is known how it ended.
 func (l *link) lose(f *incoming) {
 	if f.cutOff || f.fragment == nil {
 		return
@@ -332,7 +333,7 @@ func (l *link) forget(f *incoming) (held int64) {
 // finish ends a fragment.
 func (l *link) finish(f *incoming, end live.End) {
 	delete(l.incoming, f.number)
-	if end.Stored { // whoever sees the end looks for it in the store
+	if end.Stored { // whoever sees the end looks for the fragment in the store
 		l.relay.o.Nodes.Committed(l.stream, end.Info.Sequence)
 	}
 	if f.fragment != nil {
@@ -346,5 +347,5 @@ func (l *link) finish(f *incoming, end live.End) {
 		}
 		f.fragment.Release(l.forget(f))
 	}
-	f.numbered() // after the end, as ingest does it
+	f.numbered() // after the end, as in ingest
 }

@@ -8,11 +8,11 @@ import (
 	"weir/internal/store"
 )
 
-// followed is a stream that somebody follows here, or did a short while ago. Guarded by Relay.mu.
+// followed is a stream that somebody follows here, or did recently. Guarded by Relay.mu.
 type followed struct {
 	followers int
 	left      time.Time // when the last one left
-	asked     bool      // who receives it was asked since it is followed
+	asked     bool      // the nodes have been asked who receives it
 	links     map[string]*link
 	ready     chan struct{} // closed when links are ready
 	settled   bool
@@ -54,8 +54,7 @@ func (r *Relay) Burst(id store.StreamID) (burst time.Duration) {
 	return burst
 }
 
-// keepFollowing asks again and again which nodes receive the streams that are followed, and keeps a
-// link to each.
+// keepFollowing repeatedly asks which nodes receive the followed streams, and keeps a link to each.
 func (r *Relay) keepFollowing(ctx context.Context) {
 	tick := time.NewTicker(r.o.poll)
 	defer tick.Stop()
@@ -84,7 +83,7 @@ func (r *Relay) keepFollowing(ctx context.Context) {
 	}
 }
 
-// current returns the streams that are followed, and lets go of the others.
+// current returns the streams that are followed, and forgets the others.
 func (r *Relay) current() (ids []store.StreamID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -101,8 +100,8 @@ func (r *Relay) current() (ids []store.StreamID) {
 	return ids
 }
 
-// connect begins the links that are missing, and ends those to nodes that receive a stream no more.
-// Without an answer all stays as it is.
+// connect begins missing links, and ends those to nodes that no longer receive a stream. If the
+// nodes cannot be asked, everything stays as it is.
 func (r *Relay) connect(ctx context.Context, ids []store.StreamID, receivers []Receiver,
 	answered bool) {
 	at := make(map[store.StreamID]map[string]bool, len(ids))
@@ -150,15 +149,15 @@ func (r *Relay) newLink(ctx context.Context, to Receiver) *link {
 	return l
 }
 
-// end tells a link to end. Until it has ended its fragments are still shown, but new followers do
-// not take them for what other nodes receive now. Relay.mu is held.
+// end tells a link to end. Until it has ended, its fragments are still shown, but new followers do
+// not wait for it. Relay.mu is held.
 func (r *Relay) end(id store.StreamID, l *link) {
 	l.leave()
 	l.left = true
 	r.leaving[id]++
 }
 
-// ended says that a link has ended.
+// ended forgets a link that has ended.
 func (r *Relay) ended(l *link) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,7 +188,7 @@ func (r *Relay) linkReady(id store.StreamID) {
 	}
 }
 
-// settle wakes those who wait for what other nodes receive, once it is here. Relay.mu is held.
+// settle wakes those who wait for what other nodes receive, if it is here. Relay.mu is held.
 func (f *followed) settle() {
 	if f.settled {
 		return

@@ -24,13 +24,13 @@ type link struct {
 	leave    context.CancelFunc
 	left     bool // it was told to end; guarded by Relay.mu
 
-	ready   chan struct{} // closed once what was there has come, or could not be had
+	ready   chan struct{} // closed once everything that was there has come, or cannot come
 	settled sync.Once
 
 	incoming map[store.Number]*incoming
 	lost     time.Time // since when there is no connection; zero: there is one
 	gone     bool      // the process at the other end is not there any more
-	failing  bool      // that it cannot be followed was logged
+	failing  bool      // its failure was logged
 	buf      []byte
 }
 
@@ -49,8 +49,8 @@ const (
 	otherVersionPause = 30 * time.Second
 )
 
-// lostTime is how long to wait for the rest of a fragment when its node sends heartbeats but cannot
-// be reached. Only a producer that is slower than its media takes longer for a fragment.
+// lostTime is how long to wait for the rest of a fragment if its node sends heartbeats but cannot
+// be reached. A fragment takes longer only if its producer is slower than its media.
 const lostTime = 2 * time.Minute
 
 // newClient makes the client of calls to other nodes. Certificates are not checked: they are for
@@ -70,8 +70,8 @@ func newClient(o *Options) *http.Client {
 	}
 }
 
-// run follows until ctx ends. While there is no connection, what was coming in is looked for in the
-// store.
+// run follows until ctx ends. While there is no connection, it looks in the store for the fragments
+// that were coming in.
 func (l *link) run(ctx context.Context) {
 	defer l.close(ctx)
 	l.relay.o.Metrics.streams.Inc()
@@ -110,7 +110,7 @@ func (l *link) failed(err error) {
 		reason = errorSilent
 	}
 	l.relay.o.Metrics.errors.WithLabelValues(reason).Inc()
-	log := l.relay.log.Debug // a node that ends, or is of another version, is no fault
+	log := l.relay.log.Debug // a node that ends, or has another version, is no fault
 	if !l.failing && !l.gone && (errors.Is(err, errRefused) || errors.Is(err, errSealed) ||
 		errors.Is(err, errMessage)) {
 		l.failing, log = true, l.relay.log.Warn
@@ -119,7 +119,7 @@ func (l *link) failed(err error) {
 		"node", l.receiver.Address, "error", err)
 }
 
-// await waits for a while, and meanwhile looks for what has become of the fragments.
+// await waits for a while, and meanwhile looks how the fragments have ended.
 func (l *link) await(ctx context.Context, pause time.Duration) {
 	done := time.NewTimer(pause)
 	defer done.Stop()
@@ -137,8 +137,8 @@ func (l *link) await(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// look looks in the store for the fragments that do not come over the present connection. over says
-// that no more of them will come: one that is not stored then has broken off.
+// look looks in the store for the fragments that do not come on the current connection. over says
+// that no more of them will come: one that is not stored has then broken off.
 func (l *link) look(ctx context.Context, over bool) {
 	for _, f := range l.incoming {
 		if f.here {
@@ -167,7 +167,8 @@ func (l *link) settle() {
 	})
 }
 
-// close ends what is left, when nobody follows any more or the node does not receive the stream.
+// close ends the remaining fragments when nobody follows any more or the node does not receive the
+// stream.
 func (l *link) close(ctx context.Context) {
 	l.settle()
 	for _, f := range l.incoming {
@@ -204,7 +205,7 @@ func (l *link) connect(ctx context.Context) error {
 	return cause(ctx, l.feed(ctx, bufio.NewReaderSize(open, pieceSize)))
 }
 
-// cause is why a connection ended.
+// cause returns why a connection ended.
 func cause(ctx context.Context, err error) error {
 	if why := context.Cause(ctx); why != nil {
 		return why

@@ -2,7 +2,7 @@ package relay
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics counts what goes between nodes, over all streams.
+// Metrics counts what nodes send each other, over all streams.
 type Metrics struct {
 	streams  prometheus.Gauge
 	readers  prometheus.Gauge

@@ -1,14 +1,14 @@
-// Package relay brings the live edge of other nodes to this one. A node that has followers of a
-// stream which another node receives asks that one for the frames, over one HTTP connection however
-// many follow, and feeds them to its own live.Edge: playback and GetMedia need not know where
+// Package relay brings the live edge of other nodes to this one. If a node has followers of a
+// stream that another node receives, it asks that node for the frames, over one HTTP connection for
+// all followers, and feeds them to its own live.Edge. Playback and GetMedia need not know where
 // frames come from. DESIGN.md states the rules.
 //
-//	relay.go     Relay: what it works with
+//	relay.go Relay and its options
 //	announce.go  which streams this node receives, for the others
 //	follow.go    which streams are followed here, and which nodes receive them
 //	link.go      one connection to another node, and what becomes of fragments when it breaks
-//	feed.go      what comes over it, into the live edge
-//	serve.go     the other end: what this node receives, to others
+//	feed.go from a connection into the live edge
+//	serve.go the other end: sends what this node receives to others
 //	wire.go      the messages between nodes
 //	seal.go      how they are sealed, and how nodes know each other
 package relay
@@ -31,27 +31,27 @@ type Receiver struct {
 	Stream  store.StreamID
 	Node    string        // its ID; a process that starts again has another
 	Address string        // URL without a path
-	Burst   time.Duration // as live.Edge.Burst has it there
+	Burst   time.Duration // live.Edge.Burst there
 }
 
-// Nodes is what nodes know of each other; a cluster's store implements it.
+// Nodes is what nodes know about each other; a cluster's store implements it.
 type Nodes interface {
-	// Node is the ID of this node. It may change.
+	// Node returns the ID of this node, which may change.
 	Node() string
-	// Receives says that this node receives streams by now, with their bursts.
+	// Receives announces that this node receives these streams now, with their bursts.
 	Receives(ctx context.Context, streams []Receiver) error
-	// ReceivesNoMore takes that back.
+	// ReceivesNoMore withdraws that.
 	ReceivesNoMore(ctx context.Context, streams []store.StreamID) error
 	// Receivers returns the other nodes that receive one of the streams.
 	Receivers(ctx context.Context, streams []store.StreamID) ([]Receiver, error)
-	// Fragment returns a fragment that is stored. store.ErrNotFound.
+	// Fragment returns a stored fragment. The error is store.ErrNotFound.
 	Fragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
 	// Committed tells the store that another node has committed a fragment: every later List and
 	// Wait sees it.
 	Committed(id store.StreamID, sequence int64)
 }
 
-// Numbers counts the fragments that are on their way; *ingest.Numbers implements it.
+// Numbers has the fragment numbers in flight; *ingest.Numbers implements it.
 type Numbers interface {
 	Add(id store.StreamID, n store.Number) (done func())
 }
@@ -70,7 +70,7 @@ type Options struct {
 	// Dial connects to another node; default net.Dialer's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	poll time.Duration // how often it is asked who receives what is followed
+	poll time.Duration // how often the nodes are asked who receives the followed streams
 	// how long nothing may be received or sent before the other node counts as out of reach
 	silence time.Duration
 	linger  time.Duration // how long a stream is followed after the last follower
@@ -114,13 +114,13 @@ type Relay struct {
 	stop     sync.Once
 
 	announced announcements
-	asked     chan struct{} // holds one when somebody new is followed
+	asked     chan struct{} // holds one when another stream is followed
 
 	mu       sync.Mutex
 	followed map[store.StreamID]*followed // guarded by mu
-	leaving  map[store.StreamID]int       // links that were told to end and have not; likewise
+	leaving  map[store.StreamID]int       // links that were told to end but have not yet; likewise
 	links    sync.WaitGroup
-	failing  bool // owned by Run: the nodes could not be asked the last time
+	failing  bool // owned by Run: the last question to the nodes failed
 }
 
 // New makes a relay and connects the edge to it. Run makes it work.
@@ -147,8 +147,8 @@ func (r *Relay) Run(ctx context.Context) {
 	parts.Wait()
 }
 
-// Stop tells those who follow this node to leave once the fragments that come in have ended. A nil
-// Relay has nobody to tell.
+// Stop tells the followers of this node to leave once the fragments that are coming in have ended.
+// A nil Relay does nothing.
 func (r *Relay) Stop() {
 	if r != nil {
 		r.stop.Do(func() { close(r.stopping) })

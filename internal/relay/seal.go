@@ -36,7 +36,7 @@ const (
 	clockSkew = 5 * time.Minute
 )
 
-// call is what one node asks another.
+// call is a call of one node to another.
 type call struct {
 	stream   store.StreamID
 	from, to string // IDs of nodes
@@ -64,7 +64,7 @@ func (c *call) mac(secret []byte) []byte {
 
 var base64url = base64.RawURLEncoding
 
-// authorization is the header of a call.
+// authorization returns the header of a call.
 func (c *call) authorization(secret []byte) string {
 	return fmt.Sprintf("%s %d %s %s %d %s %s", scheme, version, c.from, c.to, c.millis,
 		base64url.EncodeToString(c.nonce), base64url.EncodeToString(c.mac(secret)))
@@ -76,8 +76,8 @@ var (
 	errVersion = errors.New("a node of another version")
 )
 
-// readCall reads the header of a call for a stream, whose MAC is right. Neither the time nor the
-// nonce is looked at, nor who it is for.
+// readCall reads the header of a call for a stream, and checks its MAC. It does not check time,
+// nonce or recipient.
 func readCall(header string, stream store.StreamID, secret []byte) (*call, error) {
 	fields := strings.Fields(header)
 	if len(fields) < 2 || len(header) > 1024 || fields[0] != scheme {
@@ -102,14 +102,14 @@ func readCall(header string, stream store.StreamID, secret []byte) (*call, error
 	return c, nil
 }
 
-// nonces are those of the calls of the last minutes, each of which is good once.
+// nonces has the nonces of the calls of the last minutes. Each is valid once.
 type nonces struct {
 	mu     sync.Mutex
 	seen   map[string]time.Time // when it may be forgotten; guarded by mu
 	pruned time.Time            // guarded by mu
 }
 
-// use tells whether a call is of now and was not made before.
+// use reports whether a call is recent and was not made before.
 func (n *nonces) use(c *call, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -138,7 +138,7 @@ func newNonce() []byte {
 	return nonce
 }
 
-// answerCipher seals the answer to a call, in pieces that are counted.
+// answerCipher makes the cipher that seals the answer to a call, in counted pieces.
 func answerCipher(secret []byte, c *call, nonce []byte) cipher.AEAD {
 	salt := append(append([]byte(nil), c.nonce...), nonce...)
 	purpose := fmt.Sprintf("weir node answer %d %s %s %s", version, c.from, c.to, c.stream)
@@ -152,7 +152,7 @@ func answerCipher(secret []byte, c *call, nonce []byte) cipher.AEAD {
 	panic(err) // only of a key of another length
 }
 
-// pieceSize bounds the text of a piece; it is sealed as its length, 32 bits, and the ciphertext.
+// pieceSize bounds the text of a piece. A sealed piece is its length, 32 bits, and the ciphertext.
 const pieceSize = 64 << 10
 
 // sealer writes pieces. Its errors are those of the writer below.
@@ -184,7 +184,7 @@ func (s *sealer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// errSealed is of pieces that nobody with the secret sealed for this call.
+// errSealed says that a piece was not sealed with the secret for this call.
 var errSealed = errors.New("answer of a node is not sealed with the nodes' key, or damaged")
 
 // opener reads what a sealer wrote.
@@ -192,9 +192,9 @@ type opener struct {
 	r     *bufio.Reader
 	aead  cipher.AEAD
 	count uint64
-	came  func(bytes int) // told of every piece
+	came  func(bytes int) // called for every piece
 	buf   []byte
-	text  []byte // of the piece at hand that was not read yet
+	text  []byte // the rest of the current piece
 }
 
 func (o *opener) Read(p []byte) (int, error) {

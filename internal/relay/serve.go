@@ -22,7 +22,7 @@ const (
 )
 
 // ServeHTTP answers a call of another node with what this one receives of a stream, until that node
-// leaves, takes nothing for a while, or this one stops. Strangers get 401, or 426 (RFC 9110 section
+// leaves, reads nothing for a while, or this one stops. Strangers get 401, or 426 (RFC 9110 section
 // 15.5.22) for another version of the calls, and cost no more than the MAC of their header.
 func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
@@ -37,7 +37,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	connections.Of(req).Vouch()
-	if c.to != r.o.Nodes.Node() { // the process at this address is another one by now
+	if c.to != r.o.Nodes.Node() { // another process has this address now
 		http.Error(w, "another node", http.StatusMisdirectedRequest)
 		return
 	}
@@ -81,7 +81,7 @@ func (a *answer) flush() error {
 	return a.control.Flush()
 }
 
-// sender tells one node of one stream.
+// sender sends one stream to one node.
 type sender struct {
 	relay    *Relay
 	follower *live.Follower
@@ -91,7 +91,7 @@ type sender struct {
 	buf      []byte
 }
 
-// shown is how far the other node knows a fragment.
+// shown is how much of a fragment the other node has.
 type shown struct {
 	fragment *live.Fragment
 	hold     *live.Hold // nil: it is over
@@ -116,7 +116,7 @@ func (f *shown) release() {
 	}
 }
 
-// run sends until ctx ends, or the relay stops and no fragment comes in any more.
+// run sends until ctx ends, or until the relay stops and no fragment is coming in.
 func (s *sender) run(ctx context.Context) error {
 	idle := time.NewTicker(s.relay.o.silence / 3)
 	defer idle.Stop()
@@ -162,7 +162,7 @@ func (s *sender) flush() error {
 	return s.answer.flush()
 }
 
-// tell sends what is new of the fragments; going says that one of them has not ended.
+// tell sends what is new in the fragments. going says that one of them has not ended.
 func (s *sender) tell(fragments []*live.Fragment) (going bool, err error) {
 	known := make(map[store.Number]bool, len(fragments))
 	for _, f := range fragments {
@@ -189,7 +189,7 @@ func (s *sender) tell(fragments []*live.Fragment) (going bool, err error) {
 		if known[n] {
 			continue
 		}
-		if of.hold != nil { // its end was not seen: it lingered for too short a time
+		if of.hold != nil { // its end was not seen, because the edge dropped it too early
 			if err := s.cutOff(of); err != nil {
 				return false, err
 			}
@@ -199,7 +199,7 @@ func (s *sender) tell(fragments []*live.Fragment) (going bool, err error) {
 	return going, nil
 }
 
-// begin tells of a fragment; nil when it cannot be read.
+// begin announces a fragment. It returns nil if the fragment cannot be read.
 func (s *sender) begin(f *live.Fragment) (*shown, error) {
 	hold := f.Hold()
 	if hold == nil {
@@ -215,10 +215,10 @@ func (s *sender) begin(f *live.Fragment) (*shown, error) {
 	return of, s.message(kindBegin, s.buf)
 }
 
-// more tells what has come of a fragment.
+// more sends what has come of a fragment.
 func (s *sender) more(of *shown) (ended bool, err error) {
 	f := of.fragment
-	end, ended := f.End() // before the state, which then is the last one
+	end, ended := f.End() // before State, which is then final
 	state, ok := of.hold.State()
 	if !ok {
 		err := s.cutOff(of)
@@ -294,7 +294,7 @@ func (s *sender) final(of *shown, track int, run *media.Run) error {
 	return s.message(kindFinal, s.buf)
 }
 
-// whole sends how the fragment will be stored.
+// whole sends the head of the fragment's record.
 func (s *sender) whole(of *shown, state *live.State) error {
 	rec := &store.Record{Number: of.fragment.Number, Fragment: *state.Whole}
 	for i := range rec.Runs {

@@ -16,12 +16,12 @@ import (
 	"weir/internal/varint"
 )
 
-// version is that of the messages and of how they are sealed. Nodes of different versions do not
+// version is the version of the messages and of their sealing. Nodes of different versions do not
 // follow each other.
 const version = 1
 
-// A message is a byte of its kind, its length, and so many bytes. Numbers are varints. Kinds that
-// are not known are skipped.
+// A message is a byte for its kind, its length, and so many bytes. Numbers are varints. Unknown
+// kinds are skipped.
 type kind byte
 
 const (
@@ -33,7 +33,7 @@ const (
 	kindFinal kind = 3
 	// all blocks have come: number, whether it differs from what was final, the head of its record
 	kindWhole kind = 4
-	// what became of it: number, and when it is stored its row
+	// how it ended: number, and its row if it is stored
 	kindEnd kind = 5
 	// the rest of it will not come: number
 	kindCutOff kind = 6
@@ -46,7 +46,7 @@ const (
 // Bounds of a message's length. What precedes the payload of a block is short.
 const (
 	maxBlockHead = 64
-	maxMessage   = 8 << 20 // of all but blocks: frame tables and headers
+	maxMessage   = 8 << 20 // of all except blocks: frame tables and headers
 )
 
 func (k kind) limit() uint64 {
@@ -73,7 +73,7 @@ type final struct {
 	run    media.Run
 }
 
-// ending is what became of a fragment.
+// ending is how a fragment ended.
 type ending struct {
 	number store.Number
 	end    live.End
@@ -129,7 +129,7 @@ func readBegin(b []byte) (h live.Head, err error) {
 	return h, nil
 }
 
-// appendBlock appends what stands before the payload.
+// appendBlock appends what precedes the payload.
 func appendBlock(b []byte, v *block) []byte {
 	b = binary.AppendUvarint(b, uint64(v.number))
 	b = binary.AppendUvarint(b, uint64(v.track))
@@ -138,7 +138,7 @@ func appendBlock(b []byte, v *block) []byte {
 	return binary.AppendUvarint(b, uint64(v.sample.Content))
 }
 
-// readBlock reads that from the first bytes of a message of a length; the rest is payload.
+// readBlock reads that from the first bytes of a message with a length. The rest is payload.
 func readBlock(b []byte, length int) (v block, head int, err error) {
 	d := decode(b)
 	v.number, v.track = d.number(), d.small()
@@ -250,12 +250,12 @@ func readEnd(b []byte) (v ending, err error) {
 	return v, nil
 }
 
-// appendHead appends what a message begins with.
+// appendHead appends the head of a message.
 func appendHead(b []byte, k kind, length int) []byte {
 	return binary.AppendUvarint(append(b, byte(k)), uint64(length))
 }
 
-// readHead reads what a message begins with. Its length is within what its kind may have.
+// readHead reads the head of a message, and checks the length that its kind may have.
 func readHead(r *bufio.Reader) (k kind, length int, err error) {
 	b, err := r.ReadByte()
 	if err != nil {
@@ -285,7 +285,7 @@ func (d *decoder) number() store.Number {
 	return store.Number(v)
 }
 
-// small reads an index or a count that nothing is allocated for.
+// small reads an index, or a count for which nothing is allocated.
 func (d *decoder) small() int {
 	v := d.Uvarint()
 	if v > math.MaxInt32 {
