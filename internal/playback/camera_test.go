@@ -27,6 +27,7 @@ type testStore struct {
 	opens    int // how often a session was opened
 	saves    int // checkpoints
 	failSave bool
+	away     bool                 // saves and lists fail
 	session  func(*store.Session) // changes what Session returns; may be nil
 }
 
@@ -80,15 +81,36 @@ func (s *testStore) Session(ctx context.Context, id string) (store.Session, erro
 
 func (s *testStore) Checkpoint(ctx context.Context, id string, data []byte) error {
 	s.mu.Lock()
-	failed := s.failSave
-	if !failed {
+	failed, away := s.failSave, s.away
+	if !failed && !away {
 		s.saves++
 	}
 	s.mu.Unlock()
+	if away {
+		return store.ErrAway
+	}
 	if failed {
 		return errors.New("disk on fire")
 	}
 	return s.Store.Checkpoint(ctx, id, data)
+}
+
+func (s *testStore) List(
+	ctx context.Context, id store.StreamID, q store.Query,
+) ([]store.FragmentInfo, error) {
+	s.mu.Lock()
+	away := s.away
+	s.mu.Unlock()
+	if away {
+		return nil, store.ErrAway
+	}
+	return s.Store.List(ctx, id, q)
+}
+
+func (s *testStore) setAway(away bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = away
 }
 
 // fakeTokens writes the session ID and the expiry in hex.

@@ -2,6 +2,7 @@ package playback
 
 import (
 	"testing"
+	"time"
 
 	"weir/internal/live"
 	"weir/internal/media"
@@ -42,6 +43,45 @@ func TestGapOfAnotherProcess(t *testing.T) {
 			if n, next := at(s); n != 5 || next != 5 || r.seen[1].Segments[4].Gap {
 				t.Fatalf("%d segments, the next is %d", n, next)
 			}
+		}
+	})
+}
+
+// A fragment breaks off while the store is away, as it does at a database that commits nothing.
+// Players keep what they were shown, and other processes are told of the gap once it is back.
+func TestGapWhileStoreIsAway(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		f.until(1000)
+		r.read(1)
+		r.store.setAway(true)
+		f.breakOff()
+		gap := func() {
+			t.Helper()
+			if m := r.read(1); len(m.Segments) != 4 || !m.Segments[3].Gap {
+				t.Fatalf("%d segments, the last one is %+v", len(m.Segments),
+					m.Segments[len(m.Segments)-1])
+			}
+		}
+		gap()
+		r.begin().store() // at another node, which the database answers
+		gap()
+		r.store.setAway(false)
+		time.Sleep(2 * time.Second)
+		r.camera.pass(2000)
+		next := r.read(1)
+		if len(next.Segments) != 5 || !next.Segments[3].Gap || next.Segments[4].Gap {
+			t.Fatalf("%d segments, once the store is back", len(next.Segments))
+		}
+		one := r.service
+		r.edge = live.New(live.Options{})
+		r.service = r.process()
+		defer func() {
+			r.service.Stop()
+			r.service = one
+		}()
+		if m := r.read(1); len(m.Segments) != 5 || !m.Segments[3].Gap {
+			t.Fatalf("another process has %d segments", len(m.Segments))
 		}
 	})
 }

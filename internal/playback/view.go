@@ -32,7 +32,9 @@ type view struct {
 	wholeKey  textKey
 	publish   int64 // of the newest manifest
 	described []representations
-	retry     time.Time   // no checkpoint is written before, since the last one could not be
+	current   bool        // the state was brought to the present since it was loaded
+	unsaved   bool        // a checkpoint could not be written
+	retry     time.Time   // none is written before, then
 	saved     []byte      // the checkpoint that was last looked at
 	low       *lowLatency // of a session with parts
 }
@@ -153,6 +155,7 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 		v.token, v.rules, v.pool, v.state, v.known, v.text = o.token, o.p.rules(), s.deflaters,
 			state, nil, [timeline.MaxTracks]trackText{}
 		v.whole, v.described, v.saved = nil, nil, o.session.Checkpoint
+		v.current, v.unsaved = false, false
 		if v.low != nil {
 			v.low.forget()
 		}
@@ -163,9 +166,9 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 	if err := s.follow(ctx, o, v, lossy); err != nil {
 		return err
 	}
-	if ahead := v.state.Cursor - saved; ahead > 0 && !o.now.Before(v.retry) {
+	if ahead := v.state.Cursor - saved; (ahead > 0 || v.unsaved) && !o.now.Before(v.retry) {
 		age := min(checkpointAge, time.Duration(o.stream.RetentionHours)*time.Hour/4)
-		if lossy || ahead >= int64(max(checkpointCommits, o.p.max/8)) ||
+		if v.unsaved || lossy || ahead >= int64(max(checkpointCommits, o.p.max/8)) ||
 			v.state.ServerTime-savedTime >= age.Milliseconds() ||
 			o.now.UnixMilli()-v.state.ServerTime >= checkpointSilence.Milliseconds() {
 			s.save(ctx, o, v)
@@ -189,6 +192,9 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 		}
 		page, err := s.store.List(ctx, o.stream.ID,
 			store.Query{Order: store.BySequence, AfterSequence: t.Cursor, Limit: listPage})
+		if errors.Is(err, store.ErrAway) && v.current {
+			return nil // what was shown goes on
+		}
 		if err != nil {
 			return storeError("list fragments", err)
 		}
@@ -218,7 +224,7 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 			}
 		}
 	}
-	if v.rules.Mode == timeline.LiveReplay {
+	if v.current = true; v.rules.Mode == timeline.LiveReplay {
 		t.Trim(v.rules, t.Revealed(v.rules, now))
 	}
 	return nil
@@ -298,19 +304,21 @@ func (v *view) match(ctx context.Context, s *Service, o *request,
 	return timeline.Match{Index: len(known), Generation: c.generation()}, nil
 }
 
-// save writes a checkpoint. Failing to is no fault of this answer: a request after checkpointRetry
-// tries again.
+// save writes a checkpoint. Failing to is no fault of this answer: a request after checkpointRetry,
+// or soon after a database was away, tries again.
 func (s *Service) save(ctx context.Context, o *request, v *view) {
 	data := v.state.Encode(len(o.p.tracks))
 	err := s.store.Checkpoint(ctx, o.session.ID, data)
 	if err == nil {
-		o.session.Checkpoint, v.saved = data, data
+		o.session.Checkpoint, v.saved, v.unsaved = data, data, false
 	}
 	if err == nil || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 		return
 	}
-	// of a full disk the store tells itself
-	if v.retry = o.now.Add(checkpointRetry); !errors.Is(err, store.ErrFull) {
+	v.unsaved, v.retry = true, o.now.Add(checkpointRetry)
+	if errors.Is(err, store.ErrAway) {
+		v.retry = o.now.Add(time.Second)
+	} else if !errors.Is(err, store.ErrFull) { // of a full disk the store tells itself
 		s.log.LogAttrs(ctx, slog.LevelWarn, "session checkpoint not written",
 			slog.String("stream", o.stream.Name), slog.Any("error", err))
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,10 @@ import (
 // database last told them. The database is always asked first, so that a session that is closed
 // anywhere is closed at once wherever the database answers. Memory is believed for Options.Away.
 const (
-	// askTime is how long the database has to answer before memory answers.
-	askTime = 2 * time.Second
+	// askTime is how long the database has to answer before memory answers, and askAgainTime how
+	// long it has from then on until it has answered something. A request asks several times, and a
+	// player waits for it.
+	askTime, askAgainTime = 2 * time.Second, 100 * time.Millisecond
 	// awayTime is for how long the database is not asked again when memory has an answer. A session
 	// outlives its end by no more than that once the database is back.
 	awayTime = 500 * time.Millisecond
@@ -30,6 +33,7 @@ const (
 type memory struct {
 	mu       sync.Mutex
 	away     time.Time // until then the database is not asked; guarded by mu
+	silent   bool      // it has not answered since it was away; guarded by mu
 	sessions map[string]toldSession
 	bytes    int64 // of sessions; guarded by mu, as they are
 	sets     map[setOf][]media.Track
@@ -56,7 +60,24 @@ func (m *memory) isAway() bool {
 func (m *memory) setAway() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.away = time.Now().Add(awayTime)
+	m.away, m.silent = time.Now().Add(awayTime), true
+}
+
+// setBack notes that the database answered, however late.
+func (m *memory) setBack() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.silent = false
+}
+
+// patience is how long the database has to answer.
+func (m *memory) patience() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.silent {
+		return askAgainTime
+	}
+	return askTime
 }
 
 // answer is a result of ask's read.
@@ -79,9 +100,12 @@ func ask[T any](
 	answered := make(chan answer[T], 1)
 	go func() {
 		v, err := read(ctx)
+		if err == nil || errors.Is(err, store.ErrNotFound) {
+			m.setBack()
+		}
 		answered <- answer[T]{v, err}
 	}()
-	late := time.NewTimer(askTime)
+	late := time.NewTimer(m.patience())
 	defer late.Stop()
 	select {
 	case a := <-answered:
@@ -94,6 +118,19 @@ func ask[T any](
 	}
 	m.setAway()
 	return old, nil
+}
+
+// soon asks the database what memory has no answer to: store.ErrAway when it does not answer in
+// time. A change may be made even then.
+func soon[T any](
+	ctx context.Context, m *memory, read func(context.Context) (T, error),
+) (T, error) {
+	none := func() (answer[T], bool) { return answer[T]{err: store.ErrAway}, true }
+	a, err := ask(ctx, m, none, func(ctx context.Context) (answer[T], error) {
+		v, err := read(ctx)
+		return answer[T]{value: v}, err
+	})
+	return a.value, cmp.Or(err, a.err)
 }
 
 // unanswered adds store.ErrAway to the error of a database or an object store that did not answer.
@@ -172,6 +209,14 @@ func (s *Store) OpenSession(
 	closed, err = s.db.OpenSession(ctx, row, limit)
 	s.memory.forget(closed...)
 	return closed, err
+}
+
+// Checkpoint implements store.Sessions. It ends in time for those who wait for what follows it.
+func (s *Store) Checkpoint(ctx context.Context, id string, data []byte) error {
+	_, err := soon(ctx, &s.memory, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.db.Checkpoint(ctx, id, data)
+	})
+	return err
 }
 
 // CloseSession implements store.Sessions.

@@ -88,11 +88,7 @@ func TestDatabaseAway(t *testing.T) {
 		_, err := n.Session(ctx, "seen")
 		return errors.Is(err, store.ErrNotFound)
 	}
-	for end := time.Now().Add(20 * time.Second); !closed(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("a session that is closed is served once the database is back")
-		}
-	}
+	within(t, "a session that is closed is served no more", closed)
 
 	open(t, n, "again", st.ID)
 	_, err := n.Session(ctx, "again")
@@ -101,6 +97,7 @@ func TestDatabaseAway(t *testing.T) {
 	defer proxy.Silence(false)
 	_, err = n.Session(ctx, "again")
 	must(t, err)
+	inTime(t, n, st.ID, first)
 	// A readiness probe cannot wait for a connection that is half open.
 	soon, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
@@ -113,6 +110,51 @@ func TestDatabaseAway(t *testing.T) {
 		}
 	case <-time.After(6 * time.Second):
 		t.Error("it does not say in time that it is not ready")
+	}
+
+	proxy.Silence(false)
+	within(t, "a checkpoint is written once the database is back", func() bool {
+		return n.Checkpoint(ctx, "again", []byte("state")) == nil
+	})
+}
+
+// within waits until something holds.
+func within(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// inTime holds what players ask for while the database is silent to their patience, however often
+// they ask: a query alone has ten seconds.
+func inTime(t *testing.T, n *node, id store.StreamID, first store.FragmentInfo) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		for range 20 {
+			_, session := n.Session(t.Context(), "again")
+			_, fragment := n.Fragment(t.Context(), id, first.Number)
+			_, list := n.List(t.Context(), id, store.Query{Order: store.BySequence,
+				AfterSequence: 1})
+			saved := n.Checkpoint(t.Context(), "again", nil)
+			if !errors.Is(list, store.ErrAway) || !errors.Is(saved, store.ErrAway) ||
+				session != nil || fragment != nil {
+				ended <- errors.Join(list, saved, session, fragment)
+				return
+			}
+		}
+		ended <- nil
+	}()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("of what players ask for: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("players give up before they are answered")
 	}
 }
 

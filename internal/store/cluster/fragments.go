@@ -293,11 +293,18 @@ func (s *Store) remembered(id store.StreamID, n store.Number) (m *recent.MemoryF
 func (s *Store) List(
 	ctx context.Context, id store.StreamID, q store.Query,
 ) ([]store.FragmentInfo, error) {
-	list, err := s.list(ctx, id, q)
+	list := func(ctx context.Context) ([]store.FragmentInfo, error) { return s.list(ctx, id, q) }
+	var all []store.FragmentInfo
+	var err error
+	if q.Order == store.BySequence && q.AfterSequence > 0 { // what is new to somebody who follows
+		all, err = soon(ctx, &s.memory, list)
+	} else {
+		all, err = list(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list fragments: %w", unanswered(ctx, err))
 	}
-	return list, nil
+	return all, nil
 }
 
 func (s *Store) list(
