@@ -280,6 +280,11 @@ func (g *glassCamera) watch(b *browser, player, u string, seconds int) error {
 	if err != nil {
 		return err
 	}
+	return g.check(&a, seconds)
+}
+
+// check compares what a page saw in so many seconds with what the camera sent.
+func (g *glassCamera) check(a *browserAnswer, seconds int) error {
 	if _, err := g.latencies(a.Frames); err != nil {
 		return err
 	}

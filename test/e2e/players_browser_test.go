@@ -167,6 +167,15 @@ func (b *browser) page(player, u string, options ...string) string {
 }
 
 func (b *browser) play(name, u string, c playCase) (shown, error) {
+	a, err := b.ask(b.request(name, u, c))
+	if err != nil {
+		return shown{}, err
+	}
+	return a.shown(c)
+}
+
+// request is what plays a case.
+func (b *browser) request(name, u string, c playCase) map[string]any {
 	var options []string
 	if c.codec.audio != "" {
 		options = append(options, "sound")
@@ -176,15 +185,16 @@ func (b *browser) play(name, u string, c playCase) (shown, error) {
 	if c.mode == "LIVE" {
 		request["join"], request["seconds"] = 2, liveSeconds
 	}
-	a, err := b.ask(request)
-	if err != nil {
-		return shown{}, err
-	}
+	return request
+}
+
+// shown is what the page saw of a case.
+func (a *browserAnswer) shown(c playCase) (shown, error) {
 	s := shown{pitch: a.Tones}
 	if c.codec.video == "" {
 		return s, nil
 	}
-	return s, s.watch(a)
+	return s, s.watch(*a)
 }
 
 // watch takes the frames that the page saw. The page reads the picture when the browser tells it
