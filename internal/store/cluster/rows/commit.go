@@ -60,6 +60,9 @@ type head struct {
 	order                                                                order
 }
 
+// ofStream finds the head of the stream with the key $1 by its ID, of which there is an index.
+const ofStream = `id = (SELECT id FROM streams WHERE key = $1)`
+
 // lockHeads reads the heads of streams and locks them until the transaction ends. It locks them in
 // the order of the IDs, so that no two transactions wait for each other. It is a statement of its
 // own: later statements see what those committed that it waited for.

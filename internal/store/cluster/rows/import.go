@@ -174,7 +174,7 @@ func importSets(ctx context.Context, tx pgx.Tx, key int64, ids []int64, tracks [
 		ON CONFLICT (stream, id) DO NOTHING`, key, ids, hashes, tracks); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `UPDATE heads SET sets = greatest(sets, $2) WHERE stream = $1`, key,
+	_, err := tx.Exec(ctx, `UPDATE heads SET sets = greatest(sets, $2) WHERE `+ofStream, key,
 		slices.Max(ids))
 	return err
 }

@@ -74,7 +74,7 @@ func (db *DB) RestoreSealed(
 			return err
 		}
 		_, err = tx.Exec(ctx, `UPDATE heads SET sets = $2, number = greatest(number, $3),
-			sequence = greatest(sequence, $4) WHERE stream = $1`, h.key, h.sets, v.Number.Max,
+			sequence = greatest(sequence, $4) WHERE `+ofStream, h.key, h.sets, v.Number.Max,
 			v.Sequence.Max)
 		return err
 	})
@@ -155,9 +155,10 @@ func (db *DB) DropObject(ctx context.Context, l Lease, name string) (fragments i
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `SELECT id FROM heads WHERE stream IN
-			(SELECT stream FROM fragments WHERE object = $1
-			UNION SELECT stream FROM sealed WHERE object = $1) ORDER BY id FOR UPDATE`,
+		if _, err := tx.Exec(ctx, `SELECT id FROM heads WHERE id IN (SELECT s.id
+			FROM streams s JOIN (SELECT stream FROM fragments WHERE object = $1
+			UNION SELECT stream FROM sealed WHERE object = $1) AS o ON s.key = o.stream)
+			ORDER BY id FOR UPDATE`,
 			key); err != nil {
 			return err
 		}

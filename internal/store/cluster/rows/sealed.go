@@ -89,7 +89,7 @@ func insertSealed(
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE heads SET sealed_number = greatest(sealed_number, $2),
-		sealed_sequence = greatest(sealed_sequence, $3) WHERE stream = $1`, stream, v.Number.Max,
+		sealed_sequence = greatest(sealed_sequence, $3) WHERE `+ofStream, stream, v.Number.Max,
 		v.Sequence.Max)
 	return err
 }
