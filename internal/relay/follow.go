@@ -149,8 +149,8 @@ func (r *Relay) newLink(ctx context.Context, to Receiver) *link {
 	return l
 }
 
-// end tells a link to end. Until it has ended, its fragments are still shown, but new followers do
-// not wait for it. Relay.mu is held.
+// end tells a link to end. Until it has ended, its fragments are still shown, although no other
+// node may receive them now, so new followers wait for its end. Relay.mu is held.
 func (r *Relay) end(id store.StreamID, l *link) {
 	l.leave()
 	l.left = true
