@@ -10,7 +10,7 @@ import (
 )
 
 // Directives are the delivery directives of a request for a media playlist, as text (RFC 8216bis
-// section 6.2.5). They mean something in sessions with parts only.
+// section 6.2.5). Only sessions with parts use them.
 type Directives struct {
 	MSN  string // _HLS_msn
 	Part string // _HLS_part
@@ -34,7 +34,7 @@ func (d *Directives) parse() (reload, error) {
 		return q, nil
 	}
 	n, err := strconv.ParseUint(d.MSN, 10, 63)
-	if err != nil && !errors.Is(err, strconv.ErrRange) { // the greatest is too far ahead, too
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // a number out of range is too far ahead
 		return q, api.NewError(api.InvalidArgumentException, "_HLS_msn is not a decimal number.")
 	}
 	q.blocks, q.msn = true, int64(n)
@@ -49,30 +49,30 @@ func (d *Directives) parse() (reload, error) {
 	return q, nil
 }
 
-// How far ahead of the playlist a request may be (RFC 8216bis section 6.2.5.2): so many segments
-// after the last one, and so many parts after the last one, or parts of so many seconds if those
-// are more. Any part that its segment may have is near enough: without lowLatencyMode, hls.js asks
-// for the last one (src/controller/base-playlist-controller.ts), and a refusal would end it.
+// How far ahead of the playlist a request may be (RFC 8216bis section 6.2.5.2): so many segments,
+// and so many parts or parts of so many seconds, whichever are more, after the last one. Any part
+// that its segment may have is accepted: without lowLatencyMode, hls.js asks for the last one
+// (src/controller/base-playlist-controller.ts), and a refusal would end it.
 const (
 	segmentsAhead = 2
 	partsAhead    = 3
 )
 
-// blockedShare is after how many hundredths of the target duration a request is answered with what
-// there is: hls.js takes one for lost after 80 (src/loader/playlist-loader.ts), and then asks
+// blockedShare is the percentage of the target duration after which a request is answered with what
+// there is. At 80, hls.js takes a request for lost (src/loader/playlist-loader.ts), and then asks
 // without directives. It gives up after ten seconds in any case, as Shaka does (connectionTimeout
-// in lib/net/backoff.js), so blockedMost is the longest.
+// in lib/net/backoff.js), so blockedMost is the longest wait.
 const (
 	blockedShare = 70
 	blockedMost  = 8 * time.Second
 )
 
-// hintBlocked is for how long a request for a part that has not come waits: Shaka gives up after 30
+// hintBlocked is how long a request waits for a part that has not come: Shaka gives up after 30
 // seconds (its retry parameters).
 const hintBlocked = 20 * time.Second
 
-// lowLatencyPlaylist is MediaPlaylist of a session with parts. A request that waits takes none of
-// those that the session may make in a second: how many may wait is limited by itself.
+// lowLatencyPlaylist is MediaPlaylist of a session with parts. A request that waits does not count
+// against the session's requests per second: how many may wait has a limit of its own.
 func (s *Service) lowLatencyPlaylist(ctx context.Context, o *request, track int,
 	d *Directives) (text *Playlist, err error) {
 	q, err := d.parse()
@@ -111,9 +111,9 @@ func (s *Service) lowLatencyPlaylist(ctx context.Context, o *request, track int,
 	return text, err
 }
 
-// await calls done with the session's view, which is at the present, now and whenever there is more
-// to list, until it returns true, an error, or the time of wait, asked once, is over. It reports
-// whether it has waited.
+// await brings the session's view up to date and calls done with it, now and whenever there is more
+// to list. It stops when done returns true or an error, or when the time of wait, which it calls
+// once, is over. It reports whether it has waited.
 func (s *Service) await(ctx context.Context, o *request, done func(*view) (bool, error),
 	wait func() time.Duration) (waited bool, err error) {
 	var v *view
@@ -136,7 +136,7 @@ func (s *Service) await(ctx context.Context, o *request, done func(*view) (bool,
 	defer timer.Stop()
 	for !over {
 		select {
-		case <-changed: // the follower has brought the view to the present
+		case <-changed: // the follower has brought the view up to date
 		case <-timer.C:
 			return true, nil
 		case <-s.stopped:
@@ -156,7 +156,7 @@ func (s *Service) await(ctx context.Context, o *request, done func(*view) (bool,
 	return true, nil
 }
 
-// refuse is the answer to a request for what is too far ahead to wait for.
+// refuse returns the answer to a request for something too far ahead to wait for.
 func (q *reload) refuse(v *view, track int) error {
 	if !q.blocks {
 		return nil
@@ -179,8 +179,8 @@ func (q *reload) refuse(v *view, track int) error {
 	return nil
 }
 
-// mostParts is how many parts a segment has at most: but for the last, none is shorter than half a
-// part target.
+// mostParts returns the most parts that a segment has: except for the last, none is shorter than
+// half a part target.
 func (v *view) mostParts() int { return int(2 * v.state.Target * 1000 / v.rules.PartTarget) }
 
 // has reports whether the playlist has what the request waits for.
@@ -191,7 +191,7 @@ func (s *Service) has(ctx context.Context, o *request, v *view, track int,
 	if part < 0 || msn < next-1 || !q.blocks {
 		return msn < next, nil
 	}
-	if msn == next-1 { // the latest segment: maybe the first part of the one that comes
+	if msn == next-1 { // the latest segment: perhaps the first part of the next one
 		e := v.entryAt(track, msn)
 		if e == nil {
 			return true, nil
@@ -205,9 +205,9 @@ func (s *Service) has(ctx context.Context, o *request, v *view, track int,
 	return msn == next && v.low.open != nil && part < len(v.low.open.Parts[track]), nil
 }
 
-// MediaPart returns a part of a segment by its name, or waits for the one that comes next. The
-// caller closes it. ResourceNotFound when it is not among those of the session's segments, or does
-// not come in time.
+// MediaPart returns a part of a segment by its name, and waits for it if it is the next one. The
+// caller closes it. The error is ResourceNotFound if it is not a part of the session's segments, or
+// does not come in time.
 func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsFragmentedMP4)
 	if err != nil {

@@ -21,26 +21,26 @@ type Opener struct {
 type openerKey struct{}
 type clientKey struct{}
 
-// By returns a context for OpenHLS and OpenDASH, which note who opens the session, and tell which
-// one it is.
+// By returns a context for OpenHLS and OpenDASH. They record o as the opener of the session, and
+// set o.Session.
 func By(ctx context.Context, o *Opener) context.Context {
 	return context.WithValue(ctx, openerKey{}, o)
 }
 
-// From returns a context for a request of a session that comes from an address. One that is not
-// valid, as of a Unix socket, is not known.
+// From returns a context for a request of a session that comes from an address. An invalid address,
+// as of a Unix socket, counts as unknown.
 func From(ctx context.Context, address netip.Addr) context.Context {
 	return context.WithValue(ctx, clientKey{}, address)
 }
 
-// openedBy notes the opener of a session.
+// openedBy records the opener of a session.
 func openedBy(ctx context.Context, s *store.Session) {
 	if o, ok := ctx.Value(openerKey{}).(*Opener); ok {
 		s.Principal, o.Session = o.Principal, hex.EncodeToString([]byte(s.ID))
 	}
 }
 
-// bound refuses a request that comes from another address than the session's first one did.
+// bound refuses a request from another address than that of the session's first request.
 func (s *Service) bound(ctx context.Context, row *store.Session) error {
 	from, ok := ctx.Value(clientKey{}).(netip.Addr)
 	if !ok || !from.IsValid() {
@@ -62,8 +62,8 @@ func (s *Service) bound(ctx context.Context, row *store.Session) error {
 	return nil
 }
 
-// clientPlace is what sessions are bound to: an IPv4 address, or the /64 network of an IPv6 one,
-// within which clients change theirs (RFC 8981).
+// clientPlace returns what sessions are bound to: an IPv4 address, or the /64 network of an IPv6
+// address, within which clients change theirs (RFC 8981).
 func clientPlace(a netip.Addr) string {
 	if a = a.Unmap().WithZone(""); a.Is4() {
 		return a.String()

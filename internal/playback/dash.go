@@ -12,7 +12,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// OpenDASH does GetDASHStreamingSessionURL, as OpenHLS does GetHLSStreamingSessionURL.
+// OpenDASH serves GetDASHStreamingSessionURL, as OpenHLS serves GetHLSStreamingSessionURL.
 func (s *Service) OpenDASH(ctx context.Context, stream store.Stream,
 	given *api.GetDASHStreamingSessionURLInput) (string, error) {
 	now := s.clock()
@@ -36,8 +36,8 @@ func (s *Service) OpenDASH(ctx context.Context, stream store.Stream,
 	return s.open(ctx, &stream, p, time.Duration(in.Expires)*time.Second, now)
 }
 
-// DASHManifest does GetDASHManifest. ResourceNotFound when everything that it listed is past
-// retention.
+// DASHManifest serves GetDASHManifest. The error is ResourceNotFound if everything that it listed
+// is past retention.
 func (s *Service) DASHManifest(ctx context.Context, token string) (*Playlist, error) {
 	o, err := s.sessionOf(ctx, token, getManifest, dashFragmentedMP4)
 	if err != nil {
@@ -58,10 +58,10 @@ func (s *Service) DASHManifest(ctx context.Context, token string) (*Playlist, er
 	return text, err
 }
 
-// representations tells of the session's tracks in one generation.
+// representations describes the session's tracks in one generation.
 type representations [timeline.MaxTracks]*manifest.Representation
 
-// represent tells of the session's tracks in a generation of the view's state.
+// represent describes the session's tracks in a generation of the view's state.
 func (s *Service) represent(ctx context.Context, o *request, v *view, generation int,
 ) (d representations, err error) {
 	c, err := v.class(ctx, s, o, v.state.Generations[generation].Set)
@@ -96,7 +96,7 @@ func describeSound(r *manifest.Representation, t *media.Track) {
 	if config, err := media.AACOf(t); err == nil {
 		r.SamplingRate, r.ChannelConfig = config.OutputRate, config.ChannelConfig
 		if config.PS && r.ChannelConfig == 1 {
-			r.ChannelConfig = 2 // parametric stereo makes two channels of one
+			r.ChannelConfig = 2 // parametric stereo turns one channel into two
 		}
 	} else if config, err := media.G711Of(t); err == nil {
 		r.SamplingRate = config.SampleRate
@@ -106,10 +106,10 @@ func describeSound(r *manifest.Representation, t *media.Track) {
 	}
 }
 
-// presentationDelay is how far behind live players stay, in target durations: as with HLS.
+// presentationDelay is how far behind live players stay, in target durations, as with HLS.
 const presentationDelay = 3
 
-// manifest returns the manifest as the state stands.
+// manifest returns the manifest of the current state.
 func (v *view) manifest(o *request) (*Playlist, error) {
 	t, r := v.state, v.rules
 	from, to := t.Window(r, o.now.UnixMilli(), o.edge())
@@ -166,7 +166,7 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 			m.Publish = max(m.Publish, r.Zero+ends+key.silent)
 		}
 	}
-	// What ends a silence may have begun to come before the silence was told.
+	// The fragment that ends a silence may have begun before the silence was published.
 	m.Publish = max(m.Publish, v.publish)
 	v.publish = m.Publish
 	v.whole = &Playlist{Text: m.Append(make([]byte, 0, size)), pool: v.pool}
@@ -174,19 +174,19 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 	return v.whole, nil
 }
 
-// silenceStep is by how many target durations the time-shift buffer grows while a camera is silent
+// silenceStep is how many target durations the time-shift buffer grows by while a camera is silent
 // (DESIGN.md, "DASH").
 const silenceStep = 2
 
-// lastUpdates is for how many updates a replay goes on when its last segment is listed
-// (DESIGN.md, "DASH").
+// lastUpdates is how many updates a replay goes on for after its last segment is listed (DESIGN.md,
+// "DASH").
 const lastUpdates = 2
 
-// depth is how far the time-shift buffer of the entries [from, to), which end at a presentation
-// time, reaches back from there: to the first of them, or to the one after a gap in which a player
-// has shown all before it, once there is enough to go on with (DESIGN.md, "DASH").
+// depth returns how far the time-shift buffer of the entries [from, to) reaches back from ends, the
+// presentation time of their end. It reaches to the first of them, or to the one after a gap in
+// which a player has shown everything before, if enough follows (DESIGN.md, "DASH").
 func (v *view) depth(from, to int, ends int64) int64 {
-	const margin = 250 // sound and pictures do not begin at once
+	const margin = 250 // sound and pictures do not begin at the same time
 	delay := presentationDelay * v.state.Target * 1000
 	next := ends
 	for i := to - 1; i >= from; i-- {
@@ -200,8 +200,8 @@ func (v *view) depth(from, to int, ends int64) int64 {
 	return ends - next
 }
 
-// closes is from when on the manifest is static that lists the entries before to, milliseconds
-// since the Unix epoch.
+// closes returns from when on a manifest that lists the entries before to is static, in Unix
+// milliseconds.
 func (v *view) closes(to int, update int64) int64 {
 	switch t := v.state; {
 	case to < len(t.Entries) || !t.Finished(v.rules):
@@ -212,12 +212,12 @@ func (v *view) closes(to int, update int64) int64 {
 	return 0
 }
 
-// presented is when an entry is presented, milliseconds of presentation time.
+// presented returns when an entry is presented, in milliseconds of presentation time.
 func (v *view) presented(e *timeline.Entry) int64 {
 	return v.state.Presented(v.rules.Scaled(v.state.Generations[e.Generation].Scales), e)
 }
 
-// published is when the entries [from, to) were all there: when the last one came, or was due.
+// published returns when the entries [from, to) were all there: when the last one came, or was due.
 func (v *view) published(o *request, from, to int) int64 {
 	at := o.session.CreatedMillis
 	for i := range v.state.Entries[from:to] {
@@ -264,14 +264,14 @@ func (v *view) timelineEntry(o *request, track int, e *timeline.Entry) *manifest
 	return s
 }
 
-// DASHInitSegment does GetMP4InitFragment for DASH sessions.
+// DASHInitSegment serves GetMP4InitFragment of DASH sessions.
 func (s *Service) DASHInitSegment(ctx context.Context, token string, ref InitSegmentRef,
 ) ([]byte, error) {
 	return s.initSegment(ctx, token, dashFragmentedMP4, ref)
 }
 
-// DASHSegment does GetMP4MediaFragment for DASH sessions: the segment is named by its number in the
-// session. ResourceNotFound as for MediaSegment.
+// DASHSegment serves GetMP4MediaFragment of DASH sessions, in which a segment is named by its
+// number. The error is ResourceNotFound as for MediaSegment.
 func (s *Service) DASHSegment(ctx context.Context, token string, ref DASHSegmentRef,
 ) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, dashFragmentedMP4)
@@ -289,8 +289,8 @@ func (s *Service) DASHSegment(ctx context.Context, token string, ref DASHSegment
 	return s.mediaSegment(ctx, o, *at)
 }
 
-// numbered finds a segment by its number. What the timeline knows already is found without a look
-// at the store.
+// numbered finds a segment by its number. It asks the store only if the timeline does not have the
+// segment yet.
 func (s *Service) numbered(ctx context.Context, o *request, track int, number int64,
 ) (ref *SegmentRef, err error) {
 	find := func(v *view) error {

@@ -2,10 +2,10 @@ package playback
 
 import "strconv"
 
-// The URL space of DASH sessions: each name and each parameter, made for manifests and read from
+// The URL space of DASH sessions: every name and parameter, written into manifests and read from
 // requests. Parameters are those of HLS; SequenceNumber also names a media segment.
 
-// dashPath is what the paths of all DASH session actions begin with. Every URI in a manifest is
+// dashPath is the prefix of the paths of all DASH session actions. Every URI in a manifest is
 // relative to it.
 const dashPath = "/dash/v1/"
 
@@ -28,17 +28,18 @@ func DASHActions() map[string]string {
 	}
 }
 
-// DASHSessionURL is the URL of a session, which is that of its manifest. base is scheme and host.
+// DASHSessionURL returns the URL of a session, which is that of its manifest. base is scheme and
+// host.
 func DASHSessionURL(base, token string) string {
 	return base + dashPath + dashManifestName + "?" + tokenParameter + "=" + token
 }
 
-// dashInitURI is the URI of an init segment as XML has it.
+// dashInitURI returns the URI of an init segment, escaped for XML.
 func dashInitURI(token string, track, generation int) string {
 	return dashURI(initSegmentName, token, track) + strconv.Itoa(generation)
 }
 
-// dashMediaURI is the template of the URIs of a track's media segments as XML has it.
+// dashMediaURI returns the template of the URIs of a track's media segments, escaped for XML.
 func dashMediaURI(token string, track int) string {
 	return dashURI(mediaSegmentName, token, track) + "$Number$"
 }

@@ -16,9 +16,9 @@ import (
 	"weir/internal/timeline"
 )
 
-// OpenHLS does GetHLSStreamingSessionURL: it checks the request against the stream
+// OpenHLS serves GetHLSStreamingSessionURL: it checks the request against the stream
 // (docs/reference/service.md, "Session inputs"), selects what the session begins with, registers
-// it, and returns the token of its URL.
+// the session, and returns the token of its URL.
 //
 // Errors are *api.Error: ClientLimitExceeded (too many calls for this stream), InvalidArgument,
 // NoDataRetention, ResourceNotFound (nothing to play), UnsupportedStreamMediaType,
@@ -36,8 +36,8 @@ func (s *Service) OpenHLS(ctx context.Context, stream store.Stream,
 	return s.open(ctx, &stream, p, expires, now)
 }
 
-// open registers a session of the parameters, as far as they are known without its fragments, and
-// returns its token.
+// open registers a session and returns its token. p has the parameters that are known without the
+// session's fragments.
 func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 	expires time.Duration, now time.Time) (string, error) {
 	p.switching = s.switching
@@ -68,7 +68,7 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 	if p.partTarget, err = s.partTargetOf(ctx, stream, p, sel); err != nil {
 		return "", err
 	}
-	p.partHoldBack = s.edge.Burst(stream.ID).Milliseconds() // begin makes it what it is to be
+	p.partHoldBack = s.edge.Burst(stream.ID).Milliseconds() // begin replaces it
 	first := begin(p, sel, now.UnixMilli())
 
 	id := make([]byte, 16)
@@ -91,8 +91,7 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 		Expires: time.UnixMilli(session.ExpiresMillis)}), nil
 }
 
-// hlsParameters checks a request, as far as it can be without looking at fragments, and fills in
-// the defaults.
+// hlsParameters checks a request, except for what depends on fragments, and fills in the defaults.
 func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInput,
 	now time.Time) (*parameters, time.Duration, error) {
 	if err := api.Validate(given); err != nil {
@@ -122,7 +121,7 @@ func hlsParameters(stream *store.Stream, given *api.GetHLSStreamingSessionURLInp
 	return p, time.Duration(in.Expires) * time.Second, nil
 }
 
-// choose fills in which fragments of a stream a session is about. Defaults are applied.
+// choose fills in which fragments of a stream a session has. Defaults are applied already.
 func (p *parameters) choose(stream *store.Stream, mode api.PlaybackMode,
 	selector *api.FragmentSelector, now time.Time) error {
 	if stream.RetentionHours == 0 {
@@ -214,8 +213,8 @@ func begin(p *parameters, sel *selection, now int64) *timeline.State {
 	return t
 }
 
-// MasterPlaylist does GetHLSMasterPlaylist. It depends on the session's parameters alone and never
-// changes.
+// MasterPlaylist serves GetHLSMasterPlaylist. The playlist depends only on the session's parameters
+// and never changes.
 func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, error) {
 	o, err := s.sessionOf(ctx, token, getMasterPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {

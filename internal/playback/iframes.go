@@ -10,12 +10,12 @@ import (
 )
 
 // IFramePlaylist returns the I-frame playlist of a recording's video track (RFC 8216 section
-// 4.3.3.6), with which players scrub: of each fragment that begins with a key frame the first
-// bytes, up to the end of that frame. ResourceNotFound when the session is not a recording, or the
-// track has no such fragment; then the master playlist does not name it.
+// 4.3.3.6), with which players scrub. For each fragment that begins with a key frame it has the
+// first bytes, up to the end of that frame. The error is ResourceNotFound if the session is not a
+// recording, or the track has no such fragment; then the master playlist does not name it.
 //
-// A key frame lasts until the next one that is listed, so that the times of this playlist are those
-// of the track's.
+// A key frame lasts until the next one that is listed, so that the times of this playlist equal
+// those of the track's playlist.
 func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
 	o, err := s.sessionOf(ctx, token, getMediaPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {

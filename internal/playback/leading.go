@@ -7,8 +7,8 @@ import (
 	"weir/internal/store"
 )
 
-// cut returns what a segment has of a stored run: the frames of the slice, without the leading
-// pictures when they are to be left out, and their bytes. There may be no frames.
+// cut returns the part of a stored run that a segment has: the frames of the slice, without leading
+// pictures if SkipLeading is set, and their bytes. There may be no frames.
 func (ref *SegmentRef) cut(m store.Media, i int, timescale,
 	start int64) (media.Run, store.Range, error) {
 	run, offset := ref.slice().Run(m.Fragment().Runs[i].Units(), timescale, start)

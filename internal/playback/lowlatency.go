@@ -16,16 +16,16 @@ import (
 // timeline's.
 //
 //	lowlatency.go  lowLatency: what a session's view knows of the fragment that is being received
-//	reading.go     such a fragment, read while it comes in, and sent again
+//	reading.go how such a fragment is read, and recognised when it is resent
 //	parts.go       the parts of segments, their names and bytes
 //	blocking.go    requests that wait
 //	lowtext.go     the text of playlists
 
 const (
-	// followIdle is for how long a session is followed after a request.
+	// followIdle is how long a session is followed after a request.
 	followIdle = 10 * time.Second
 	// partHoldBack is PART-HOLD-BACK in part targets, the least that Apple's authoring
-	// specification allows, and holdBack as many target durations, what players keep without parts
+	// specification allows. holdBack is how many target durations behind players stay without parts
 	// (RFC 8216 section 6.3.3).
 	partHoldBack = 3
 	holdBack     = 3
@@ -33,20 +33,20 @@ const (
 	newestRuns = 3
 )
 
-// lowLatency is what a view of a session with parts has beside its timeline. It is guarded by
-// view.mu, and a cache as the view is, but for open: what was listed must not be forgotten while
-// anybody asks for the session.
+// lowLatency is what a view of a session with parts has besides its timeline. It is guarded by
+// view.mu. Like the view it is a cache, except for open: parts that were listed must not be
+// forgotten while anybody asks for the session.
 type lowLatency struct {
 	follower *live.Follower // nil: nobody follows
-	used     time.Time      // when the session was asked for last
+	used     time.Time      // when the session was last asked for
 
 	reading                // the fragment that is open, or could be
-	open    *timeline.Open // listed in parts; nil: nothing is
-	again   reading        // what may be the open one, which broke off, sent again
+	open    *timeline.Open // the fragment that is listed in parts; nil: none
+	again   reading        // what may be a resend of the open one, which broke off
 
 	seen    []*live.Fragment          // at the last step
-	whole   int                       // how many of them had come wholly
-	need    [timeline.MaxTracks]int64 // times (ns) before which coming has no more parts to list
+	whole   int                       // how many of them had come whole
+	need    [timeline.MaxTracks]int64 // before these times (ns) coming has no more parts
 	edge    <-chan struct{}           // closed at a change of the live edge since the last step
 	state   listing                   // what can be listed
 	changed chan struct{}             // closed when that changes
@@ -55,15 +55,15 @@ type lowLatency struct {
 	written [timeline.MaxTracks][2]writtenPlaylist
 }
 
-// listing tells states of the playlists apart.
+// listing identifies a state of the playlists.
 type listing struct {
-	entries int64 // since the loading of the state
+	entries int64 // since the state was loaded
 	open    store.Number
 	parts   [timeline.MaxTracks]int
 }
 
-// partTargetOf is PART-TARGET of a session that begins with a selection, milliseconds; 0 when it
-// has no parts.
+// partTargetOf returns PART-TARGET of a session that begins with a selection, in milliseconds, 0 if
+// it has no parts.
 func (s *Service) partTargetOf(ctx context.Context, stream *store.Stream, p *parameters,
 	sel *selection) (int64, error) {
 	if s.partTarget == 0 || p.max < leastSegments || p.mode != timeline.Live ||
@@ -97,10 +97,9 @@ func (s *Service) partTargetOf(ctx context.Context, stream *store.Stream, p *par
 		float64(s.partTarget)/float64(time.Millisecond), sound), nil
 }
 
-// settleParts decides whether the session has parts, and how far behind players stay: a producer
-// that sends in bursts must not leave them without media until the next one, and nor must fragments
-// that wait for their commit, because they are without sound or begin with an open group. target is
-// in seconds.
+// settleParts decides whether the session has parts, and how far behind players stay. They must not
+// run out of media between the bursts of a producer, nor while fragments wait for their commit
+// because they have no sound or begin with an open group. target is in seconds.
 func (p *parameters) settleParts(sel *selection, target int64) {
 	burst := p.partHoldBack
 	p.partHoldBack = 0
@@ -121,8 +120,8 @@ func (p *parameters) settleParts(sel *selection, target int64) {
 	p.partHoldBack = min(p.partHoldBack, max(holdBack*target*1000, partHoldBack*p.partTarget))
 }
 
-// lookLive is look for a session with parts: it brings the view to the live edge too, which is
-// followed from then on.
+// lookLive is look for a session with parts: it brings the view to the live edge, which is followed
+// from then on.
 func (s *Service) lookLive(ctx context.Context, o *request, do func(*view) error) error {
 	v := s.followed(ctx, o)
 	defer func() {
@@ -138,7 +137,7 @@ func (s *Service) lookLive(ctx context.Context, o *request, do func(*view) error
 }
 
 // followed returns the session's view, locked, and begins to follow the live edge for it, unless
-// that is done already. The view is held as long as it is followed.
+// that is done already. The view is held while it is followed.
 func (s *Service) followed(ctx context.Context, o *request) *view {
 	for {
 		v := s.views.get(o.session.ID, o.session.ExpiresMillis)
@@ -155,12 +154,12 @@ func (s *Service) followed(ctx context.Context, o *request) *view {
 			awaitOthers(ctx, v.low.follower)
 			return v
 		}
-		v.mu.Unlock() // it was let go meanwhile
+		v.mu.Unlock() // the cache has dropped it meanwhile
 	}
 }
 
 // othersTime is how long a session's first answer waits for what other nodes receive of its stream:
-// a player that comes from there has been shown it.
+// a player that comes from there has seen it.
 const othersTime = 500 * time.Millisecond
 
 func awaitOthers(ctx context.Context, w *live.Follower) {
@@ -176,7 +175,7 @@ func awaitOthers(ctx context.Context, w *live.Follower) {
 	}
 }
 
-// follower keeps a view at the live edge while the session is asked for: once for all who wait.
+// follower keeps a view at the live edge while the session is asked for, on behalf of all who wait.
 func (s *Service) follower(o request, v *view) {
 	ctx := context.Background()
 	idle := time.NewTicker(followIdle)
@@ -214,8 +213,8 @@ func (s *Service) follower(o request, v *view) {
 	}
 }
 
-// await returns a channel to wait for when a step would list nothing more, else nil. It costs next
-// to nothing, because it is asked for every frame.
+// await returns a channel to wait for if a step would list nothing more, otherwise nil. It is
+// cheap, because it is called for every frame.
 func (l *lowLatency) await() <-chan struct{} {
 	fragments, changed := l.follower.Fragments()
 	if !slices.Equal(fragments, l.seen) || countWhole(fragments) != l.whole {
@@ -247,11 +246,11 @@ func countWhole(fragments []*live.Fragment) (n int) {
 	return n
 }
 
-// step brings the view to the present: what was committed, and what comes in.
+// step brings the view up to date with the commits and with the fragment that is coming in.
 func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	l := v.low
 	fragments, changed := l.follower.Fragments()
-	// What has ended by now is committed by now, or never will be.
+	// Fragments that have ended are committed by now, or never will be.
 	l.seen, l.whole, l.edge = fragments, countWhole(fragments), changed
 	var coming *live.Fragment
 	going := make(map[store.Number]bool, len(fragments))
@@ -291,9 +290,9 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	return nil
 }
 
-// leastSegments is how many segments are listed before there are parts, and the hint of the next.
-// When Shaka Player 5.2.12 opens a playlist it looks for captions in three segments, and fails when
-// one of these has no URI of its own yet (getClosedCaptionProbeSegments_ in its
+// leastSegments is how many segments are listed before there are parts and the hint of the next
+// one. When Shaka Player 5.2.12 opens a playlist, it looks for captions in three segments, and
+// fails if one of these has no URI of its own yet (getClosedCaptionProbeSegments_ in its
 // lib/hls/hls_parser.js).
 const leastSegments = 3
 
@@ -310,7 +309,7 @@ func (v *view) listsParts(o *request) bool {
 func (s *Service) receive(ctx context.Context, o *request, v *view, coming *live.Fragment) error {
 	l := v.low
 	if l.open != nil && (coming == nil || coming.Number != l.open.Info.Number) {
-		return nil // another began before it unseen: the next commit decides
+		return nil // another one began before it, unseen: the next commit decides
 	}
 	if coming != l.coming {
 		l.leave()
@@ -340,7 +339,7 @@ func (s *Service) receive(ctx context.Context, o *request, v *view, coming *live
 	return nil
 }
 
-// expect notes when the next part can be complete at the earliest.
+// expect computes when the next part can be complete at the earliest.
 func (l *lowLatency) expect(r *timeline.Rules, open *timeline.Open) {
 	const soon = 20 * time.Millisecond
 	for i, at := range l.order {
@@ -368,18 +367,18 @@ func (l *lowLatency) expect(r *timeline.Rules, open *timeline.Open) {
 	}
 }
 
-// missesGap tells whether the session's checkpoint, whose cursor is saved, has a gap that the view
-// does not have: another process had listed parts of a fragment that then broke off.
+// missesGap reports whether the session's checkpoint, whose cursor is saved, has a gap that the
+// view does not have: another process has listed parts of a fragment that then broke off.
 func (v *view) missesGap(o *request, saved int64) bool {
 	if v.low == nil || v.state.Cursor != saved || bytes.Equal(v.saved, o.session.Checkpoint) {
 		return false
 	}
 	v.saved = o.session.Checkpoint
 	state, err := timeline.Decode(v.saved, len(o.p.tracks))
-	return err == nil && state.Newer(v.state) // what cannot be read is found when it must be
+	return err == nil && state.Newer(v.state) // whoever needs an unreadable one reports it
 }
 
-// differs reports whether the open fragment is stored with other frames than were listed.
+// differs reports whether the open fragment is stored with other frames than those listed.
 func (l *lowLatency) differs() bool {
 	if l.hold == nil {
 		return false
@@ -388,7 +387,7 @@ func (l *lowLatency) differs() bool {
 	return ok && state.Differs
 }
 
-// forget begins anew, because the timeline does.
+// forget starts again, because the timeline does.
 func (l *lowLatency) forget() {
 	l.leave()
 	l.again.leave()
@@ -397,7 +396,7 @@ func (l *lowLatency) forget() {
 	l.state = listing{entries: -1}
 }
 
-// settle tells who waits when there is something new to list.
+// settle wakes those who wait if there is something new to list.
 func (l *lowLatency) settle(v *view) {
 	now := listing{entries: v.state.Gone + int64(len(v.state.Entries))}
 	if l.open != nil {

@@ -7,22 +7,24 @@ import (
 	"weir/internal/timeline"
 )
 
-// writtenPlaylist is a playlist, and what it was written for.
+// writtenPlaylist is a playlist, and the state that it was written for.
 type writtenPlaylist struct {
 	text  *Playlist
 	key   textKey
 	state listing
 }
 
-// Delta updates (RFC 8216bis section 6.2.5.1): sessions have them whose playlists may last longer
-// than two minutes; the boundary is so many target durations from the end, the least there may be.
+// Delta updates (RFC 8216bis section 6.2.5.1). Sessions whose playlists may last longer than two
+// minutes have them. The boundary is so many target durations from the end, the least that is
+// allowed.
 const (
 	longWindow  = 120_000 // milliseconds
 	skipTargets = 6
-	partTargets = 3 // parts are listed up to so many target durations from the end
+	partTargets = 3 // parts are listed within so many target durations of the end
 )
 
-// skipUntil is CAN-SKIP-UNTIL in milliseconds, 0 when there are no delta updates. It never changes.
+// skipUntil returns CAN-SKIP-UNTIL in milliseconds, 0 if there are no delta updates. It never
+// changes.
 func (v *view) skipUntil() int64 {
 	if int64(v.rules.Max)*v.state.Target*1000 <= longWindow {
 		return 0
@@ -30,8 +32,8 @@ func (v *view) skipUntil() int64 {
 	return skipTargets * v.state.Target * 1000
 }
 
-// lowText returns a track's playlist with parts, or the delta update of it, as the state stands.
-// Each is written once.
+// lowText returns a track's playlist with parts, or its delta update, in the current state. Each is
+// written once.
 func (s *Service) lowText(ctx context.Context, o *request, v *view, track int,
 	skip bool) (*Playlist, error) {
 	t, l := v.state, v.low
@@ -87,7 +89,7 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 	var blocks []placedBlock
 	if first >= 0 {
 		at := first
-		if h.Skipped == 0 && first < tail { // it says which initialization section holds
+		if h.Skipped == 0 && first < tail { // the first one names the initialization section
 			e := &t.Entries[first]
 			segment := v.segment(o, track, e)
 			segment.Map = v.mapURI(o, track, e)
@@ -108,7 +110,7 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 	return &Playlist{Text: out, blocks: blocks, pool: v.pool}, nil
 }
 
-// tailFrom is the first entry of the window whose parts are listed.
+// tailFrom returns the first entry of the window whose parts are listed.
 func (v *view) tailFrom(track, from, to int) int {
 	most := partTargets * v.state.Target * 1_000_000
 	var after int64 // microseconds from the end of the playlist to the end of an entry
@@ -125,9 +127,9 @@ func (v *view) tailFrom(track, from, to int) int {
 	return at
 }
 
-// skipFrom is the first entry of a delta update of a window whose first one with the track is
-// given, and how many segments are left out before it: those that begin further from the end of the
-// last one than the boundary.
+// skipFrom returns the first entry of a delta update, and how many segments it leaves out: those
+// that begin further from the end of the last one than the boundary. first is the first entry of
+// the window with the track.
 func (v *view) skipFrom(track, first, to int) (at int, skipped int64) {
 	until := v.skipUntil()
 	var whole int64
@@ -149,12 +151,12 @@ func (v *view) skipFrom(track, first, to int) (at int, skipped int64) {
 }
 
 // appendTail appends the entries [from, to) with their parts, the open fragment, the hint and the
-// reports. mapped: the first one says which initialization section holds.
+// reports. mapped says that the first entry names its initialization section.
 func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int, out []byte,
 	from, to int, mapped bool) ([]byte, error) {
 	t, l := v.state, v.low
 	number := v.rules.Tracks[track].Number
-	// The segment before the first one names that one's first part.
+	// The segment before decides the name of the first one's first part.
 	msn, before := l.counts[track], -1
 	begin := to
 	for begin > 0 && (begin > from || before < 0) {
@@ -211,7 +213,7 @@ func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int
 	return out, nil
 }
 
-// report is what the other playlist says of a track's.
+// report returns what the other playlist says about a track's.
 func (s *Service) report(ctx context.Context, o *request, v *view,
 	track int) (*manifest.Report, error) {
 	l := v.low
@@ -231,14 +233,15 @@ func (s *Service) report(ctx context.Context, o *request, v *view,
 	return r, nil
 }
 
-// partNames names parts, segment by segment: the first part of one is named as the part after the
-// last one of the segment before, so that the next part has its name whatever it belongs to.
+// partNames names parts, segment by segment. The first part of a segment is named as if it followed
+// the last part of the segment before, so that the name of the next part is known whichever segment
+// it will belong to.
 type partNames struct {
 	track    int
 	token    string
-	sequence int64 // of the segment at hand
+	sequence int64 // of the current segment
 	next     PartRef
-	named    bool // next is the name of the part that comes
+	named    bool // next is the name of the next part
 }
 
 // open returns the parts of a segment that is not complete.
@@ -258,7 +261,7 @@ func (n *partNames) open(parts []timeline.Part) []manifest.Part {
 	return list
 }
 
-// segment returns the parts of a segment, and goes on to the next one.
+// segment returns the parts of a segment, and moves to the next one.
 func (n *partNames) segment(parts []timeline.Part, gap bool) []manifest.Part {
 	list := n.open(parts)
 	for i := range list {

@@ -8,15 +8,15 @@ import (
 	"weir/internal/timeline"
 )
 
-// liveHeadroom is the part of the measured peak that is added for fragments which are yet to come.
+// liveHeadroom: a peak is raised by one part in so many, for fragments that are yet to come.
 const liveHeadroom = 4
 
 // measured is a segment of a playlist: its size, and its EXTINF in milliseconds.
 type measured struct{ bytes, millis int64 }
 
-// measure fills in the parameters that are measured on what the session begins with: frame rate and
-// bit rates, of segments as they are sent, and how far pictures are reordered. target is the
-// session's target duration, seconds.
+// measure fills in the parameters that are measured on what the session begins with: frame rate,
+// bit rates of segments as they are sent, and how far pictures are reordered. target is the
+// session's target duration in seconds.
 func (p *parameters) measure(sel *selection, target int64) {
 	var frames, length int64 // of video: frames, and ticks that they last
 	// by playlist; a transport stream has one, with the EXTINF of its first track that has frames
@@ -83,9 +83,9 @@ func (p *parameters) measure(sel *selection, target int64) {
 	p.bandwidth = max(p.bandwidth, p.average, 1)
 }
 
-// peakRate is the peak segment bit rate of RFC 8216 section 4.1: the greatest of any contiguous
-// segments that together last between half and one and a half target durations. A list without such
-// segments has its average rate.
+// peakRate returns the peak segment bit rate of RFC 8216 section 4.1: the greatest of any
+// contiguous segments that together last between half and one and a half target durations. For a
+// list without such segments it returns the average rate.
 func peakRate(list []measured, target int64) int64 {
 	least, most := target*1000/2, target*1000*3/2
 	peak, found := int64(0), false
@@ -106,7 +106,7 @@ func peakRate(list []measured, target int64) int64 {
 	return peak
 }
 
-// averageRate is the bit rate of all segments together.
+// averageRate returns the bit rate of all segments together.
 func averageRate(list []measured) int64 {
 	var all measured
 	for _, s := range list {
@@ -118,13 +118,14 @@ func averageRate(list []measured) int64 {
 	return bitRate(all.bytes, all.millis, 1000)
 }
 
-// bitRate is bits per second, rounded up.
+// bitRate returns bits per second, rounded up.
 func bitRate(bytes, duration, timescale int64) int64 {
 	return (bytes*8*timescale + duration - 1) / duration
 }
 
-// segmentSize is how many bytes a run makes in a segment: exact for MP4, not less than exact for a
-// transport stream, of which clock says that the run carries its clock and tables.
+// segmentSize returns how many bytes a run takes in a segment: exactly for MP4, an upper estimate
+// for a transport stream. clock says that the run carries the clock and the tables of the transport
+// stream.
 func (p *parameters) segmentSize(t *media.Track, span *store.Span, clock bool) int64 {
 	if p.format == hlsMPEGTS {
 		return mpegts.SizeAtMost(t, span.Frames, span.Size, span.Duration, clock)
@@ -132,8 +133,8 @@ func (p *parameters) segmentSize(t *media.Track, span *store.Span, clock bool) i
 	return fmp4.MediaHeaderSize(t.Kind, span.Traits, span.Frames, span.Size) + span.Size
 }
 
-// keyFrameEnd is how many bytes of a segment a player must fetch to show its first frame: 0 when
-// that is no key frame, or cannot be said.
+// keyFrameEnd returns how many bytes of a segment a player must fetch to show its first frame, 0 if
+// that is not a key frame or cannot be said.
 func (p *parameters) keyFrameEnd(t *media.Track, span *store.Span) int64 {
 	switch {
 	case t.Kind != media.Video || !span.KeyStart:
@@ -153,9 +154,9 @@ func trackNumbered(tracks []media.Track, number int) *media.Track {
 	return nil
 }
 
-// resolution is the size to show the picture at, square pixels: after cropping, the width stretched
-// by the sample aspect ratio (RFC 8216 section 4.3.4.2: "the optimal pixel resolution at which to
-// display"). An SPS that cannot be read leaves what Matroska declares, and without that 0, since
+// resolution returns the size to show the picture at, in square pixels: after cropping, the width
+// stretched by the sample aspect ratio (RFC 8216 section 4.3.4.2: "the optimal pixel resolution at
+// which to display"). If the SPS cannot be read, it is what Matroska declares, or 0, because
 // RESOLUTION is optional.
 func resolution(t *media.Track) (width, height int) {
 	sps, err := media.SPSOf(t)

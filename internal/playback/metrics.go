@@ -2,7 +2,7 @@ package playback
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics counts what sessions with parts ask for, over all streams.
+// Metrics counts requests of sessions with parts, over all streams.
 type Metrics struct {
 	blocked   prometheus.Gauge
 	refused   prometheus.Counter

@@ -52,7 +52,7 @@ type parameters struct {
 	bandwidth int64        // peak bits per second
 	average   int64        // bits per second over everything
 	iframes   int64        // peak bits per second of the I-frame playlist; 0: there is none
-	advance   int64        // MPEG_TS: ticks by which decode times are moved ahead
+	advance   int64        // MPEG_TS: ticks by which decode times are earlier
 	tracks    []timeline.Track
 	rates     [timeline.MaxTracks]int64 // DASH: peak bits per second of each track
 	numbers   bool                      // DASH: fragment numbers in the manifest
@@ -62,12 +62,12 @@ type parameters struct {
 	partHoldBack int64 // PART-HOLD-BACK, milliseconds
 }
 
-// span is the range of an ON_DEMAND or LIVE_REPLAY session.
+// span returns the range of an ON_DEMAND or LIVE_REPLAY session.
 func (p *parameters) span() *store.TimeRange {
 	return &store.TimeRange{Clock: p.selector, Start: p.start, End: p.end}
 }
 
-// kind is what sessions are counted by.
+// kind returns the kind by which sessions are counted.
 func (p *parameters) kind() uint8 {
 	if p.format == dashFragmentedMP4 {
 		return 1
@@ -75,7 +75,7 @@ func (p *parameters) kind() uint8 {
 	return 0
 }
 
-// Protocol is what the sessions of a kind (store.Session.Kind) speak: api.ProtocolHLS or
+// Protocol returns the protocol of the sessions of a kind (store.Session.Kind): api.ProtocolHLS or
 // api.ProtocolDASH.
 func Protocol(kind uint8) string {
 	if kind == 1 {
@@ -84,7 +84,7 @@ func Protocol(kind uint8) string {
 	return api.ProtocolHLS
 }
 
-// sessions is how many sessions of a format's kind a stream may have.
+// sessions returns how many sessions of a format's kind a stream may have.
 func (l *Limits) sessions(f format) int {
 	if f == dashFragmentedMP4 {
 		return l.DASHSessionsPerStream
@@ -102,7 +102,7 @@ func (p *parameters) rules() *timeline.Rules {
 		Smooth: p.partTarget > 0 && !p.timestamps, Tracks: p.tracks}
 }
 
-// track is the index of the packaged track with the given number, or -1.
+// track returns the index of the packaged track with the given number, or -1.
 func (p *parameters) track(number int) int {
 	for i := range p.tracks {
 		if p.tracks[i].Number == number {

@@ -22,10 +22,10 @@ type partsKey struct {
 // segmentParts are the parts of a segment of each track.
 type segmentParts struct {
 	tracks [timeline.MaxTracks][]timeline.Part
-	ended  [timeline.MaxTracks]bool // they do not go to its end
+	ended  [timeline.MaxTracks]bool // they do not reach its end
 }
 
-// partsOf returns the parts of an entry; none when its record cannot be read any more.
+// partsOf returns the parts of an entry, none if its record can no longer be read.
 func (s *Service) partsOf(ctx context.Context, o *request, v *view,
 	e *timeline.Entry) (*segmentParts, error) {
 	if e.Gap != nil {
@@ -84,8 +84,8 @@ func (l *lowLatency) prune(kept []timeline.Entry) {
 	}
 }
 
-// run returns what the segment has of a packaged track: its frames, with those of silence. False
-// when there are none. r has the fragment's timescales, start is its start.
+// run returns the frames of a packaged track in the segment, including those of silence. It returns
+// false if there are none. r has the fragment's timescales, start is its start.
 func (ref *SegmentRef) run(r *timeline.Rules, f *media.Fragment, track int,
 	start int64) (media.Run, bool) {
 	t := f.Track(r.Tracks[track].Number)
@@ -108,21 +108,21 @@ func (ref *SegmentRef) run(r *timeline.Rules, f *media.Fragment, track int,
 
 // place is a part that was found.
 type place struct {
-	entry timeline.Entry // when the fragment is stored
-	open  bool           // it is of the open one
+	entry timeline.Entry // if the fragment is stored
+	open  bool           // it is of the open fragment
 	part  timeline.Part
 }
 
-// findPart finds a part by its name. wait: it is the one that comes next, or one that follows in
-// its segment: a server that was killed has forgotten those that players were shown, and the
-// producer sends them again. ResourceNotFound for one that is not listed any more, or is far ahead,
-// and for those of gaps.
+// findPart finds a part by its name. wait says that it is the next part, or a later one of the same
+// segment: a server that was killed has forgotten parts that players have seen, and the producer
+// resends them. The error is ResourceNotFound for a part that is no longer listed, is far ahead, or
+// is in a gap.
 func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 	ref PartRef) (found place, wait bool, err error) {
 	l := v.low
 	next := l.counts[track]
 	msn, index := ref.Sequence, ref.Part
-	if msn < next { // maybe the first part of the segment that follows
+	if msn < next { // perhaps the first part of the next segment
 		e := v.entryAt(track, msn)
 		if e == nil {
 			return found, false, noFragment()
@@ -161,8 +161,8 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 	return found, false, noFragment()
 }
 
-// entryAt returns the entry that is a track's segment with a media sequence number, or nil when the
-// state does not have it.
+// entryAt returns the entry of a track's segment with a media sequence number, or nil if the state
+// does not have it.
 func (v *view) entryAt(track int, msn int64) *timeline.Entry {
 	n := v.low.counts[track]
 	for i := len(v.state.Entries) - 1; i >= 0; i-- {
@@ -176,8 +176,8 @@ func (v *view) entryAt(track int, msn int64) *timeline.Entry {
 	return nil
 }
 
-// moofSequence is the sequence number in the moof of a part, which tells its media sequence and its
-// index: it grows along a playlist.
+// moofSequence returns the sequence number in the moof of a part. It grows along a playlist, and
+// shows media sequence number and index of the part.
 func moofSequence(ref PartRef) uint32 { return uint32(ref.Sequence)<<12 + uint32(ref.Part) }
 
 // openPart makes a part of the open fragment. The caller closes it.
@@ -220,7 +220,7 @@ func partOf(o *request, v *view, hold *live.Hold, track int, p timeline.Part,
 		})
 }
 
-// blocksOf is in how many blocks the first access units of a run came.
+// blocksOf returns in how many blocks the first access units of a run came.
 func blocksOf(frames []media.Frame, units int) int {
 	for i := range frames {
 		if frames[i].Marks&media.Joined == 0 || i == 0 {
@@ -263,7 +263,8 @@ func (s *Service) storedPart(ctx context.Context, o *request, found *place, trac
 	return segment, nil
 }
 
-// packPart puts a header before the frames of a part. run is that of its segment, or its beginning.
+// packPart puts a header before the frames of a part. run is that of its segment, or the beginning
+// of it.
 func packPart(r *timeline.Rules, t *media.Track, run media.Run, frames store.Range,
 	p timeline.Part, track int, start int64, sequence uint32, done func()) (*Segment, error) {
 	piece := media.Run{Track: run.Track, BaseDecodeTime: p.Begin,

@@ -18,8 +18,8 @@ type Playlist struct {
 	zipped []byte
 }
 
-// blockEntries is how many entries of a playlist that grows are compressed together: enough to
-// leave little to gain, few enough that what is cut off at both ends of the window costs little.
+// blockEntries is how many entries of a growing playlist are compressed together: enough to
+// compress well, and few enough that the rest at both ends of the window costs little.
 const blockEntries = 32
 
 // block is the compressed form of a run of entries, which the playlists that list them share.
@@ -28,16 +28,16 @@ type block struct {
 	zipped []byte
 }
 
-// placedBlock is a block and the part of a text that it is the form of.
+// placedBlock is a block, and the part of a text that it is the compressed form of.
 type placedBlock struct {
 	from, to int
 	block    *block
 }
 
-// Gzip is the text as a gzip stream (RFC 1952). It is made once and kept as long as the text is,
-// because for thousands of segments it costs more than everything else about a request. Of a live
-// playlist only what is new is compressed: pieces that begin without a window and end at a byte may
-// follow each other in one deflate stream (RFC 1951 section 3.2).
+// Gzip returns the text as a gzip stream (RFC 1952). It is made once and kept with the text,
+// because for thousands of segments it costs more than the rest of a request. Of a live playlist
+// only new entries are compressed: pieces that begin without a window and end at a byte boundary
+// may follow each other in one deflate stream (RFC 1951 section 3.2).
 func (p *Playlist) Gzip() []byte {
 	p.once.Do(func() {
 		out := make([]byte, 0, len(p.Text)/4+64)
@@ -58,7 +58,8 @@ func (p *Playlist) Gzip() []byte {
 	return p.zipped
 }
 
-// deflate compresses a text into deflate blocks that end at a byte. None is marked as the last.
+// deflate compresses a text into deflate blocks that end at a byte boundary. None is marked as the
+// last.
 func (p *Playlist) deflate(text []byte) []byte {
 	if len(text) == 0 {
 		return nil
@@ -72,7 +73,7 @@ func (p *Playlist) deflate(text []byte) []byte {
 	return out.Bytes()
 }
 
-// newDeflaters makes the pool that playlists are compressed with: a writer is half a megabyte.
+// newDeflaters makes the pool of compressors: each takes half a megabyte.
 func newDeflaters() *sync.Pool {
 	return &sync.Pool{New: func() any {
 		z, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is a valid one
@@ -80,7 +81,8 @@ func newDeflaters() *sync.Pool {
 	}}
 }
 
-// weight is about how many bytes it takes; what Gzip returns is less than a quarter more.
+// weight returns about how many bytes the playlist takes. The result of Gzip is less than a quarter
+// of the text.
 func (p *Playlist) weight() int64 {
 	if p == nil {
 		return 0

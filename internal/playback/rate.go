@@ -8,7 +8,7 @@ import (
 	"weir/internal/store"
 )
 
-// action is what a session is asked for.
+// action is the kind of a request of a session.
 type action uint8
 
 const (
@@ -19,11 +19,11 @@ const (
 	getManifest
 	openHLS
 	openDASH
-	// getMediaPlaylist that may wait: in a session with parts it is counted when it has not
+	// getMediaPlaylist that may wait: in a session with parts it counts only if it has not
 	reloadPlaylist
 )
 
-// name is the action in the API's words, limited together with those like it.
+// name returns the API's name of the action. Actions with the same name have one limit.
 func (a action) name() string {
 	return [...]string{"GetHLSMasterPlaylist", "GetHLSMediaPlaylist", "GetMP4InitFragment",
 		"GetMP4MediaFragment",
@@ -36,7 +36,7 @@ type limitKey struct {
 	action action
 }
 
-// allowSessionURL takes one call of a stream that opens a session, in a bucket one second deep.
+// allowSessionURL counts a call that opens a session of a stream, in a bucket one second deep.
 func (s *Service) allowSessionURL(id store.StreamID, a action, now time.Time) error {
 	n := s.limits.SessionURLsPerSecond
 	if !s.rate.Allow(limitKey{string(id), a}, n, n, now) {
@@ -46,9 +46,9 @@ func (s *Service) allowSessionURL(id store.StreamID, a action, now time.Time) er
 	return nil
 }
 
-// throttle takes one request of a session. Buckets are some seconds deep (api.RateBurstSeconds),
-// and the fragments' as deep as reading the whole playlist several times: a player may fetch as
-// fast as it can, once, and seek.
+// throttle counts a request of a session. Buckets are some seconds deep (api.RateBurstSeconds).
+// That of fragments is deep enough to read the whole playlist several times: a player may fetch it
+// once as fast as it can, and seek.
 func (s *Service) throttle(id string, p *parameters, a action, now time.Time) error {
 	if a == reloadPlaylist {
 		if p.partTarget > 0 {

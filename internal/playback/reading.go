@@ -11,7 +11,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// reading is a fragment that is read while it comes in.
+// reading is a fragment that is read while it is coming in.
 type reading struct {
 	coming *live.Fragment // nil: none
 	hold   *live.Hold     // of coming; nil when it cannot be read
@@ -27,7 +27,7 @@ func (r *reading) leave() {
 	r.coming, r.hold = nil, nil
 }
 
-// follow tells what is to be listed of a fragment that is being read, as far as it has come.
+// follow returns what can be listed of a fragment that is being read, as far as it has come.
 func (v *view) follow(r *reading, state *live.State) *timeline.Open {
 	g := &media.Fragment{Tracks: r.coming.Tracks}
 	for i := range state.Tracks {
@@ -41,7 +41,7 @@ func (v *view) follow(r *reading, state *live.State) *timeline.Open {
 	return v.state.Follow(v.rules, f, r.match, g, state.Whole != nil && !state.Differs)
 }
 
-// approach begins to read a fragment, if its tracks are those of the latest entry.
+// approach begins to read a fragment if its tracks are those of the latest entry.
 func (s *Service) approach(ctx context.Context, o *request, v *view,
 	f *live.Fragment) (r reading, err error) {
 	known := v.state.Generations
@@ -70,10 +70,10 @@ func (s *Service) approach(ctx context.Context, o *request, v *view,
 	return r, nil
 }
 
-// sentAgain tells whether what is listed of the open fragment, which broke off, stays listed: the
-// producer may send it again from its start, as SDKs do. Then that goes on in its place, if it
-// begins with the same frames. Nobody waits for longer than the edge shows what has ended, because
-// the parts cannot be read any more then. coming is the fragment that comes in, or nil.
+// sentAgain reports whether the parts of the open fragment, which broke off, stay listed. The
+// producer may resend it from its start, as SDKs do. If the resend begins with the same frames, it
+// takes the fragment's place. This ends when the edge drops the broken fragment, because its parts
+// cannot be read any more then. coming is the fragment that is coming in, or nil.
 func (s *Service) sentAgain(ctx context.Context, o *request, v *view,
 	coming *live.Fragment) (waits bool, err error) {
 	l := v.low

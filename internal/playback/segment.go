@@ -14,18 +14,19 @@ import (
 	"weir/internal/timeline"
 )
 
-// Segment is one media segment on its way out.
+// Segment is a media segment that is ready to be written.
 type Segment struct {
 	Header []byte // MP4: moof, and the head of mdat; the frames follow. MPEG_TS: nil
-	Length int64  // bytes in all
+	Length int64  // all bytes
 	frames store.Range
 	stream *mpegts.Segment // instead of frames
 	media  store.Media
-	done   func() // instead of media's Close; nil: that
+	done   func() // called instead of media's Close; nil: that is called
 }
 
-// WriteRange writes length bytes of the segment from an offset on; w gets stored frames as
-// store.Range.WriteTo has it. It is called once. io.ErrUnexpectedEOF when there are fewer bytes.
+// WriteRange writes length bytes of the segment from an offset on, stored frames as
+// store.Range.WriteTo does. It must be called once. The error is io.ErrUnexpectedEOF if there are
+// fewer bytes.
 func (s *Segment) WriteRange(w io.Writer, from, length int64) error {
 	if s.stream != nil {
 		return s.writeStream(w, from, length)
@@ -53,9 +54,9 @@ func (s *Segment) Close() {
 	s.media.Close() // it was only read from: nothing can be lost
 }
 
-// InitSegment does GetMP4InitFragment: ftyp and moov of a track. sequence counts the generations of
-// a session's codec private data from 0. ResourceNotFound for one that the session does not have,
-// and for a track that it does not have.
+// InitSegment serves GetMP4InitFragment: ftyp and moov of a track. sequence counts the generations
+// of the session's codec private data from 0. The error is ResourceNotFound if the session does not
+// have that generation or that track.
 func (s *Service) InitSegment(ctx context.Context, token string, track int,
 	sequence int) ([]byte, error) {
 	return s.initSegment(ctx, token, hlsFragmentedMP4, InitSegmentRef{track, sequence})
@@ -96,9 +97,9 @@ func (r *SegmentRef) slice() timeline.Slice {
 	return timeline.Slice{From: r.StartOffset, Until: r.EndOffset}
 }
 
-// MediaSegment does GetMP4MediaFragment: one track of a fragment, or of a slice of it. The caller
-// closes the segment. ResourceNotFound when the token does not open that fragment (DESIGN.md), the
-// track has no frames in it, or it is past retention.
+// MediaSegment serves GetMP4MediaFragment: one track of a fragment or of a slice. The caller closes
+// the segment. The error is ResourceNotFound if the token does not open the fragment (DESIGN.md),
+// the track has no frames in it, or it is past retention.
 func (s *Service) MediaSegment(ctx context.Context, token string,
 	ref SegmentRef) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsFragmentedMP4)
@@ -177,8 +178,8 @@ func (s *Service) opens(ctx context.Context, o *request, info *store.FragmentInf
 }
 
 // pack puts the header of a media segment before the frames of one track. The sequence number of
-// its moof is the fragment's commit sequence: it belongs to the fragment, and grows along a
-// playlist that is in ingest order (slices of a fragment share it).
+// its moof is the fragment's commit sequence: it never changes, and grows along a playlist in
+// ingest order (slices of a fragment share it).
 func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
@@ -203,9 +204,8 @@ func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (
 		media: m}, nil
 }
 
-// take returns what a segment has of a packaged track: the frames that the fragment has in the
-// slice, with silence where the segment is to have some, and their bytes. Without any the run is
-// empty. r has the fragment's timescales, start is its start.
+// take returns the frames of a packaged track in a segment, including those of silence, and their
+// bytes. The run is empty if there are none. r has the fragment's timescales, start is its start.
 func take(r *timeline.Rules, m store.Media, track int, start int64,
 	ref SegmentRef) (*media.Track, media.Run, store.Range, error) {
 	f, scale := m.Fragment(), r.Tracks[track].Timescale

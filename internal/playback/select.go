@@ -20,12 +20,12 @@ import (
 const listPage = 1000
 
 // replayKnown is how many fragments a LIVE_REPLAY session chooses at its creation, as for a
-// recording; those beyond follow in commit order. It is the most that a playlist may list, and a
-// state that a row can hold.
+// recording; later ones follow in commit order. A playlist may list no more, and a row can hold a
+// state of so many.
 const replayKnown = api.MaxMaxFragmentResults
 
-// rangeMargin is how long after its end a range is taken for complete: a fragment that began before
-// is stored by then.
+// rangeMargin is how long after its end a range counts as complete: a fragment that began in it is
+// stored by then.
 const rangeMargin = time.Minute
 
 // selection is what a session begins with.
@@ -34,19 +34,19 @@ type selection struct {
 	tracks    []media.Track
 	fragments []store.FragmentInfo // in the order in which they are listed
 	classes   []*class             // of the fragments, one each
-	cursor    int64                // commits up to here need not be looked at again
-	// milliseconds of the longest fragment of the session's tracks that was looked at
+	cursor    int64                // commits up to here are done
+	// milliseconds of the longest fragment of the session's tracks that was seen
 	longest int64
-	whole   bool // of a range: all there is of it
+	whole   bool // of a range: it has everything
 }
 
-// errNoFragments is the answer when there is nothing to play.
+// errNoFragments returns the answer if there is nothing to play.
 func errNoFragments() error {
 	return api.NewError(api.ResourceNotFoundException, api.MessageNoFragments)
 }
 
-// selectLive takes the newest want fragments that belong together. It looks at the newest history
-// ones at least, to learn how long fragments are here.
+// selectLive selects the newest want fragments that belong together. It reads at least the newest
+// history ones, to learn how long the stream's fragments are.
 func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *parameters,
 	now time.Time) (*selection, error) {
 	want := p.max
@@ -67,7 +67,7 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 		if len(page) == 0 {
 			break
 		}
-		if after == 0 { // of the first page only: a commit between two pages must not be skipped
+		if after == 0 { // only of the first page: a commit between two pages must not be skipped
 			for i := range page {
 				sel.cursor = max(sel.cursor, page[i].Sequence)
 			}
@@ -109,7 +109,7 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 	return sel, nil
 }
 
-// selectRange takes the oldest want fragments whose timestamp lies in the parameters' range, both
+// selectRange selects the oldest want fragments whose timestamp is in the parameters' range, both
 // ends included, and orders them.
 func (s *Service) selectRange(ctx context.Context, stream *store.Stream, p *parameters,
 	want int) (*selection, error) {
@@ -173,9 +173,9 @@ func (b byProducer) Swap(i, j int) {
 	b.classes[i], b.classes[j] = b.classes[j], b.classes[i]
 }
 
-// selectReplay takes what a LIVE_REPLAY session begins with: the oldest fragments of the range,
-// many more than a playlist lists, since what is known now is chosen as for a recording. It sets
-// the parameters' last commit when the range is over.
+// selectReplay selects what a LIVE_REPLAY session begins with: the oldest fragments of the range,
+// many more than a playlist lists, because fragments that are known now are chosen as for a
+// recording. It sets the parameters' last commit if the range is over.
 func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *parameters,
 	now time.Time) (*selection, error) {
 	newest, err := s.store.List(ctx, stream.ID,
@@ -195,7 +195,7 @@ func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *par
 	if p.end < now.Add(-rangeMargin).UnixMilli() {
 		p.last = sel.cursor
 	}
-	if !sel.whole { // the fold goes on where the selection stopped
+	if !sel.whole { // the fold continues where the selection stopped
 		var last store.Number
 		for i := range sel.fragments {
 			last = max(last, sel.fragments[i].Number)
@@ -229,7 +229,7 @@ func (sel *selection) refer(ctx context.Context, s *Service, stream *store.Strea
 	return nil
 }
 
-// length is the longest run of the fragment in milliseconds.
+// length returns the length of the fragment's longest run in milliseconds.
 func (sel *selection) length(f *store.FragmentInfo) int64 {
 	var longest int64
 	for i := range sel.tracks {
@@ -240,7 +240,7 @@ func (sel *selection) length(f *store.FragmentInfo) int64 {
 	return longest
 }
 
-// target is the target duration of a session that begins with the selection, seconds.
+// target returns the target duration, in seconds, of a session that begins with the selection.
 func (sel *selection) target(r *timeline.Rules) int64 {
 	longest := sel.longest
 	for i := range sel.fragments {
@@ -259,9 +259,9 @@ func (sel *selection) hasFrames(f *store.FragmentInfo) bool {
 	return false
 }
 
-// settle drops tracks that no selected fragment has frames of, and checks that the others can be
-// packaged. With generations the first fragment's are the session's tracks. Sound that may come yet
-// stays, beside pictures, if it can be silent until then.
+// settle drops tracks without frames in any selected fragment, and checks that the others can be
+// packaged. With generations, the session's tracks are those of the first fragment. Beside
+// pictures, sound that may come later stays if there is silence for it until then.
 func (sel *selection) settle(f format) error {
 	if first := sel.classes[0]; first.set != sel.reference {
 		sel.reference, sel.tracks = first.set, first.tracks
@@ -287,9 +287,9 @@ func (sel *selection) has(track int) bool {
 	})
 }
 
-// check says whether a track can be played, in the service's words where they are known
-// (docs/reference/service.md, "Session inputs"). G.711 is for DASH, as at the service: no player of
-// HLS knows it.
+// check returns an error if a track cannot be played, in the service's words if these are known
+// (docs/reference/service.md, "Session inputs"). G.711 is only for DASH, as at the service: no HLS
+// player knows it.
 func (f format) check(t *media.Track) error {
 	_, err := media.CodecString(t)
 	switch law := t.CodecID == media.CodecACM; {
@@ -317,8 +317,8 @@ func (f format) check(t *media.Track) error {
 	return fmt.Errorf("read codec of track %d: %w", t.Number, err)
 }
 
-// firstTracks are the first video and the first audio track, in declaration order, whatever their
-// codecs.
+// firstTracks returns the first video and the first audio track, in declaration order, whatever
+// their codecs.
 func firstTracks(tracks []media.Track) []media.Track {
 	var chosen []media.Track
 	for _, kind := range []media.Kind{media.Video, media.Audio} {
@@ -366,12 +366,12 @@ func (c *class) equal(o *class) bool {
 	})
 }
 
-// classes tells what track sets are to a session, and remembers it.
+// classes finds the classes of track sets, and remembers them.
 type classes struct {
 	service   *Service
 	stream    store.StreamID
 	format    format        // what the session delivers
-	switching bool          // other codec private data is as good
+	switching bool          // other codec private data is accepted
 	reference []media.Track // the session's tracks
 	known     map[int64]*class
 }
@@ -386,16 +386,16 @@ func (c *classes) of(ctx context.Context, set int64) (*class, error) {
 	}
 	k := c.classify(tracks)
 	k.set = set
-	if c.known == nil || len(c.known) >= 1024 { // a producer may invent a set per fragment
+	if c.known == nil || len(c.known) >= 1024 { // a producer may make a new set for each fragment
 		c.known = make(map[int64]*class)
 	}
 	c.known[set] = k
 	return k, nil
 }
 
-// classify takes the first video and the first audio track of a set, as far as the reference has
-// them. They can be shown when they have the reference's numbers and codecs, and its codec private
-// data too, or, with switching, another that can be decoded.
+// classify takes the first video and the first audio track of a set, if the reference has them.
+// They can be shown if they have the reference's numbers and codecs, and its codec private data or,
+// with switching, any that can be decoded.
 func (c *classes) classify(set []media.Track) *class {
 	k := &class{ok: true}
 	for i := range c.reference {

@@ -23,7 +23,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// Fragments is what playback asks of the store about media.
+// Fragments is the part of a store about media that playback uses.
 type Fragments interface {
 	StreamByID(ctx context.Context, id store.StreamID) (store.Stream, error)
 	List(ctx context.Context, id store.StreamID, q store.Query) ([]store.FragmentInfo, error)
@@ -33,7 +33,7 @@ type Fragments interface {
 	Wait(ctx context.Context, id store.StreamID, after int64) (int64, error)
 }
 
-// Sessions is what playback asks of the store about sessions.
+// Sessions is the part of a store about sessions that playback uses.
 type Sessions interface {
 	OpenSession(ctx context.Context, s store.Session, limit int) (closed []string, err error)
 	Session(ctx context.Context, id string) (store.Session, error)
@@ -55,26 +55,26 @@ type Tokens interface {
 
 // Limits bound what playback allows and keeps.
 type Limits struct {
-	// open sessions of a stream, of each kind; one more closes the oldest; 0: no limit
+	// open sessions of each kind for a stream; one more closes the oldest; 0: no limit
 	HLSSessionsPerStream  int
 	DASHSessionsPerStream int
 	SessionURLsPerSecond  int // calls of OpenHLS, of OpenDASH, per stream and second; 0: no limit
-	// requests for a master playlist, media playlists, init segments: each, per session and second;
-	// 0: no limit
+	// requests for master playlists, media playlists and init segments, of each per session and
+	// second; 0: no limit
 	PlaylistsPerSecond int
 	FragmentsPerSecond int // requests for media segments per session and second; 0: no limit
 	// requests that wait for media at a time: of a session, of a stream, and all; 0: no limit
 	WaitingPerSession int
 	WaitingPerStream  int
 	Waiting           int
-	// players that may share a session, by which the limits of a session are multiplied; 0: one
+	// players that may share a session: its limits are multiplied by this; 0: one
 	Viewers    int
 	CacheBytes int64 // playlist text and timelines kept in memory, over all sessions
 }
 
 func (l *Limits) viewers() int { return max(l.Viewers, 1) }
 
-// LimitsOf are the limits of sessions in a table of limits, and 64 MB of cache.
+// LimitsOf returns the limits of sessions in a table of limits, with 64 MB of cache.
 func LimitsOf(l *quota.Limits) Limits {
 	return Limits{
 		HLSSessionsPerStream:  l.HLSSessions,
@@ -89,25 +89,25 @@ func LimitsOf(l *quota.Limits) Limits {
 	}
 }
 
-// Options say what a Service works with. Store and Tokens are required.
+// Options configure a Service. Store and Tokens are required.
 type Options struct {
 	Store  Store
 	Tokens Tokens
-	Limits Limits // as given: the zero value limits nothing and caches nothing
-	// SwitchCodecs lets sessions that are opened from now on show fragments whose codec private
-	// data differs from the first one's, with a discontinuity and an init segment of their own (the
-	// service's rule today); otherwise they are left out (its rule of 2018).
+	Limits Limits // the zero value limits nothing and caches nothing
+	// SwitchCodecs makes new sessions show fragments whose codec private data differs from the
+	// first one's, with a discontinuity and an init segment of their own (the service's rule
+	// today). Otherwise such fragments are left out (its rule of 2018).
 	SwitchCodecs bool
-	// PartTarget is about how long parts are in LIVE sessions of fragmented MP4 that are opened
-	// from now on; 0: they have none.
+	// PartTarget is about how long parts are in new LIVE sessions of fragmented MP4; 0: they have
+	// none.
 	PartTarget time.Duration
-	// BindSessions lets a session be used from one address only, that of its first request.
+	// BindSessions allows a session to be used only from the address of its first request.
 	BindSessions bool
 
-	Edge    *live.Edge       // what is being received; nil: nothing is known of it
+	Edge    *live.Edge       // what is being received; nil: that is not known
 	Metrics *Metrics         // nil: none
 	Clock   func() time.Time // nil: time.Now
-	// for checkpoints that could not be written, which harm no answer; nil: none
+	// for checkpoints that could not be written, which does not affect answers; nil: none
 	Logger *slog.Logger
 }
 
@@ -156,7 +156,7 @@ func New(o Options) *Service {
 	return s
 }
 
-// Stop ends all waiting: requests that wait are answered with what there is, and later ones do not
+// Stop ends all waiting: waiting requests are answered with what there is, and later ones do not
 // wait.
 func (s *Service) Stop() { s.stop.Do(func() { close(s.stopped) }) }
 
@@ -169,7 +169,7 @@ func (s *Service) isStopped() bool {
 	}
 }
 
-// Messages for a token that opens nothing (any more).
+// Messages for a token that opens nothing, or no longer.
 const (
 	messageBadToken      = "Streaming session token is invalid"
 	messageSessionClosed = "Streaming session is closed: a newer session of the stream took its " +
@@ -178,7 +178,7 @@ const (
 	messageOtherVersion = "Streaming session was opened with another version of the server"
 )
 
-// request is a session that is asked for something.
+// request is a request of a session.
 type request struct {
 	session store.Session
 	stream  store.Stream
@@ -187,13 +187,13 @@ type request struct {
 	now     time.Time
 }
 
-// edge is the server timestamp (milliseconds) before which fragments are past retention.
+// edge returns the server timestamp (milliseconds) before which fragments are past retention.
 func (o *request) edge() int64 { return o.stream.RetentionEdge(o.now) }
 
-// session opens a token: 403 NotAuthorizedException when it is forged or expired, its session is
-// closed or forgotten, or the stream was deleted, which closes its sessions; 400
-// ClientLimitExceeded when the session has asked for too much of the action. The registry is asked
-// every time, so that closing takes effect at once.
+// session opens a token. The error is 403 NotAuthorizedException if the token is forged or expired,
+// its session is closed or forgotten, or the stream was deleted, which closes its sessions. It is
+// 400 ClientLimitExceeded if the session has made too many requests for the action. The registry is
+// asked every time, so that closing takes effect at once.
 func (s *Service) session(ctx context.Context, token string, a action) (*request, error) {
 	now := s.clock()
 	known := s.known.get(token)
@@ -242,8 +242,8 @@ func (s *Service) session(ctx context.Context, token string, a action) (*request
 	return &request{session: row, stream: stream, p: known.p, token: known.token, now: now}, nil
 }
 
-// sessionOf is session for an action of some formats: ResourceNotFound when the session is of
-// another.
+// sessionOf is session for an action of some formats. The error is ResourceNotFound if the session
+// has another format.
 func (s *Service) sessionOf(ctx context.Context, token string, a action,
 	of ...format) (*request, error) {
 	o, err := s.session(ctx, token, a)
@@ -253,8 +253,8 @@ func (s *Service) sessionOf(ctx context.Context, token string, a action,
 	return o, err
 }
 
-// registered returns the row of a session whose token is genuine: NotAuthorizedException when one
-// of them is over.
+// registered returns the row of a session whose token is genuine. The error is
+// NotAuthorizedException if the session or the token has ended.
 func (s *Service) registered(ctx context.Context, known *knownToken,
 	now time.Time) (store.Session, error) {
 	if !now.Before(known.expires) {
@@ -271,8 +271,8 @@ func (s *Service) registered(ctx context.Context, known *knownToken,
 	return row, api.NewError(api.NotAuthorizedException, messageSessionClosed)
 }
 
-// storeError turns what the store says of a missing stream into the service's answer; what else
-// went wrong stays a fault.
+// storeError turns the store's error about a missing stream into the service's answer. Any other
+// error stays a fault.
 func storeError(doing string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)

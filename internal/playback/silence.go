@@ -8,8 +8,8 @@ import (
 	"weir/internal/timeline"
 )
 
-// withSilence returns a run with the silence, and the bytes before and after its own. base is the
-// fragment's start in ticks.
+// withSilence returns a run with the silence added, and the bytes of silence before and after its
+// own. base is the fragment's start in ticks.
 func withSilence(q timeline.Silence, run media.Run, base int64,
 	s *media.Silence) (with media.Run, before, after []byte) {
 	if q == (timeline.Silence{}) || s == nil {
@@ -30,7 +30,8 @@ func withSilence(q timeline.Silence, run media.Run, base int64,
 	return with, bytes.Repeat(s.Frame, len(head)), bytes.Repeat(s.Frame, len(tail))
 }
 
-// silentFrames fills so many ticks: the last frame lasts a little more or less than it sounds.
+// silentFrames returns silent frames for so many ticks. The last one lasts a little more or less
+// than its samples.
 func silentFrames(s *media.Silence, ticks int64) []media.Frame {
 	n := (ticks + s.Duration/2) / s.Duration
 	if ticks <= 0 || n == 0 {
@@ -44,7 +45,7 @@ func silentFrames(s *media.Silence, ticks int64) []media.Frame {
 	return frames
 }
 
-// silentSpan is a span of sound that is silent for so many milliseconds; nil when it cannot be.
+// silentSpan returns a span of silence of so many milliseconds, nil if the codec has no silence.
 func silentSpan(t *media.Track, millis int64) *store.Span {
 	s := media.SilenceOf(t)
 	if s == nil {
@@ -55,7 +56,7 @@ func silentSpan(t *media.Track, millis int64) *store.Span {
 		Duration: n * s.Duration, KeyStart: true}
 }
 
-// scaleOf is the timescale that a packaged track has among tracks.
+// scaleOf returns the timescale of a packaged track in tracks.
 func scaleOf(tracks []media.Track, p timeline.Track) int64 {
 	if t := trackNumbered(tracks, p.Number); t != nil {
 		return int64(t.Timescale)

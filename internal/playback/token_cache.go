@@ -8,19 +8,19 @@ import (
 // maxKnownTokens bounds how many tokens are remembered at a time: some hundred bytes each.
 const maxKnownTokens = 16_384
 
-// knownToken is what a token says and what never changes about its session. Whether the session is
-// still open is not in it, nor whether the key that sealed the token is still there: a key goes
-// long after the last of its tokens has expired.
+// knownToken has the content of a token and what never changes about its session. It does not say
+// whether the session is still open. Nor does it say whether the key that sealed the token still
+// exists: a key is deleted long after the last of its tokens has expired.
 type knownToken struct {
-	// a copy: the one that is asked for is a piece of a request, which may be long
+	// a copy, because the token of a request keeps the whole request in memory
 	token   string
 	id      string    // of the session
 	expires time.Time // of the token
 	p       *parameters
 }
 
-// tokenCache remembers the tokens that players use: each of them comes again with every segment,
-// and opening one costs as much as finding the fragment.
+// tokenCache remembers the tokens that players use. Each comes again with every segment, and
+// opening one costs as much as finding the fragment.
 type tokenCache struct {
 	mu     sync.RWMutex
 	tokens map[string]*knownToken
@@ -32,8 +32,7 @@ func (t *tokenCache) get(token string) *knownToken {
 	return t.tokens[token]
 }
 
-// put keeps a token, and forgets the others when they have become too many: those in use come
-// again.
+// put keeps a token. If there are too many, it forgets all others: those in use come again.
 func (t *tokenCache) put(k *knownToken) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,10 +12,10 @@ import (
 	"weir/internal/store"
 )
 
-// TSSegment does GetTSFragment: all packaged tracks of a fragment, or of a slice of it, as a
-// transport stream. The track is the one that the session's media playlist has. The caller closes
-// the segment. ResourceNotFound as for MediaSegment, InvalidMediaFrame when frames of this fragment
-// are not what their codec private data says; others are not touched by that.
+// TSSegment serves GetTSFragment: all packaged tracks of a fragment or of a slice as a transport
+// stream. The track is that of the session's media playlist. The caller closes the segment. Errors
+// are ResourceNotFound as for MediaSegment, and InvalidMediaFrame if frames of this fragment do not
+// fit their codec private data.
 func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsMPEGTS)
 	if err != nil {
@@ -33,10 +33,10 @@ func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (
 	return segment, nil
 }
 
-// packTS plans a transport stream of the packaged tracks; those without frames in the slice are in
-// its program map all the same, which never changes in a session. The tables' continuity counter is
-// the commit sequence, which grows by one along a playlist from which nothing is missing; later
-// slices say that theirs does not.
+// packTS plans a transport stream of the packaged tracks. Its program map never changes in a
+// session, so it also has tracks without frames in the slice. The continuity counter of the tables
+// is the commit sequence, which grows by one along a playlist without gaps. Later slices mark
+// theirs as one that does not follow.
 func packTS(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
@@ -90,7 +90,7 @@ func (s *Segment) writeStream(w io.Writer, from, length int64) error {
 	return err
 }
 
-// checkTS says whether the tracks can be carried by a transport stream.
+// checkTS returns an error if a transport stream cannot carry the tracks.
 func checkTS(tracks []media.Track) error {
 	for i := range tracks {
 		if err := mpegts.Check(&tracks[i]); err != nil {
@@ -101,7 +101,7 @@ func checkTS(tracks []media.Track) error {
 	return nil
 }
 
-// errFormat is the answer to an action of the other container format: a token opens one.
+// errFormat returns the answer to an action of another container format than the session's.
 func errFormat() error {
 	return api.NewError(api.ResourceNotFoundException,
 		"The streaming session is of another container format.")

@@ -8,11 +8,11 @@ import (
 	"weir/internal/api"
 )
 
-// The URL space of HLS sessions: each name and each parameter, made for playlists and read from
-// requests. A name or a parameter that is here stays: open sessions have it in their playlists.
+// The URL space of HLS sessions: every name and parameter, written into playlists and read from
+// requests. Names and parameters must stay, because open sessions have them in their playlists.
 
-// HLSPath is what the paths of all session actions begin with. Every URI in a playlist is relative
-// to it.
+// HLSPath is the prefix of the paths of all session actions. Every URI in a playlist is relative to
+// it.
 const HLSPath = "/hls/v1/"
 
 // Names below HLSPath (docs/reference/service.md, "Session URLs").
@@ -25,7 +25,7 @@ const (
 	partName           = "getMP4PartialFragment.mp4" // not the service's
 )
 
-// Parameters. Those from iframesParameter on are not the service's.
+// Parameters. From iframesParameter on they are Weir's own.
 const (
 	tokenParameter    = "SessionToken"
 	trackParameter    = "TrackNumber"
@@ -58,7 +58,7 @@ func HLSActions() map[string]string {
 	}
 }
 
-// SessionURL is the URL of a session, which is that of its master playlist. base is scheme and
+// SessionURL returns the URL of a session, which is that of its master playlist. base is scheme and
 // host.
 func SessionURL(base, token string) string {
 	return base + HLSPath + masterPlaylistName + "?" + tokenParameter + "=" + token
@@ -71,7 +71,8 @@ type MediaPlaylistRef struct {
 	Directives       // not part of its URI
 }
 
-// uri is relative to the session's playlists, like those below. A token needs no escaping.
+// uri returns a URI relative to the session's playlists, like the methods below. A token needs no
+// escaping.
 func (ref MediaPlaylistRef) uri(token string) string {
 	uri := mediaPlaylistName + "?" + tokenParameter + "=" + token +
 		"&" + trackParameter + "=" + strconv.Itoa(ref.Track)
@@ -101,11 +102,11 @@ type SegmentRef struct {
 	// milliseconds of media time after the fragment's start, the end not included. An EndOffset of
 	// 0 is the fragment's end.
 	StartOffset, EndOffset int64
-	// SkipLeading leaves out the pictures that cannot be decoded where a player begins with this
+	// SkipLeading leaves out the pictures that cannot be decoded if a player begins with this
 	// segment.
 	SkipLeading bool
-	// SilenceStart and SilenceEnd are where sound begins and ends, with silence where the slice has
-	// none: ticks of its timescale after the fragment's start. Both 0: where the slice's own does.
+	// SilenceStart and SilenceEnd are where sound begins and ends, filled with silence: ticks of
+	// its timescale after the fragment's start. Both 0: the slice's own sound, without silence.
 	SilenceStart, SilenceEnd int64
 }
 
@@ -133,7 +134,7 @@ func (ref *SegmentRef) uri(token string, f format) string {
 }
 
 // PartRef names a part of a session's segments. The part after the last one of a segment is the
-// first one of the next.
+// first one of the next segment.
 type PartRef struct {
 	Track    int   // TrackNumber
 	Sequence int64 // SequenceNumber: the media sequence number of the segment
@@ -161,8 +162,8 @@ func ParsePart(query string) (ref PartRef, err error) {
 	return ref, err
 }
 
-// ParseToken reads the session token from the query of a URL, which is the only right that a
-// session action needs. NotAuthorized when there is none, InvalidArgument when there are two.
+// ParseToken reads the session token from the query of a URL. A session action needs no other
+// permission. The error is NotAuthorized if there is no token, InvalidArgument if there are two.
 func ParseToken(query string) (string, error) {
 	token, err := parameter(query, tokenParameter, false)
 	if err == nil && token == "" {
@@ -229,9 +230,9 @@ func ParseSegment(query string) (ref SegmentRef, err error) {
 	return ref, err
 }
 
-// queryValue returns the last value of a parameter in the query of a URL, and how often it is
-// there. It reads as url.ParseQuery does, which leaves out what is malformed, without a table of
-// all parameters: a request for a segment has five.
+// queryValue returns the last value of a parameter in the query of a URL, and how often it occurs.
+// It parses as url.ParseQuery does, which leaves out malformed parameters, but makes no map: a
+// request for a segment has five parameters.
 func queryValue(query, name string) (value string, times int) {
 	for pair := range strings.SplitSeq(query, "&") {
 		key, text, _ := strings.Cut(pair, "=")

@@ -16,51 +16,51 @@ import (
 )
 
 // view is a session's timeline in memory, with the text of its segments. It is a cache: everything
-// in it can be made again from the session's row and the store.
+// in it can be rebuilt from the session's row and the store.
 type view struct {
-	mu    sync.Mutex // held for the whole of a request for a playlist
+	mu    sync.Mutex // held for a whole request for a playlist
 	token string     // the one that the text is written with
 	rules *timeline.Rules
 	pool  *sync.Pool      // for compressing playlists
 	state *timeline.State // nil: nothing loaded
 	same  classes
-	known []*class // of state.generations, as far as they were needed
+	known []*class // of state.generations that were needed
 	text  [timeline.MaxTracks]trackText
-	// DASH: the manifest as last written, which is only replaced, what it was written for, and the
+	// DASH: the manifest as last written, which is never changed, what it was written for, and the
 	// tracks in each generation
 	whole     *Playlist
 	wholeKey  textKey
 	publish   int64 // of the newest manifest
 	described []representations
-	current   bool        // the state was brought to the present since it was loaded
+	current   bool        // the state was brought up to date since it was loaded
 	unsaved   bool        // a checkpoint could not be written
-	retry     time.Time   // none is written before, then
-	saved     []byte      // the checkpoint that was last looked at
+	retry     time.Time   // if so, none is written before
+	saved     []byte      // the checkpoint that was last read
 	low       *lowLatency // of a session with parts
 }
 
-// trackText is the text of one track's playlist. Entries are counted from the loading of the state,
-// so that an entry keeps its index while others leave: entry i of state.entries has index
+// trackText is the text of one track's playlist. Entries are counted from when the state was
+// loaded, so that an entry keeps its index while others leave: entry i of state.entries has index
 // state.gone + i.
 type trackText struct {
 	body []byte // segments one after the other; EXT-X-MAP only where it changes
 	base int64  // index of the entry that body begins with
-	// where in body entry base+i begins; empty range when it has no frames of the track
+	// where entry base+i begins in body; an empty range if it has no frames of the track
 	start  []int
 	blocks map[int64]*block // compressed forms: block n is of the entries from n·blockEntries on
 	whole  *Playlist        // as last written; never changed, only replaced
 	key    textKey          // what whole was written for
 }
 
-// textKey is all that a playlist depends on within one loaded state.
+// textKey is everything that a playlist depends on within one loaded state.
 type textKey struct {
 	from, to int64 // entries listed
 	end      bool  // no more will follow
-	silent   int64 // DASH: milliseconds for which nothing has followed, in steps
+	silent   int64 // DASH: how long nothing has followed, in milliseconds, in steps
 }
 
-// Writing checkpoints (DESIGN.md): after so many commits, so much server time, or when the camera
-// fell silent.
+// A checkpoint is written after so many commits, so much server time, or when the camera falls
+// silent (DESIGN.md).
 const (
 	checkpointCommits = 64
 	checkpointAge     = 5 * time.Minute
@@ -69,9 +69,9 @@ const (
 	lostMargin        = time.Minute
 )
 
-// ReloadPlaylist does GetHLSMediaPlaylist: the playlist of one track. By delivery directives a
-// session with parts may make it wait. ResourceNotFound when the session has no such track, or
-// everything it listed is past retention; InvalidArgument for directives that are refused.
+// ReloadPlaylist serves GetHLSMediaPlaylist: the playlist of one track. In a session with parts,
+// directives may make it wait. Errors are ResourceNotFound if there is no such track, or all that
+// it listed is past retention, and InvalidArgument for refused directives.
 func (s *Service) ReloadPlaylist(ctx context.Context, token string,
 	ref MediaPlaylistRef) (*Playlist, error) {
 	o, err := s.sessionOf(ctx, token, reloadPlaylist, hlsFragmentedMP4, hlsMPEGTS)
@@ -93,7 +93,7 @@ func (s *Service) ReloadPlaylist(ctx context.Context, token string,
 	return text, err
 }
 
-// look brings the view of a session to the present and lets do use it.
+// look brings the view of a session up to date and calls do with it.
 func (s *Service) look(ctx context.Context, o *request, do func(*view) error) error {
 	v := s.views.get(o.session.ID, o.session.ExpiresMillis)
 	v.mu.Lock()
@@ -108,8 +108,8 @@ func (s *Service) look(ctx context.Context, o *request, do func(*view) error) er
 	return do(v)
 }
 
-// generationTracks describes the session's tracks in a generation of its codec private data: video
-// first. ResourceNotFound when it has no such generation.
+// generationTracks describes the session's tracks in a generation of its codec private data, video
+// first. The error is ResourceNotFound if there is no such generation.
 func (s *Service) generationTracks(ctx context.Context, o *request,
 	number int) ([]media.Track, error) {
 	if number == 0 {
@@ -135,8 +135,8 @@ func noTrack(track int) error {
 		track)
 }
 
-// advance brings the view to the present: loads the checkpoint if it must, folds in what was
-// committed since, and writes a checkpoint when it is time.
+// advance brings the view up to date: it loads the checkpoint if necessary, folds in later commits,
+// and writes a checkpoint when it is time.
 func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 	saved, savedTime, err := timeline.ReadCursor(o.session.Checkpoint)
 	if err != nil {
@@ -177,18 +177,19 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 	return nil
 }
 
-// follow folds in the commits after the cursor: all there are, or with LIVE_REPLAY enough to know
-// what is due now. With lossy, those missing before the first one are counted as lost.
+// follow folds in the commits after the cursor: all of them, or with LIVE_REPLAY enough to know
+// what is due now. With lossy, commits that are missing before the first one count as lost.
 func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) error {
 	t, now := v.state, o.now.UnixMilli()
-	// The store has the number of the newest commit at hand, so that most reloads ask for no rows.
+	// The store knows the number of the newest commit without a query, so most reloads read no
+	// rows.
 	newest, err := s.store.Wait(ctx, o.stream.ID, -1)
 	if err != nil {
 		return storeError("look for fragments", err)
 	}
 	for more := newest > t.Cursor; more && !t.Finished(v.rules); {
 		if v.rules.Mode == timeline.LiveReplay && t.Revealed(v.rules, now) < len(t.Entries) {
-			break // what is due now is known; what comes later makes no difference
+			break // what is due now is known; later commits make no difference
 		}
 		page, err := s.store.List(ctx, o.stream.ID,
 			store.Query{Order: store.BySequence, AfterSequence: t.Cursor, Limit: listPage})
@@ -249,8 +250,8 @@ func (s *Service) add(ctx context.Context, o *request, v *view, f *store.Fragmen
 	return err
 }
 
-// frames reads the frame table of a fragment: nil when it is gone or damaged, and so cannot be
-// played either.
+// frames reads the frame table of a fragment. It returns nil if the fragment is gone or damaged,
+// and so cannot be played either.
 func (s *Service) frames(ctx context.Context, id store.StreamID,
 	f store.FragmentInfo) (*media.Fragment, error) {
 	m, err := s.store.Open(ctx, id, f)
@@ -265,8 +266,8 @@ func (s *Service) frames(ctx context.Context, id store.StreamID,
 	return m.Fragment(), nil
 }
 
-// class tells what a track set is to the session. The session's tracks are read when another set
-// than theirs first appears.
+// class returns the class of a track set. The session's tracks are read when another set than
+// theirs first appears.
 func (v *view) class(ctx context.Context, s *Service, o *request, set int64) (*class, error) {
 	if v.same.reference == nil {
 		reference, err := s.packagedTracks(ctx, o)
@@ -278,7 +279,7 @@ func (v *view) class(ctx context.Context, s *Service, o *request, set int64) (*c
 	return v.same.of(ctx, set)
 }
 
-// match tells what fragments of a track set are to the timeline as it stands.
+// match returns what fragments of a track set are to the current timeline.
 func (v *view) match(ctx context.Context, s *Service, o *request,
 	set int64) (timeline.Match, error) {
 	known := v.state.Generations
@@ -304,8 +305,8 @@ func (v *view) match(ctx context.Context, s *Service, o *request,
 	return timeline.Match{Index: len(known), Generation: c.generation()}, nil
 }
 
-// save writes a checkpoint. Failing to is no fault of this answer: a request after checkpointRetry,
-// or soon after a database was away, tries again.
+// save writes a checkpoint. If it fails, the request does not: a request after checkpointRetry, or
+// soon if the database was away, tries again.
 func (s *Service) save(ctx context.Context, o *request, v *view) {
 	data := v.state.Encode(len(o.p.tracks))
 	err := s.store.Checkpoint(ctx, o.session.ID, data)
@@ -318,13 +319,13 @@ func (s *Service) save(ctx context.Context, o *request, v *view) {
 	v.unsaved, v.retry = true, o.now.Add(checkpointRetry)
 	if errors.Is(err, store.ErrAway) {
 		v.retry = o.now.Add(time.Second)
-	} else if !errors.Is(err, store.ErrFull) { // of a full disk the store tells itself
+	} else if !errors.Is(err, store.ErrFull) { // the store itself reports a full disk
 		s.log.LogAttrs(ctx, slog.LevelWarn, "session checkpoint not written",
 			slog.String("stream", o.stream.Name), slog.Any("error", err))
 	}
 }
 
-// playlist returns a track's playlist as the state stands.
+// playlist returns a track's playlist in the current state.
 func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	t, text := v.state, &v.text[track]
 	from, to := t.Window(v.rules, o.now.UnixMilli(), o.edge())
@@ -376,8 +377,8 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	return text.whole, nil
 }
 
-// place finds the blocks whose entries all have an index in [from, to), for a playlist that has the
-// text of these entries at an offset.
+// place finds the blocks whose entries all have an index in [from, to). at is where the playlist
+// has the text of these entries.
 func (t *trackText) place(from, to int64, at int) []placedBlock {
 	offset := func(index int64) int {
 		if i := index - t.base; i < int64(len(t.start)) {
@@ -414,7 +415,7 @@ func (t *trackText) place(from, to int64, at int) []placedBlock {
 func (v *view) write(o *request, track, from, to int) {
 	t, text := v.state, &v.text[track]
 	lowest := t.Gone + int64(from)
-	// the window was wider once, or everything is new
+	// the window was wider before, or everything is new
 	if lowest < text.base || lowest > text.base+int64(len(text.start)) {
 		*text = trackText{base: lowest}
 	}
@@ -450,7 +451,7 @@ func (v *view) appendEntry(dst []byte, o *request, track int, e *timeline.Entry)
 	return s.Append(dst)
 }
 
-// lines is the text of the entries whose index is in [from, to), which write has made.
+// lines returns the text of the entries whose index is in [from, to), which write has made.
 func (t *trackText) lines(from, to int64) []byte {
 	end := len(t.body)
 	if n := to - t.base; n < int64(len(t.start)) {
@@ -470,7 +471,7 @@ func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segmen
 	}
 }
 
-// mapURI is the EXT-X-MAP that an entry needs; transport streams need none.
+// mapURI returns the EXT-X-MAP that an entry needs; transport streams need none.
 func (v *view) mapURI(o *request, track int, e *timeline.Entry) string {
 	if v.rules.Muxed {
 		return ""
@@ -481,7 +482,7 @@ func (v *view) mapURI(o *request, track int, e *timeline.Entry) string {
 // entryBytes is what an entry takes in memory, its offsets included.
 const entryBytes = 264
 
-// weight is about how many bytes the view takes.
+// weight returns about how many bytes the view takes.
 func (v *view) weight() int64 {
 	n := int64(4096) + v.whole.weight()
 	if v.state != nil {

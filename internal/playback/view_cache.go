@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// viewCache holds the views of the sessions used last, up to a total weight. Views that are held
-// stay beyond that: otherwise each request of a session would begin to follow the live edge anew,
-// beside the one before.
+// viewCache keeps the views of the most recently used sessions, up to a total weight. Held views
+// stay even beyond that: otherwise each request of a session would begin to follow the live edge
+// again, besides the one before.
 type viewCache struct {
 	mu    sync.Mutex
 	limit int64
 	total int64
-	// expireNext is when expire looks again, milliseconds since the Unix epoch.
+	// expireNext is when expire runs again, in Unix milliseconds.
 	expireNext int64
 
 	byID  map[string]*list.Element
-	order *list.List // of *cached, used last first: those that are not held
+	order *list.List // of *cached, the most recently used first: those that are not held
 	held  *list.List // of *cached
 }
 
@@ -25,7 +25,7 @@ type cached struct {
 	id      string
 	view    *view
 	weight  int64
-	expires int64 // of the session, milliseconds since the Unix epoch
+	expires int64 // of the session, Unix milliseconds
 	in      *list.List
 }
 
@@ -49,10 +49,11 @@ func (c *viewCache) get(id string, expires int64) *view {
 	return v
 }
 
-// hold keeps a view until it is released. It reports false when it was let go already.
+// hold keeps a view until it is released. It returns false if the cache has dropped the view
+// already.
 func (c *viewCache) hold(id string, v *view) bool { return c.move(id, v, c.held) }
 
-// release ends hold.
+// release undoes hold.
 func (c *viewCache) release(id string, v *view) { c.move(id, v, c.order) }
 
 func (c *viewCache) move(id string, v *view, to *list.List) bool {
@@ -69,9 +70,9 @@ func (c *viewCache) move(id string, v *view, to *list.List) bool {
 	return true
 }
 
-// weigh records how heavy a view has become and lets the views go that were not used for longest,
-// until the total fits, but none that is held. A view that is let go while a request uses it serves
-// that request and is then forgotten.
+// weigh records the weight of a view, and drops the least recently used views that are not held
+// until the total fits. A view that is dropped while a request uses it serves that request and is
+// then forgotten.
 func (c *viewCache) weigh(id string, v *view, weight int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,8 +86,8 @@ func (c *viewCache) weigh(id string, v *view, weight int64) {
 	}
 }
 
-// expire lets the views go whose sessions have ended, once a minute: a player that renews its
-// session never asks for the old one again. now is in milliseconds since the Unix epoch.
+// expire drops the views of ended sessions, once a minute: a player that renews its session never
+// asks for the old one again. now is in Unix milliseconds.
 func (c *viewCache) expire(now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 	"weir/internal/store"
 )
 
-// waiters counts the requests that wait for media: of each session, of each stream, and all. Those
-// who opened sessions have fair shares of all. A request that waits holds a goroutine and its
-// connection's buffers, whatever it asked for.
+// waiters counts the requests that wait for media: of each session, of each stream, and in all.
+// Openers of sessions have fair shares of all. Any request that waits holds a goroutine and its
+// connection's buffers.
 type waiters struct {
 	shares *fair.Pool
 
@@ -21,11 +21,11 @@ type waiters struct {
 	streams  map[store.StreamID]int
 }
 
-// enter counts a request in; leave ends that.
+// enter counts a request until leave is called.
 //
-// Beyond the session's limit it returns ClientLimitExceeded, because those who share the session
-// cause that. Beyond those of the stream and the server it returns ServiceUnavailable, because that
-// passes: players try again at 503, and not at 400.
+// Beyond the session's limit it returns ClientLimitExceeded, because the users of the session cause
+// that. Beyond those of the stream and the server it returns ServiceUnavailable, because that is
+// temporary: players try again after 503, but not after 400.
 func (w *waiters) enter(o *request, limits *Limits) (leave func(), err error) {
 	beyond := func(n, most int) bool { return most > 0 && n >= most }
 	w.mu.Lock()
@@ -54,8 +54,8 @@ func newWaiters(limits *Limits) waiters {
 		streams: make(map[store.StreamID]int)}
 }
 
-// shareOf is the share that a session counts for, by the ARN of its opener. Sessions of a role have
-// one together, because who may assume the role can make up any number of session names.
+// shareOf returns the share that a session counts for, by the ARN of its opener. All sessions of a
+// role have one share, because whoever may assume the role can invent any number of session names.
 func shareOf(opener string) string {
 	const session = ":assumed-role/"
 	account, role, ok := strings.Cut(opener, session)
@@ -77,7 +77,7 @@ func (w *waiters) leave(o *request) {
 	}
 }
 
-// enter counts a request that waits, and calls OnWait's function; leave ends that.
+// enter counts a request that waits, until leave is called, and calls OnWait's function.
 func (s *Service) enter(ctx context.Context, o *request) (leave func(), err error) {
 	left, err := s.waiting.enter(o, &s.limits)
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Service) enter(ctx context.Context, o *request) (leave func(), err erro
 // waitKey is the key of OnWait in a context.
 type waitKey struct{}
 
-// OnWait returns a context for a request of a session. begins is called when the request has shown
+// OnWait returns a context for a request of a session. begins is called once the request has shown
 // a valid token and begins to wait for media.
 func OnWait(ctx context.Context, begins func()) context.Context {
 	return context.WithValue(ctx, waitKey{}, begins)
