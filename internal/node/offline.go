@@ -25,7 +25,10 @@ const silence = time.Minute
 func shared(
 	ctx context.Context, database string, do func(context.Context, *rows.DB) error,
 ) (err error) {
-	db, err := rows.Open(ctx, database, rows.Options{})
+	db, err := rows.Open(ctx, database, rows.Options{Existing: true})
+	if errors.Is(err, rows.ErrNoTables) {
+		return ErrNew
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOutOfReach, err)
 	}

@@ -101,7 +101,10 @@ func open(ctx context.Context, o Options) (_ *cluster, err error) {
 	}
 	// What nodes change in the meantime is checked again in the transaction of the repair.
 	c.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Fresh: time.Second,
-		Timeout: 5 * time.Minute})
+		Timeout: 5 * time.Minute, Existing: true})
+	if errors.Is(err, rows.ErrNoTables) {
+		err = fmt.Errorf("%w: %w", ErrOtherCluster, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -147,6 +147,9 @@ func (db *DB) createVersion(ctx context.Context) (err error) {
 		if err == nil || !errors.Is(err, store.ErrNotFound) && !isCode(err, undefinedTable) {
 			return err
 		}
+		if db.o.Existing {
+			return ErrNoTables
+		}
 		_, err = db.exec(ctx, `CREATE TABLE IF NOT EXISTS weir_version (
 			one bigint NOT NULL PRIMARY KEY, version bigint NOT NULL, oldest bigint NOT NULL)`)
 		if err == nil {

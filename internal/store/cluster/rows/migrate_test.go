@@ -39,6 +39,24 @@ func TestNewerTables(t *testing.T) {
 	}
 }
 
+// A command that only looks at a cluster makes no tables in an empty database.
+func TestNoTables(t *testing.T) {
+	t.Parallel()
+	url := clustertest.Database(t)
+	_, err := rows.Open(t.Context(), url, rows.Options{Existing: true})
+	wantErr(t, err, rows.ErrNoTables)
+	var tables int
+	must(t, raw(t, url).QueryRow(t.Context(), `SELECT COUNT(*) FROM information_schema.tables
+		WHERE table_schema = current_schema()`).Scan(&tables))
+	if tables > 0 {
+		t.Errorf("%d tables were made", tables)
+	}
+	open(t, url, nil)
+	db, err := rows.Open(t.Context(), url, rows.Options{Existing: true})
+	must(t, err)
+	must(t, db.Close())
+}
+
 // older makes the tables of an older program, with a stream whose head has the ID a.
 func older(t *testing.T, url string, version int) {
 	t.Helper()

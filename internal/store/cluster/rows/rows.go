@@ -43,7 +43,12 @@ type Options struct {
 	Fresh time.Duration
 	// how long a node may be silent before its commits are refused; default 24 hours
 	Silent time.Duration
+	// the tables must be there: Open makes none in a database without them, and returns ErrNoTables
+	Existing bool
 }
+
+// ErrNoTables is returned for a database without tables when Options.Existing is set.
+var ErrNoTables = errors.New("the database has no tables of a cluster")
 
 var (
 	_ store.Streams   = (*DB)(nil)
