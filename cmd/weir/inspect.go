@@ -15,9 +15,9 @@ import (
 
 // inspectCmd prints the content of a file as text.
 type inspectCmd struct {
-	File     string `arg:"" type:"existingfile" help:"A volume of the data directory, a media segment or initialization segment, or Matroska."`
-	Offset   int64  `placeholder:"N" help:"Of a volume only the record at this offset, with its frames."`
-	Fragment string `placeholder:"NUMBER" help:"Of a volume only the fragment with this number, with its frames."`
+	File     string `arg:"" type:"existingfile" help:"A volume of the data directory, an object of a cluster, a media segment or initialization segment, or Matroska."`
+	Offset   int64  `placeholder:"N" help:"Of a volume or an object only the record at this offset, with its frames."`
+	Fragment string `placeholder:"NUMBER" help:"Of a volume or an object only the fragment with this number, with its frames."`
 }
 
 // Help is shown by weir inspect --help.
@@ -48,13 +48,13 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 	begin = begin[:n]
 	w := bufio.NewWriter(std.Out)
 	defer func() { err = errors.Join(err, w.Flush()) }()
-	isVolume := local.IsVolume(begin)
-	if !isVolume && (c.Offset != 0 || c.Fragment != "") {
-		return withHint(fmt.Errorf("%s is not a volume", c.File),
-			"--offset and --fragment name records of a volume")
+	hasRecords := local.HasRecords(begin)
+	if !hasRecords && (c.Offset != 0 || c.Fragment != "") {
+		return withHint(fmt.Errorf("%s is neither a volume nor an object", c.File),
+			"--offset and --fragment name records of a volume or an object")
 	}
 	switch {
-	case isVolume:
+	case hasRecords:
 		records := local.Records{Offset: c.Offset, Fragment: c.Fragment}
 		if err := local.Inspect(w, f, records); err != nil {
 			return fmt.Errorf("%s %w", c.File, err)
@@ -73,7 +73,7 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 		return fmp4.Dump(w, data)
 	}
 	return withHint(fmt.Errorf("%s is no file that weir knows", c.File),
-		"it knows volumes, MP4 segments and Matroska")
+		"it knows volumes, objects of a cluster, MP4 segments and Matroska")
 }
 
 // isBox reports whether an MP4 file may begin with such a box.

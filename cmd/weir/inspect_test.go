@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,30 @@ func TestInspectVolume(t *testing.T) {
 	damage(9, "", "file header")
 }
 
+// An object of a cluster has the records of a volume, and no header before them.
+func TestInspectObject(t *testing.T) {
+	path, at := writeVolume(t)
+	data, err := os.ReadFile(path)
+	if err == nil {
+		path = filepath.Join(t.TempDir(), "object")
+		err = os.WriteFile(path, data[volume.HeaderSize:], 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := command(t, "inspect", path)
+	if code != exitOK || errs != "" {
+		t.Errorf("%d %s", code, errs)
+	}
+	golden(t, "testdata/inspect-object.txt", out)
+	offset := strconv.FormatInt(at[1].Offset-volume.HeaderSize, 10)
+	code, out, errs = command(t, "inspect", "--offset", offset, path)
+	first := "91343852347965347078916978495588289269712551943" // as clients see it
+	if code != exitOK || !strings.Contains(out, "replaces "+first) {
+		t.Errorf("%d %s\n%s", code, errs, out)
+	}
+}
+
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func golden(t *testing.T, path, got string) {
@@ -144,7 +169,7 @@ func TestInspectOthers(t *testing.T) {
 		}
 	}
 	if code, _, errs := command(t, "inspect", "--offset", "3", "demo.mkv"); code != exitError ||
-		!strings.Contains(errs, "not a volume") {
+		!strings.Contains(errs, "neither a volume") {
 		t.Errorf("%d %s", code, errs)
 	}
 }

@@ -5,15 +5,17 @@ import (
 	"os"
 
 	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
 )
 
 // Records selects records of a volume; the zero value selects all.
 type Records = volume.Records
 
-// IsVolume reports whether a file with these first bytes is a volume.
-func IsVolume(begin []byte) bool { return volume.Is(begin) }
+// HasRecords reports whether a file with these first bytes is one that Inspect prints: a volume, or
+// an object of a cluster.
+func HasRecords(begin []byte) bool { return volume.Is(begin) || record.Begins(begin) }
 
-// Inspect prints a volume as text (volume.Inspect).
+// Inspect prints such a file as text (volume.Inspect).
 func Inspect(w io.Writer, f *os.File, records Records) error {
 	return volume.Inspect(w, f, records)
 }

@@ -58,6 +58,9 @@ type Header struct {
 	Replaces        store.Number
 }
 
+// Begins reports whether a record begins with these bytes.
+func Begins(b []byte) bool { return len(b) >= 4 && binary.LittleEndian.Uint32(b) == magic }
+
 // EncodeFragment returns the header and metadata of a fragment's record, and the CRC32C of its
 // payload. replaces is the number of the fragment that it replaces, or 0. An inconsistent record is
 // an error.

@@ -22,36 +22,27 @@ type Records struct {
 
 func (r Records) all() bool { return r == Records{} }
 
-// Inspect prints a volume as text: a line for each record, or the selected records with their
-// frames. It changes nothing, and a server may be writing the file. An error about the content is
-// worded to follow the file's name.
+// Inspect prints a volume, or an object of a cluster, as text: a line for each record, or the
+// selected records with their frames. It changes nothing, and a server may be writing the file. An
+// error about the content is worded to follow the file's name.
 func Inspect(w io.Writer, f *os.File, records Records) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
 	size := info.Size() // what is appended from now on is ignored
-	h, err := readHeader(f)
+	one := !records.all()
+	stream, from, err := printHeader(w, f, size, one)
 	if err != nil {
 		return err
 	}
-	stream := &store.Stream{ID: h.Stream, NumberTag: h.NumberTag}
-	one := !records.all()
-	if !one {
-		fmt.Fprintf(w,
-			"volume version %d of stream %s, number tag %016x, first fragment %s, %d bytes\n",
-			h.Version, h.Stream, h.NumberTag, instant(h.Created.UnixMilli()), size)
-	}
-	from := int64(HeaderSize)
-	if h.Hollow {
-		if from = h.Footer; one {
-			return errors.New("has its records in an object store")
-		}
-		fmt.Fprintf(w, "%10d  %d bytes of records, in an object store\n", HeaderSize,
-			h.Footer-HeaderSize)
-	}
 	shown, damaged := 0, 0
 	end, why, err := Walk(f, size, from, func(r FoundRecord) error {
+		if r.Header.Type == record.TypeStream { // an object of a cluster has those of many
+			if st, err := record.DecodeStream(r.Head); err == nil {
+				stream = st
+			}
+		}
 		if one && !records.selects(&r, stream) {
 			return nil
 		}
@@ -76,6 +67,38 @@ func Inspect(w io.Writer, f *os.File, records Records) error {
 		return fmt.Errorf("has %d damaged records", damaged)
 	}
 	return nil
+}
+
+// printHeader prints what a file says before its records, unless only one is to be shown. It
+// returns the stream of a volume, and where the records begin.
+func printHeader(
+	w io.Writer, f *os.File, size int64, one bool,
+) (stream *store.Stream, from int64, err error) {
+	begin := make([]byte, 4)
+	if _, err := f.ReadAt(begin, 0); err == nil && record.Begins(begin) {
+		if !one {
+			fmt.Fprintf(w, "object of a cluster, %d bytes\n", size)
+		}
+		return &store.Stream{}, 0, nil
+	}
+	h, err := readHeader(f)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !one {
+		fmt.Fprintf(w,
+			"volume version %d of stream %s, number tag %016x, first fragment %s, %d bytes\n",
+			h.Version, h.Stream, h.NumberTag, instant(h.Created.UnixMilli()), size)
+	}
+	from = HeaderSize
+	if h.Hollow {
+		if from = h.Footer; one {
+			return nil, 0, errors.New("has its records in an object store")
+		}
+		fmt.Fprintf(w, "%10d  %d bytes of records, in an object store\n", HeaderSize,
+			h.Footer-HeaderSize)
+	}
+	return &store.Stream{ID: h.Stream, NumberTag: h.NumberTag}, from, nil
 }
 
 func (s Records) selects(r *FoundRecord, stream *store.Stream) bool {
