@@ -22,8 +22,8 @@ func (longTokens) Open(token string) (auth.Claims, error) {
 	return fakeTokens{}.Open(strings.TrimSuffix(token, padding))
 }
 
-// fixedStore takes the cost of the store's search out of the measurement: List returns what it is
-// told to.
+// fixedStore takes the cost of the store's search out of the measurement: List returns what the
+// test sets.
 type fixedStore struct {
 	*testStore
 	next []store.FragmentInfo
@@ -39,7 +39,7 @@ func (f *fixedStore) List(ctx context.Context, id store.StreamID,
 	return f.testStore.List(ctx, id, q)
 }
 
-// Wait says that there is something while there is.
+// Wait returns at once while there is something to list.
 func (f *fixedStore) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
 	if len(f.next) > 0 {
 		return math.MaxInt64, nil
@@ -109,7 +109,7 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 	}
 }
 
-// BenchmarkDASHManifest measures the same of a manifest of two tracks.
+// BenchmarkDASHManifest measures the same for a manifest of two tracks.
 func BenchmarkDASHManifest(b *testing.B) {
 	all := newTestStore(b)
 	all.retain(all.Stream.ID, 24)

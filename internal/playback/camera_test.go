@@ -19,7 +19,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// testStore is the store of cameratest with counters, and sessions that fail or change.
+// testStore is the store of cameratest with counters, and with sessions that can fail or change.
 type testStore struct {
 	*cameratest.Store
 
@@ -147,7 +147,7 @@ var videoTrack, audioTrack, otherVideo = cameratest.Video, cameratest.Audio, cam
 // camera is the camera of cameratest, which can also store what only a row describes.
 type camera struct {
 	*cameratest.Camera
-	without int // number of a track that sendMedia has no frames of
+	without int // number of a track that sendMedia leaves out
 }
 
 func newCamera(s *testStore, tracks ...media.Track) *camera {
@@ -188,31 +188,31 @@ func recordOf(info *store.FragmentInfo, tracks []media.Track) *store.Record {
 	return rec
 }
 
-// commit stores a fragment as info describes it; old, when not 0, goes.
+// commit stores a fragment as info describes it. It replaces old, unless that is 0.
 func (c *camera) commit(info store.FragmentInfo, old store.Number) store.FragmentInfo {
 	return c.Store.Commit(recordOf(&info, c.Tracks), old)
 }
 
-// send commits the next fragment in order, and time passes for as long as it lasts.
+// send commits the next fragment in order, and lets as much time pass as it lasts.
 func (c *camera) send() store.FragmentInfo {
 	i := c.commit(c.info(c.NextNumber()), 0)
 	c.pass(c.Length)
 	return i
 }
 
-// pass lets milliseconds go by on both clocks.
+// pass lets milliseconds pass on both clocks.
 func (c *camera) pass(millis int64) {
 	c.Time += millis
 	c.Store.Sleep(time.Duration(millis) * time.Millisecond)
 }
 
-// sendMedia is send with frames as encoders make them, those of one track left out if without says
-// so. change may change the fragment before it is stored.
+// sendMedia is send with frames as encoders make them, without those of the track without. change
+// may change the fragment before it is stored.
 func (c *camera) sendMedia(change ...func(*store.Record)) store.FragmentInfo {
 	return c.Send(append([]func(*store.Record){c.leaveOut}, change...)...)
 }
 
-// media is the fragment that sendMedia stores.
+// media makes the fragment that sendMedia stores.
 func (c *camera) media() *store.Record {
 	rec := c.Record(c.NextNumber())
 	c.leaveOut(rec)

@@ -8,7 +8,7 @@ import (
 	"weir/internal/api"
 )
 
-// A session that is bound plays for the client that came first, and for nobody else.
+// A bound session plays only for the client of its first request.
 func TestBoundSessions(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.sendMedia()
@@ -37,7 +37,7 @@ func TestBoundSessions(t *testing.T) {
 		}
 	}
 
-	// A session says who opened it, and its opener hears which one it is.
+	// A session records its opener, and the opener learns its ID.
 	o := Opener{Principal: "arn:aws:iam::000000000000:user/site"}
 	if _, err := r.service.OpenHLS(By(t.Context(), &o), r.stream, r.input()); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func (r *rig) dash() *api.GetDASHStreamingSessionURLInput {
 	return in
 }
 
-// dashRange asks for a recording or a replay by the producer's clock; no end when it is 0.
+// dashRange asks for a recording or a replay on the producer's clock, without an end if it is 0.
 func (r *rig) dashRange(mode api.PlaybackMode, start, end int64,
 ) *api.GetDASHStreamingSessionURLInput {
 	in := r.dash()
@@ -66,7 +66,8 @@ func TestDASHRecording(t *testing.T) {
 	if len(m.Period) != 1 || len(m.Period[0].AdaptationSet) != 2 || m.Type != "static" {
 		t.Fatalf("not one static period of two tracks:\n%s", w.text)
 	}
-	// The sound begins a part of a sample before the pictures, and so in the millisecond before.
+	// The sound begins a fraction of a sample before the pictures, and so in the millisecond
+	// before.
 	if at := m.AvailabilityStartTime.UnixMilli(); at != sent[0].ProducerTimestamp-1 {
 		t.Errorf("availabilityStartTime %d, want %d", at, sent[0].ProducerTimestamp-1)
 	}
@@ -78,7 +79,8 @@ func TestDASHRecording(t *testing.T) {
 		if e.FN != r.stream.FormatNumber(sent[i].Number) || e.TS != want {
 			t.Errorf("S %d is %+v, want %s of %d", i, e, want, sent[i].Number)
 		}
-		// True times: those of the producer, across the gap, which belongs to the segment after it.
+		// Times are those of the producer, also across the gap, which belongs to the segment after
+		// it.
 		begin := e.T + e.D - sent[i].Spans[0].Duration
 		got := w.start.UnixMilli() + timeline.Rescale(begin, 90_000, 1000)
 		if got != sent[i].ProducerTimestamp {
@@ -104,8 +106,8 @@ func TestDASHRecording(t *testing.T) {
 	}
 }
 
-// While a camera is silent what is listed stays in the time-shift buffer, which reaches back from
-// now: a player at the end of it is not sent elsewhere.
+// While a camera is silent, listed segments stay in the time-shift buffer, which reaches back from
+// now: a player at its end is not moved.
 func TestDASHSilentCamera(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, videoTrack(), audioTrack())
@@ -138,7 +140,7 @@ func TestDASHSilentCamera(t *testing.T) {
 	if n := len(texts); n > minutes*60/4+2 {
 		t.Errorf("%d manifests in %d minutes of silence", n, minutes)
 	}
-	// It is back. A player that has nothing to show is sent to what is new, and not into the gap.
+	// It is back. A player that has nothing to show goes to the new media, not into the gap.
 	r.camera.Time += minutes * 60_000
 	for n := range 7 {
 		f := r.camera.send()
@@ -154,8 +156,8 @@ func TestDASHSilentCamera(t *testing.T) {
 	}
 }
 
-// A silence may be told when the fragment that ends it has begun to come: its server timestamp is
-// before that, and publishTime goes on all the same.
+// A silence may be published after the fragment that ends it has begun. The server timestamp of
+// that is earlier, but publishTime must not go back.
 func TestDASHPublishTimeAfterASilence(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, videoTrack())
@@ -177,8 +179,9 @@ func TestDASHPublishTimeAfterASilence(t *testing.T) {
 	}
 }
 
-// The last segment of a replay is listed for two updates before the manifest is the last one:
-// dash.js fetches nothing that a static manifest adds. These say how long the presentation is.
+// The last segment of a replay is listed for two updates before the final manifest, because dash.js
+// fetches nothing that a static manifest adds. Those updates already have the duration of the
+// presentation.
 func TestDASHReplayEnds(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, videoTrack())
@@ -190,7 +193,7 @@ func TestDASHReplayEnds(t *testing.T) {
 	r.store.Sleep(10 * time.Minute)
 	token := r.openDASH(r.dashRange(api.PlaybackModeLiveReplay, start, end))
 	w := watchDASH(t)
-	open := 0 // updates that list everything, and are not the last
+	open := 0 // updates that list everything before the last one
 	for range 30 {
 		m := w.read(r.manifest(r.service, token))
 		s := m.Period[0].AdaptationSet[0].SegmentTemplate
@@ -212,7 +215,8 @@ func TestDASHReplayEnds(t *testing.T) {
 	t.Errorf("the replay does not end:\n%s", w.text)
 }
 
-// G.711 is for DASH alone, as at the service; of what no session can have the error says so.
+// G.711 is only for DASH, as at the service. For a codec that no session can have, the error says
+// so.
 func TestDASHSound(t *testing.T) {
 	t.Parallel()
 	law := media.Track{Number: 2, Kind: media.Audio, CodecID: media.CodecACM, Timescale: 8000,
@@ -233,7 +237,7 @@ func TestDASHSound(t *testing.T) {
 	if err != nil || !bytes.Contains(data, []byte("ulaw")) {
 		t.Errorf("init segment: %v, %q", err, data)
 	}
-	// Pictures alone have silence, from the end of the sound before them on.
+	// Pictures without sound have silence, from the end of the sound before them on.
 	r.camera.without = 2
 	r.camera.sendMedia()
 	at, length := timesOfSegment(t, segmentHeader(t, r, token, 2, 2))
@@ -261,7 +265,7 @@ func segmentHeader(t *testing.T, r *rig, token string, track, number int) []byte
 	return segment.Header
 }
 
-// Each kind of session has its own limit, and closes none of the other.
+// Each kind of session has its own limit, and does not close sessions of the other.
 func TestSessionLimitsOfEachKind(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, videoTrack())

@@ -63,7 +63,8 @@ func seconds(t *testing.T, duration string) float64 {
 	return v
 }
 
-// mpdWatch reads manifests as a player that follows a session, and holds each to those before.
+// mpdWatch reads manifests like a player that follows a session, and checks each against those
+// before.
 type mpdWatch struct {
 	*testing.T
 	start    time.Time
@@ -71,7 +72,7 @@ type mpdWatch struct {
 	text     string
 	periods  map[string]string // by ID: what never changes
 	segments map[string]string // by track and number: where and what
-	ended    string            // how long the presentation is, when it is over
+	ended    string            // the duration of the presentation, once it is over
 }
 
 func watchDASH(t *testing.T) *mpdWatch {
@@ -86,7 +87,7 @@ func (w *mpdWatch) constant(known map[string]string, key, value string) {
 	known[key] = value
 }
 
-// read checks a manifest by itself and with those before it.
+// read checks a manifest by itself and against those before it.
 func (w *mpdWatch) read(text string) *mpd {
 	w.Helper()
 	m := &mpd{}
@@ -155,8 +156,8 @@ func (w *mpdWatch) read(text string) *mpd {
 	return m
 }
 
-// fetch checks that all segments of a manifest can be had and are what it says: they may begin
-// after their time, and where the media overlap, by the tolerance at most, before it.
+// fetch checks that all segments of a manifest can be fetched and are as it says. They may begin
+// after their time and, where media overlap, before it, by at most the tolerance.
 func (w *mpdWatch) fetch(s *Service, token string, m *mpd) {
 	w.Helper()
 	for _, p := range m.Period {

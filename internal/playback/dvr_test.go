@@ -10,8 +10,8 @@ import (
 	"weir/internal/live"
 )
 
-// A live session lists as many stored fragments as a playlist may, also across a gap, and a reload
-// of it stays small.
+// A live session lists as many stored fragments as a playlist may have, also across a gap, and its
+// reloads stay small.
 func TestLongLivePlaylistReloadsByDeltas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, videoTrack(), audioTrack())

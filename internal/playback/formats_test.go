@@ -67,8 +67,8 @@ func (r *rig) bytesOf(segment *Segment, err error) []byte {
 
 func (r *rig) number(i store.FragmentInfo) string { return r.stream.FormatNumber(i.Number) }
 
-// A session of transport streams has one playlist, whose segments hold both tracks and meet; its
-// token opens nothing else.
+// A session of transport streams has one playlist, whose segments have both tracks and follow one
+// another without a gap. Its token opens nothing else.
 func TestTransportStreams(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -115,8 +115,7 @@ func TestTransportStreams(t *testing.T) {
 	}
 }
 
-// A fragment without picture in a session with pictures: in a transport stream nothing of it is
-// lost.
+// A fragment without pictures in a session with pictures: its sound is in the transport stream.
 func TestTransportStreamWithoutPicture(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -142,7 +141,7 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 		!strings.Contains(dump.String(), "PMT crc=good clock=0x0100 0x1b:0x0100 0x0f:0x0101\n") {
 		t.Errorf("%v\n%s", err, &dump)
 	}
-	// Of the I-frames the first lasts until the next.
+	// The first I-frame lasts until the next one.
 	if got := r.iframes(token); strings.Count(got, "#EXTINF:") != 2 ||
 		!strings.Contains(got, "#EXT-X-TARGETDURATION:6\n") ||
 		!strings.Contains(got, "#EXTINF:5.994,\n") {
@@ -150,7 +149,7 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 	}
 }
 
-// A fragment whose frames are not what they should be is an error of its own.
+// Broken frames make an error for their fragment only.
 func TestTransportStreamOfABrokenFragment(t *testing.T) {
 	r := newRig(t, videoTrack())
 	good := r.camera.sendMedia()
@@ -166,8 +165,7 @@ func TestTransportStreamOfABrokenFragment(t *testing.T) {
 	}
 }
 
-// The byte ranges of an I-frame playlist are the head of the segment and its first frame, and not a
-// byte more.
+// The byte ranges of an I-frame playlist are exactly the head of the segment and its first frame.
 func TestIFrames(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	sent := r.camera.sendMedia()
@@ -213,8 +211,8 @@ func TestIFrames(t *testing.T) {
 }
 
 // BANDWIDTH is the peak segment bit rate (RFC 8216 section 4.1: of segments that together last
-// between half and one and a half target durations), to which a fragment that ends after a frame or
-// two adds nothing.
+// between half and one and a half target durations). A fragment that ends after a frame or two does
+// not raise it.
 func TestBandwidthIsThePeak(t *testing.T) {
 	for _, ts := range []bool{false, true} {
 		for _, tracks := range [][]media.Track{{videoTrack()}, {videoTrack(), audioTrack()},
@@ -287,7 +285,7 @@ func TestBandwidthIsThePeak(t *testing.T) {
 	}
 }
 
-// The picture's size is the one to show: cropped, in square pixels.
+// RESOLUTION is the size to show: cropped, in square pixels.
 func TestResolution(t *testing.T) {
 	for _, c := range []struct {
 		codec, private string

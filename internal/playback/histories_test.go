@@ -53,7 +53,7 @@ func TestSwitchingTimeline(t *testing.T) {
 	}
 }
 
-// history is a session over a camera that does what it likes.
+// history is a session over a camera with random behaviour.
 type history struct {
 	*testing.T
 	random     *rand.Rand
@@ -71,7 +71,7 @@ type history struct {
 	checks     map[int]*rfc         // by track
 	dash       string               // token of a DASH session of the same fragments
 	watch      *mpdWatch
-	overSince  int64 // when a poll first found the playlists to be at their end; 0: not yet
+	overSince  int64 // when a poll first found that the playlists have ended; 0: not yet
 }
 
 func newHistory(t *testing.T, seed uint64, replay, switching bool) *history {
@@ -121,7 +121,7 @@ func (h *history) set(tracks []media.Track) int64 {
 	return int64(i)
 }
 
-// isUsual tells whether a set of the store is what the camera sends as a rule.
+// isUsual reports whether a set of the store is what the camera usually sends.
 func (h *history) isUsual(set int64) bool {
 	tracks, err := h.store.TrackSet(h.Context(), h.stream.ID, set)
 	if err != nil {
@@ -147,13 +147,13 @@ func (h *history) commit(commits ...timelinetest.Commit) {
 	h.sleep(0)
 }
 
-// sleep lets time pass, and the store's clock follow.
+// sleep lets time pass on the camera's and the store's clock.
 func (h *history) sleep(d time.Duration) {
 	h.camera.Now += d.Milliseconds()
 	h.store.Sleep(time.UnixMilli(h.camera.Now).Sub(h.store.Clock()))
 }
 
-// restart puts another process in the place of one.
+// restart replaces a process by a new one.
 func (h *history) restart(i int) {
 	limits := patient()
 	if h.chance(20) {
@@ -211,7 +211,7 @@ func (h *history) open() {
 	h.watch = watchDASH(h.T)
 }
 
-// chooseRange makes the session one of LIVE_REPLAY.
+// chooseRange turns the session into one of LIVE_REPLAY.
 func (h *history) chooseRange(in *api.GetHLSStreamingSessionURLInput) {
 	m := h.model
 	in.PlaybackMode = api.PlaybackModeLiveReplay
@@ -234,7 +234,7 @@ func (h *history) chooseRange(in *api.GetHLSStreamingSessionURLInput) {
 		in.HLSFragmentSelector.TimestampRange.EndTimestamp = &until
 		m.Closed = m.End < m.Created-60_000
 	}
-	// What is first in the range, in ingest order, decides the tracks.
+	// The first fragment of the range in ingest order decides the tracks.
 	for _, f := range slices.Backward(m.Initial) {
 		if at := m.Timestamp(&f); at >= m.Start && at <= m.End {
 			usual := f.TrackSet
@@ -254,7 +254,7 @@ func (h *history) run() {
 			}
 			if h.store.failSave = h.store.failSave && h.chance(60) ||
 				h.chance(5); h.store.failSave {
-				h.restart(1) // what was not saved is found again
+				h.restart(1) // what was not saved is computed again
 			}
 		}
 		if h.chance(40) && n > 0 {
@@ -336,7 +336,7 @@ func (h *history) pollDASH(n int) {
 			for j := range l.Segments {
 				want = append(want, h.stream.FormatNumber(l.Segments[j].Number))
 			}
-			// It is asked for less often, and so may have lost more commits.
+			// The manifest is asked for less often, and so may have lost more commits.
 			if !slices.Equal(listed[track], want) ||
 				len(want) > 0 && first[track] < l.MediaSequence+1 {
 				h.Fatalf("poll %d of service %d, track %d: lists %d from %d on, want %d from "+
@@ -362,7 +362,7 @@ func (h *history) poll(n int, track media.Track) {
 		if err != nil && want != "" {
 			h.Fatalf("poll %d of service %d: %v", n, i, err)
 		}
-		if got != nil && h.chance(3) { // the dearest of all checks
+		if got != nil && h.chance(3) { // the most expensive check
 			wantZipped(h.T, got)
 		}
 		if text := textOf(got); text != want {
@@ -375,7 +375,7 @@ func (h *history) poll(n int, track media.Track) {
 	}
 }
 
-// playlist is the text that a track must have now, empty when nothing is listed.
+// playlist returns the text that a track must have now, empty if nothing is listed.
 func (h *history) playlist(track media.Track) string {
 	l := h.model.Listing(track, h.camera.Now, h.camera.Now-time.Hour.Milliseconds())
 	if l == nil {
@@ -433,7 +433,7 @@ func (h *history) writeSegment(b *strings.Builder, track media.Track, s *timelin
 	b.WriteString("\n")
 }
 
-// difference shows the first line in which two texts differ, and the header of what is wanted.
+// difference returns the first line in which two texts differ, and the header of want.
 func difference(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
 	i := 0
@@ -444,7 +444,7 @@ func difference(got, want string) string {
 		len(b), b[i], strings.Join(b[:min(i, 8)], "\n"))
 }
 
-// wantZipped wants the gzip form of a playlist to be that of its text.
+// wantZipped checks that the gzip form of a playlist is that of its text.
 func wantZipped(t *testing.T, p *Playlist) {
 	t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(p.Gzip()))

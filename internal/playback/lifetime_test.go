@@ -12,7 +12,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// actions asks a service for everything that a session may be asked for.
+// actions returns every request that a service answers for a session.
 func (r *rig) actions(s *Service) map[string]func(token string) error {
 	return map[string]func(token string) error{
 		"master": func(token string) error {
@@ -101,7 +101,7 @@ func TestSessionURLRate(t *testing.T) {
 	r.open(r.input())
 }
 
-// The same with a replay, whose schedule goes on where it was.
+// The same with a replay, whose schedule continues where it was.
 func TestLostCommitsOfAReplay(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	for range 5 {
@@ -131,8 +131,8 @@ func TestLostCommitsOfAReplay(t *testing.T) {
 	}
 }
 
-// Nobody polls a session for longer than its stream keeps fragments: what came and went is counted,
-// the numbers only grow, and every process gives the same playlist.
+// Nobody polls a session for longer than its stream keeps fragments. Fragments that came and went
+// are counted, numbers only grow, and every process returns the same playlist.
 func TestLostCommits(t *testing.T) {
 	for _, mode := range []api.DiscontinuityMode{api.DiscontinuityAlways, api.DiscontinuityNever} {
 		r := newRig(t, videoTrack(), audioTrack())
@@ -172,7 +172,7 @@ func TestLostCommits(t *testing.T) {
 	}
 }
 
-// A session that another version of the program opened is closed, not a fault of the server: the
+// A session of an incompatible version counts as closed, not as a fault of the server, so that the
 // player asks for a new one.
 func TestSessionOfAnotherVersion(t *testing.T) {
 	r := newRig(t, videoTrack())

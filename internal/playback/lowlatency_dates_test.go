@@ -11,9 +11,9 @@ import (
 	"weir/internal/store"
 )
 
-// Dates that nobody asked for follow the media, whenever a fragment's first byte came: Shaka Player
-// places each segment by its date. When the server's clock is more than a second away they are its
-// again, and dates that were asked for always are.
+// Dates that nobody asked for follow the media, whenever a fragment's first byte came, because
+// Shaka Player places each segment by its date. If they are more than a second away from the
+// server's clock, they follow that again. Dates that were asked for always do.
 func TestDatesFollowTheMedia(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		in := r.input()
@@ -41,9 +41,9 @@ func TestDatesFollowTheMedia(t *testing.T) {
 	})
 }
 
-// Sound begins in the middle of its frames, so a fragment's begins sooner or later than its
-// pictures. Its dates say so: by dates alone that do not follow the durations, Shaka Player takes a
-// segment for another, and plays one again.
+// Audio frames do not begin with the pictures, so a fragment's sound begins earlier or later. Its
+// dates say so: with dates that do not follow the durations, Shaka Player mistakes a segment for
+// another, and plays one again.
 func TestDatesOfSoundFollowTheSound(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		for n := range int64(4) { // the sound begins 10, 20 and 30 ms after the pictures

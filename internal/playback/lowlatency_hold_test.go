@@ -14,8 +14,8 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// However little may be cached, a session that is asked for is followed once, and what was listed
-// for it is not forgotten. When nobody asks any more it may be.
+// However small the cache, a session that is asked for is followed once, and its listed parts are
+// not forgotten while anybody asks.
 func TestWhatIsFollowedIsKept(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		r.service.Stop()
@@ -50,7 +50,7 @@ func TestWhatIsFollowedIsKept(t *testing.T) {
 	})
 }
 
-// PART-HOLD-BACK is as long as players may have to wait for media.
+// PART-HOLD-BACK is the longest time that players may have to wait for media.
 func TestPlayersStayAsFarBehindAsTheyMust(t *testing.T) {
 	picture := store.Span{Track: 1, Frames: 50}
 	sound := store.Span{Track: 2, Frames: 94}
@@ -77,8 +77,8 @@ func TestPlayersStayAsFarBehindAsTheyMust(t *testing.T) {
 	}
 }
 
-// A producer that loses its connection in the middle of a fragment sends that again: what was
-// listed of it stays, as what comes again begins alike, and goes on.
+// A producer that loses its connection in the middle of a fragment resends it. Because the resend
+// begins alike, the listed parts stay, and the fragment continues.
 func TestAFragmentThatIsSentAgainGoesOn(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		for _, broken := range []int64{700, 1500} {
@@ -119,8 +119,8 @@ func TestAFragmentThatIsSentAgainGoesOn(t *testing.T) {
 	})
 }
 
-// A server that was killed has forgotten which parts it listed: a player that asks for one waits
-// for the producer to send it again.
+// A server that was killed has forgotten which parts it listed. A player that asks for one waits
+// until the producer resends it.
 func TestPartsThatWereListedAreWaitedFor(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
@@ -146,7 +146,7 @@ func TestPartsThatWereListedAreWaitedFor(t *testing.T) {
 	})
 }
 
-// What comes in place of a fragment that broke off, and is another one, makes it a gap at once.
+// If another fragment comes in place of one that broke off, that becomes a gap at once.
 func TestAnotherFragmentMakesAGap(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		for _, change := range []func(rec, was *store.Record){

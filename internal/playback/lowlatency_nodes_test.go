@@ -8,8 +8,8 @@ import (
 	"weir/internal/media"
 )
 
-// A fragment that broke off where one process listed it in parts is a gap at another one, too, that
-// never heard of it. A player that goes to and fro is shown nothing else before and after.
+// A fragment that one process listed in parts and that broke off is also a gap at another process,
+// which never saw it. A player that moves between them sees the same.
 func TestGapOfAnotherProcess(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		one, edge := r.service, r.edge
@@ -22,7 +22,7 @@ func TestGapOfAnotherProcess(t *testing.T) {
 		}()
 		at := func(s *Service) (segments int, next int64) {
 			r.service = s
-			m := r.read(1) // holds it to what was shown before
+			m := r.read(1) // compares it with what was shown before
 			return len(m.Segments), m.Open.Sequence
 		}
 		at(two) // it has a view of the session now

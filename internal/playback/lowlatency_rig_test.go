@@ -17,8 +17,8 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// lowRig is a camera whose frames come in one by one, and a session with parts of it. It lives in a
-// bubble of time.
+// lowRig is a camera whose frames come in one by one, and a session with parts of it. It runs in a
+// bubble of testing/synctest.
 type lowRig struct {
 	*rig
 	edge  *live.Edge
@@ -63,7 +63,7 @@ func (r *lowRig) process() *Service {
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil))})
 }
 
-// sending is a fragment that is being sent: what it will be, and how much of it has come.
+// sending is a fragment that is being sent: what it will be, and how much has come.
 type sending struct {
 	r    *lowRig
 	rec  *store.Record
@@ -71,7 +71,7 @@ type sending struct {
 	sent []int // blocks, of each track
 }
 
-// knownRun tells what is final of a run that the test knows: all but the last block.
+// knownRun is the draft of a run that the test knows: all but the last block are final.
 type knownRun struct{ run *media.Run }
 
 func (k knownRun) Final(samples []media.Sample) media.Run {
@@ -96,7 +96,7 @@ func (r *lowRig) begin(change ...func(*store.Record)) *sending {
 	return f
 }
 
-// until sends the blocks that begin before so many milliseconds of the fragment, in time.
+// until sends the blocks that begin before so many milliseconds of the fragment, at their times.
 func (f *sending) until(millis int64) {
 	for {
 		next, at := -1, int64(1<<62)
@@ -132,7 +132,7 @@ func (f *sending) until(millis int64) {
 	}
 }
 
-// store ends the fragment: it is stored.
+// store ends the fragment and stores it.
 func (f *sending) store() store.FragmentInfo {
 	f.until(1 << 40)
 	f.edge.Whole(&f.rec.Fragment)
@@ -151,7 +151,7 @@ func (f *sending) breakOff() {
 	synctest.Wait()
 }
 
-// linger is for how long the edge shows what has ended.
+// linger is how long the edge shows fragments that have ended.
 const linger = 5 * time.Second
 
 // cutOff ends the fragment, whose producer may come back.
@@ -169,8 +169,8 @@ func (r *lowRig) sessionID() string {
 	return claims.SessionID
 }
 
-// read reads a track's playlist, and every part that it lists, and holds both to the rules and to
-// what was read before.
+// read reads a track's playlist and every part in it, and checks both against the rules and what
+// was read before.
 func (r *lowRig) read(track int) *conformance.Media {
 	r.Helper()
 	return r.take(track, r.reload(track, Directives{}))
@@ -211,7 +211,7 @@ func (r *lowRig) takeParts(s *conformance.Segment) {
 	}
 }
 
-// part reads a part, which is always the same.
+// part reads a part, and checks that it never changes.
 func (r *lowRig) part(uri string) []byte {
 	r.Helper()
 	data, err := r.getPart(r.Context(), uri)
@@ -239,7 +239,7 @@ func (r *lowRig) getPart(ctx context.Context, uri string) ([]byte, error) {
 	return contentOf(r.T, part), nil
 }
 
-// contentOf is all of a segment.
+// contentOf returns all bytes of a segment.
 func contentOf(t *testing.T, s *Segment) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -249,7 +249,7 @@ func contentOf(t *testing.T, s *Segment) []byte {
 	return out.Bytes()
 }
 
-// samplesOf wants the parts of the segments to hold the samples of the whole ones.
+// samplesOf checks that the parts of segments have the samples of the whole segments.
 func (r *lowRig) samplesOf(track int, m *conformance.Media) {
 	r.Helper()
 	t := r.camera.Tracks[track-1]
@@ -284,7 +284,8 @@ func (r *lowRig) samplesOf(track int, m *conformance.Media) {
 	}
 }
 
-// listed is what is listed of the open fragment: how many parts, and of how many milliseconds.
+// listed returns how many parts of the open fragment are listed, and their duration in
+// milliseconds.
 func listed(m *conformance.Media) (parts int, millis int64) {
 	for _, p := range m.Open.Parts {
 		millis += p.Duration.Milliseconds()

@@ -18,8 +18,8 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// Parts are listed as frames come, 40 ms after their last one began, and are the whole segment's in
-// the end.
+// Parts are listed as frames come, 40 ms after their last one began, and in the end are those of
+// the whole segment.
 func TestPartsAreListedAsFramesCome(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		before := r.read(1)
@@ -58,8 +58,8 @@ func TestPartsAreListedAsFramesCome(t *testing.T) {
 
 var hintOf = regexp.MustCompile(`PRELOAD-HINT:TYPE=PART,URI="([^"]+)"`)
 
-// The name of the next part is known before: its bytes come when they are there, across the end of
-// a fragment too.
+// The name of the next part is known in advance. Its bytes come when they are there, even across
+// the end of a fragment.
 func TestTheHintedPartIsWaitedFor(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
@@ -103,8 +103,7 @@ func TestTheHintedPartIsWaitedFor(t *testing.T) {
 	})
 }
 
-// A request that waits is answered when what it waits for is there, or with what there is before
-// the player takes it for lost.
+// A request waits for what it asks for, but gets what there is before the player takes it for lost.
 func TestReloadsWait(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
@@ -177,7 +176,7 @@ func TestReloadsWait(t *testing.T) {
 	})
 }
 
-// However many wait, a state of a playlist is written once.
+// However many wait, each state of a playlist is written once.
 func TestAPlaylistIsWrittenOnceForAllWhoWait(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
@@ -200,8 +199,8 @@ func TestAPlaylistIsWrittenOnceForAllWhoWait(t *testing.T) {
 	})
 }
 
-// What was listed of a fragment that breaks off is a gap, with its number; the producer sends it
-// again, and playback goes on.
+// The listed parts of a fragment that breaks off become a gap, with its number. The producer
+// resends it, and playback goes on.
 func TestAFragmentThatBreaksOffIsAGap(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
@@ -246,8 +245,8 @@ func TestAFragmentThatBreaksOffIsAGap(t *testing.T) {
 	})
 }
 
-// A server that is killed in the middle of a fragment forgets it. The producer comes back and sends
-// it again: to players it is the same segment, with the very same parts.
+// A server that is killed in the middle of a fragment forgets it. The producer comes back and
+// resends it. For players it is the same segment, with the very same parts.
 func TestAKilledServerGoesOnWithTheFragmentThatIsSentAgain(t *testing.T) {
 	tracks := []media.Track{videoTrack(), audioTrack()}
 	lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
@@ -262,7 +261,7 @@ func TestAKilledServerGoesOnWithTheFragmentThatIsSentAgain(t *testing.T) {
 		r.camera.Time = f.rec.ProducerTimestamp
 		again := r.begin()
 		again.until(1400)
-		clear(r.seen) // it has the date when it came again
+		clear(r.seen) // its date is that of the resend
 		if m := r.read(1); m.Open.Sequence != n || len(m.Open.Parts) != 4 {
 			t.Errorf("open is %+v", m.Open)
 		}
@@ -273,7 +272,7 @@ func TestAKilledServerGoesOnWithTheFragmentThatIsSentAgain(t *testing.T) {
 	})
 }
 
-// What breaks off while nobody asks is a gap for who comes back.
+// A fragment that breaks off while nobody asks is a gap for a player that comes back.
 func TestAFragmentBreaksOffWhileNobodyAsks(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
@@ -313,8 +312,8 @@ func TestAPlaylistHasThreeSegmentsBeforeParts(t *testing.T) {
 	})
 }
 
-// A producer that stalls in the middle of a fragment keeps nobody from what another one sends; its
-// own fragment comes too late then.
+// A producer that stalls in the middle of a fragment does not delay what another one sends. Its own
+// fragment then comes too late.
 func TestAStalledProducerHoldsNobodyUp(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		stalled := r.begin()
@@ -376,8 +375,8 @@ func TestASilentCamera(t *testing.T) {
 	})
 }
 
-// A camera that takes two pictures a second at night: what does not fit into parts is in the whole
-// segment only.
+// A camera takes two pictures a second at night: pictures that do not fit into parts are only in
+// the whole segment.
 func TestSlowFramesEndTheParts(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin(func(rec *store.Record) {
@@ -436,7 +435,7 @@ func TestDeltaUpdates(t *testing.T) {
 	})
 }
 
-// Players stay so far behind a producer that sends fragment by fragment that they need not stall.
+// Players stay far enough behind a producer that sends fragment by fragment to play without stalls.
 func TestPlayersStayBehindBursts(t *testing.T) {
 	tracks := []media.Track{videoTrack(), audioTrack()}
 	lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
@@ -465,7 +464,7 @@ func TestPlayersStayBehindBursts(t *testing.T) {
 	})
 }
 
-// A session keeps its PART-TARGET, and one from before there were parts stays without.
+// A session keeps its PART-TARGET, and one that was opened without parts stays without.
 func TestSessionsKeepTheirParts(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		without := r.another()

@@ -16,7 +16,7 @@ import (
 	"weir/internal/store/cameratest"
 )
 
-// odd is media as a producer sends it: frames carry their name, so that each can be found again.
+// odd is media as a producer sends it. Frames contain their name, so that each can be found again.
 type odd struct {
 	clusters []oddCluster
 	names    map[int]int // frames named so far, by track
@@ -64,7 +64,7 @@ func (o *odd) sound(from, length int64) {
 	}
 }
 
-// data is the frame's bytes: a NAL unit, or something like AAC.
+// data returns the frame's bytes: a NAL unit, or something like AAC.
 func (f *oddFrame) data() []byte {
 	if f.track == 2 {
 		return []byte("\x21sound " + f.name)

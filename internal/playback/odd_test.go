@@ -17,8 +17,8 @@ import (
 	"weir/internal/store"
 )
 
-// fetch opens a recording of everything, checks its playlists, and returns per track the elementary
-// bytes in order, with the EXTINF.
+// fetch opens a recording of everything and checks its playlists. It returns the elementary bytes
+// of each track in order, with the EXTINF.
 func fetch(t *testing.T, s *server, stream store.Stream, from time.Time,
 	container api.ContainerFormat) (streams map[int][]byte, segments map[int][][]byte,
 	lengths map[int]float64) {
@@ -37,7 +37,7 @@ func fetch(t *testing.T, s *server, stream store.Stream, from time.Time,
 	return listed(t, s, token, container)
 }
 
-// listed fetches what the playlists of a session list.
+// listed fetches the segments in the playlists of a session.
 func listed(t *testing.T, s *server, token string,
 	container api.ContainerFormat) (streams map[int][]byte, segments map[int][][]byte,
 	lengths map[int]float64) {
@@ -179,8 +179,8 @@ func TestOddMedia(t *testing.T) {
 			}
 		},
 		"two connections at once": func(o *odd, at int64, send func()) {
-			// The token runs out: the producer opens another connection and begins with the
-			// fragment that the old one ends with.
+			// The token expires: the producer opens another connection and begins with the fragment
+			// that the old one ended with.
 			var last oddCluster
 			for i := range int64(3) {
 				o.cluster(at + 2000*i)
@@ -247,8 +247,8 @@ func TestOddMedia(t *testing.T) {
 }
 
 // A fragment that is longer than a live session's target duration is listed in slices, in both
-// containers: each frame comes once and in order, no segment is longer than was promised, and the
-// promise stays.
+// containers. Each frame comes once and in order, no segment is longer than the target duration,
+// and that does not change.
 func TestLongFragmentsInLiveSessions(t *testing.T) {
 	t.Parallel()
 	for name, long := range map[string]func(o *odd, at int64){
@@ -336,9 +336,9 @@ func TestLongFragmentsInLiveSessions(t *testing.T) {
 	}
 }
 
-// An hour of 29.97 pictures a second and sound at 44.1 kHz, told in milliseconds: each segment
-// begins within a frame of where its first frame belongs, and the playlists are as long as the
-// media.
+// In an hour of 29.97 pictures a second and sound at 44.1 kHz, with times in milliseconds, each
+// segment begins within a frame of where its first frame belongs, and the playlists are as long as
+// the media.
 func TestNoDrift(t *testing.T) {
 	t.Parallel()
 	now := time.Now

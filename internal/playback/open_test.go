@@ -17,8 +17,8 @@ import (
 )
 
 // openGroup stores a second of an open group: the picture that begins it, two leading ones, two
-// others; with sets in a block of their own and a filler after the last. With closed the group is
-// closed. The pictures' names come in order of decoding.
+// others, with parameter sets in a block of their own and a filler after the last. With closed the
+// group is closed. The pictures' names are in decode order.
 func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, closed bool,
 	first int) {
 	t.Helper()
@@ -65,8 +65,8 @@ func (s *server) openGroup(t *testing.T, stream store.StreamID, at time.Time, cl
 	}
 }
 
-// Where a player begins with an open group its leading pictures are left out; where the media goes
-// on they are not, whatever the playlist says. No such segment is called independent, or an
+// Where a player begins with an open group, its leading pictures are left out. Where the media
+// continues, they are not, whatever the playlist says. No such segment is independent, or an
 // I-frame.
 func TestOpenGroups(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 	"weir/internal/media"
 )
 
-// The first reader of a part tells how long its frames took: each once.
+// The first delivery of a part measures how long its frames took, each once.
 func TestDeliveryOfPartsIsMeasured(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		reg := prometheus.NewRegistry()

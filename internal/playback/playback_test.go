@@ -202,7 +202,7 @@ func TestOpenHLSErrors(t *testing.T) {
 }
 
 // A 20-second fragment is stored 20 seconds after its timestamp, and the next one 20 seconds later:
-// the stream is live all along.
+// all the while the stream is live.
 func TestLiveWithLongFragments(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.Length = 20_000
@@ -241,19 +241,19 @@ func TestRangeSelection(t *testing.T) {
 	sent = append(sent, r.camera.send())
 	token := r.open(r.recording(api.SelectorProducerTimestamp, t0-5000, t0+5000))
 	text := r.playlist(r.service, token, 1)
-	// 6 gave way to 8; in the order of the producer's clock
+	// 8 has replaced 6; in the order of the producer's clock
 	r.wantNumbers(text, sent, 8, 7, 0, 1, 2)
 	if strings.Contains(text, "DISCONTINUITY") {
 		t.Errorf("discontinuity in a playlist without one:\n%s", text)
 	}
 
-	// It never changes, wherever it is asked for and whatever is added or goes.
+	// It never changes, in any process, whatever is added or deleted.
 	r.camera.Time = t0 + 1000
 	r.camera.send()
 	if again := r.playlist(r.another(), token, 1); again != text {
 		t.Errorf("another process answers\n%s\nafter\n%s", again, text)
 	}
-	r.store.retain(r.stream.ID, 0) // what is stored goes for good
+	r.store.retain(r.stream.ID, 0) // everything stored is deleted
 	r.store.retain(r.stream.ID, 1)
 	if again := r.playlist(r.another(), token, 1); again != text {
 		t.Errorf("after the fragments went:\n%s\nwant\n%s", again, text)
@@ -272,7 +272,7 @@ func TestOtherCodecPrivateDataIsLeftOut(t *testing.T) {
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2) // live has the newest one's
 	r.camera.Tracks = []media.Track{videoTrack()}
 	sent = append(sent, r.camera.send())
-	// a further track is no change of those that are packaged
+	// another track does not change those that are packaged
 	r.camera.Tracks = []media.Track{otherVideo(), audioTrack()}
 	sent = append(sent, r.camera.send())
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2, 4)

@@ -9,7 +9,7 @@ import (
 	"weir/internal/store"
 )
 
-// countingStore counts how often rows are asked for.
+// countingStore counts how often rows are read.
 type countingStore struct {
 	*testStore
 	lists int
@@ -21,8 +21,8 @@ func (c *countingStore) List(ctx context.Context, id store.StreamID,
 	return c.testStore.List(ctx, id, q)
 }
 
-// A reload of a live playlist asks for rows when something was committed, by whatever process, and
-// only then. What ends without a commit ends at once all the same.
+// A reload of a live playlist reads rows if and only if some process has committed something. What
+// ends without a commit still ends at once.
 func TestReloadWithNothingNewAsksForNoRows(t *testing.T) {
 	r := newRig(t, videoTrack())
 	counted := &countingStore{testStore: r.store}

@@ -56,9 +56,9 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// Without an end a replay goes on with what is stored after its creation, at its distance to live,
-// over a gap that brings it to the live edge, and through a burst of what the camera held back, of
-// which nothing is missed.
+// Without an end, a replay continues with what is stored after its creation, at its distance to
+// live. A gap brings it to the live edge. When the camera then sends what it held back, nothing of
+// the burst is missed.
 func TestReplayRunsIntoLive(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -92,7 +92,7 @@ func TestReplayRunsIntoLive(t *testing.T) {
 	wantLast(2)
 	for i := range 10 {
 		sent = append(sent, r.camera.send())
-		wantLast(3 + i) // 20 seconds behind live, less the three that are listed at once
+		wantLast(3 + i) // 20 seconds behind live, less the three fragments that are listed at first
 	}
 	for range 12 { // the camera is cut off for a minute
 		r.store.Sleep(5 * time.Second)
@@ -119,7 +119,7 @@ func TestReplayRunsIntoLive(t *testing.T) {
 	}
 }
 
-// A replay of more fragments than are chosen at its creation goes on in commit order, and ends
+// A replay of more fragments than are chosen at its creation continues in commit order, and ends
 // where the range does.
 func TestReplayOfVeryMany(t *testing.T) {
 	r := newRig(t, audioTrack())

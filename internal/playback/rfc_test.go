@@ -15,7 +15,7 @@ type rfc struct {
 	discs     map[string]int // URI → discontinuity sequence number
 	extinf    map[string]string
 	byNumber  map[int]string    // media sequence number → URI
-	maps      map[string]string // URI → EXT-X-MAP that holds for it
+	maps      map[string]string // URI → EXT-X-MAP that applies to it
 	ended     bool
 	first     int
 	last      int

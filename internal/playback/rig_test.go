@@ -28,7 +28,7 @@ type rig struct {
 	service *Service
 	log     bytes.Buffer
 
-	switching bool // of services made from now on
+	switching bool // for services made from now on
 }
 
 func newRig(t *testing.T, tracks ...media.Track) *rig {
@@ -47,7 +47,7 @@ func (r *rig) another() *Service {
 		Logger: slog.New(slog.NewTextHandler(&r.log, nil))})
 }
 
-// patient are the default limits without those on requests of a session.
+// patient returns the default limits without those on requests of a session.
 func patient() Limits {
 	limits := LimitsOf(quota.Defaults())
 	limits.PlaylistsPerSecond, limits.FragmentsPerSecond = 0, 0
@@ -70,7 +70,7 @@ func (r *rig) recording(selector api.FragmentSelectorType, start,
 	return in
 }
 
-// replay asks for LIVE_REPLAY from start (milliseconds) to end, or without an end when it is 0.
+// replay asks for LIVE_REPLAY from start (milliseconds) to end, or without an end if that is 0.
 func (r *rig) replay(selector api.FragmentSelectorType, start,
 	end int64) *api.GetHLSStreamingSessionURLInput {
 	in := r.recording(selector, start, end)
@@ -99,7 +99,7 @@ func (r *rig) playlist(s *Service, token string, track int) string {
 	return string(text.Text)
 }
 
-// checkpoint returns how many bytes are saved of a session.
+// checkpoint returns the size of a session's checkpoint in bytes.
 func (r *rig) checkpoint(token string) int {
 	r.Helper()
 	claims, err := fakeTokens{}.Open(token)
@@ -113,7 +113,7 @@ func (r *rig) checkpoint(token string) int {
 	return len(session.Checkpoint)
 }
 
-// wantError wants an *api.Error of the code whose message has the text.
+// wantError checks for an *api.Error with that code, whose message has the text.
 func wantError(t *testing.T, err error, code api.ErrorCode, text string) {
 	t.Helper()
 	var e *api.Error

@@ -13,8 +13,8 @@ import (
 	"weir/internal/store"
 )
 
-// A session's segments are a header whose decode times begin near zero, and the frames as they were
-// stored; every process sends the same bytes.
+// A session's segments are a header, whose decode times begin near zero, and the frames as they
+// were stored. Every process sends the same bytes.
 func TestSegments(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	r.camera.sendMedia()
@@ -30,7 +30,7 @@ func TestSegments(t *testing.T) {
 	token := r.open(in)
 	origin := sent[0].ProducerTimestamp
 	if sent[0].Spans[1].BaseDecodeTime*1000/44100 < origin {
-		origin-- // audio begins a part of a sample earlier
+		origin-- // audio begins a fraction of a sample earlier
 	}
 	for _, track := range []media.Track{videoTrack(), audioTrack()} {
 		init, err := r.service.InitSegment(t.Context(), token, track.Number, 0)
@@ -49,8 +49,8 @@ func TestSegments(t *testing.T) {
 	}
 }
 
-// wantSegment wants a track of a stored fragment, in a session whose media begin at origin
-// (milliseconds), from two processes.
+// wantSegment checks the segment of a track of a stored fragment, from two processes, in a session
+// whose media begins at origin (milliseconds).
 func (r *rig) wantSegment(token string, track *media.Track, info store.FragmentInfo,
 	rec *store.Record, origin int64) {
 	r.Helper()
@@ -88,7 +88,7 @@ func (r *rig) wantSegment(token string, track *media.Track, info store.FragmentI
 	}
 }
 
-// A session opens what it lists and nothing else of its stream, or of another.
+// A session opens only what it lists, nothing else of its stream or of another.
 func TestSegmentsThatASessionDoesNotOpen(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	old := r.camera.sendMedia()
@@ -157,8 +157,8 @@ func decodeTimeOf(t *testing.T, header []byte) uint64 {
 	return binary.BigEndian.Uint64(header[i+8:])
 }
 
-// A camera whose clock is set back, or forward by days, gets small decode times and a discontinuity
-// also under NEVER.
+// After a camera's clock was set back, or forward by days, decode times are small, and there is a
+// discontinuity even under NEVER.
 func TestClockThatIsSet(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.sendMedia()

@@ -14,9 +14,9 @@ import (
 	"weir/internal/store"
 )
 
-// With --codec-changes=switch a change of resolution or of the sample rate goes on after a
-// discontinuity with an init segment of its own; going back goes back to the earlier one; another
-// codec is left out.
+// With --codec-changes=switch, playback continues after a change of resolution or sample rate, with
+// a discontinuity and an init segment of its own. Changing back uses the earlier one. Fragments
+// with another codec are left out.
 func TestCodecSwitch(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	r.switching = true
@@ -78,7 +78,7 @@ func TestCodecSwitch(t *testing.T) {
 		wantError(t, err, api.ResourceNotFoundException, "not found")
 	}
 
-	// A process with another flag leaves the session as it is.
+	// A process with another flag does not change the session.
 	r.switching = false
 	if got := r.playlist(r.another(), token, 2); got != text {
 		t.Error(difference(got, text))
@@ -89,7 +89,7 @@ func TestCodecSwitch(t *testing.T) {
 	r.wantNumbers(r.playlist(r.service, r.open(recorded), 1), sent, 0, 7)
 }
 
-// 500 changes are shown; what would be one more is left out, what stays as it is goes on.
+// 500 changes are shown. Fragments with one change more are left out; others continue.
 func TestCodecChangesAreCounted(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.switching = true
@@ -111,15 +111,16 @@ func TestCodecChangesAreCounted(t *testing.T) {
 	for name, text := range map[string]string{"live": r.playlist(r.service, token, 1),
 		"recording": r.playlist(r.service, r.open(recording), 1)} {
 		segments, maps := strings.Count(text, "#EXTINF:"), strings.Count(text, "#EXT-X-MAP:")
-		// The 500th change is back to the first codec private data; five more fragments have that.
+		// The 500th change goes back to the first codec private data. Five more fragments have
+		// that.
 		if segments != 506 || maps != 501 || strings.Count(text, "SequenceNumber=1\"") != 250 {
 			t.Errorf("%s: %d segments, %d maps", name, segments, maps)
 		}
 	}
 }
 
-// 50 ms between the end of a fragment and the start of the next are none too many in either
-// direction, a tick more is.
+// 50 ms between the end of a fragment and the start of the next, in either direction, are no gap. A
+// tick more is.
 func TestGapTolerance(t *testing.T) {
 	for _, track := range []media.Track{videoTrack(), audioTrack()} {
 		tolerance := int64(track.Timescale) * api.DiscontinuityTolerance.Milliseconds() / 1000
@@ -142,8 +143,8 @@ func TestGapTolerance(t *testing.T) {
 	}
 }
 
-// A recording may end now: a client on the same machine asks within the millisecond, and sends a
-// finer clock than ours as the nearest one.
+// A recording may end now. A client on the same machine asks within the same millisecond, and
+// rounds its finer clock to the nearest one.
 func TestARangeMayEndNow(t *testing.T) {
 	r := newRig(t, videoTrack())
 	sent := r.camera.send()
@@ -172,7 +173,7 @@ func TestARangeMayEndNow(t *testing.T) {
 	}
 }
 
-// The members of a request at their bounds, and what is made of them.
+// Members of a request at their bounds, and the parameters that result.
 func TestSessionInputs(t *testing.T) {
 	begin := func() (r *rig, first store.FragmentInfo) {
 		r = newRig(t, videoTrack())
@@ -220,8 +221,8 @@ func TestSessionInputs(t *testing.T) {
 	}
 }
 
-// The camera falls silent for longer than the service would wait, and returns: what was listed
-// stays, and playback goes on.
+// A camera falls silent for longer than the service would wait, and comes back. Listed segments
+// stay, and playback goes on.
 func TestSilenceInMidSession(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -258,8 +259,8 @@ func TestSilenceInMidSession(t *testing.T) {
 	}
 }
 
-// TestRequestRates wants the service's own limits to be met where it has them, and the defaults by
-// no single player.
+// TestRequestRates checks that the service's own limits are enforced, and that no single player
+// reaches the defaults.
 func TestRequestRates(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	var sent []store.FragmentInfo
@@ -319,8 +320,7 @@ func TestRequestRates(t *testing.T) {
 		r.store.SetClock(now)
 	}
 
-	// A download of a recording as fast as it goes, twice, and seeking through it: no time passes
-	// at all.
+	// A download of a recording at full speed, twice, and seeking through it, in no time at all.
 	s = service(LimitsOf(quota.Defaults()))
 	began := sent[0].ServerTimestamp
 	token = r.open(r.recording("", began, began+10*60_000-1))
@@ -343,7 +343,7 @@ func TestRequestRates(t *testing.T) {
 			}
 		}
 	}
-	// A crowd of fifty live players behind one URL shows.
+	// Fifty live players with one URL reach the limit.
 	token = r.open(r.input())
 	var refused error
 	for range 20 {
@@ -378,7 +378,7 @@ func TestGzipIsTheText(t *testing.T) {
 	}
 }
 
-// Players renew their sessions as long as they watch: what was kept of the old ones goes with them.
+// Players renew their sessions while they watch. The views of ended sessions are dropped.
 func TestEndedSessionsAreForgotten(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.send()

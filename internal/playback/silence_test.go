@@ -35,9 +35,9 @@ func refs(t *testing.T, text string) (list []SegmentRef) {
 
 var segmentLengths = regexp.MustCompile(`#EXTINF:([\d.]+),`)
 
-// Where the sound of a fragment is missing its segments are silent: both playlists list every
-// fragment, the sound without a gap, in each mode and container, and the program map of the
-// transport streams stays as it is.
+// If a fragment has no sound, its segments are silent. Both playlists list every fragment, the
+// sound without a gap, in each mode and container. The program map of transport streams does not
+// change.
 func TestMissingSoundIsSilent(t *testing.T) {
 	for _, mode := range []api.PlaybackMode{api.PlaybackModeLive, api.PlaybackModeOnDemand} {
 		for _, discontinuity := range []api.DiscontinuityMode{api.DiscontinuityAlways,
@@ -62,7 +62,7 @@ func missingSoundIsSilent(t *testing.T, mode api.PlaybackMode,
 	}
 	in := r.input()
 	in.MaxMediaPlaylistFragmentResults, in.DiscontinuityMode = 10, discontinuity
-	send(2) // the microphone comes late
+	send(2) // the microphone starts late
 	if mode == api.PlaybackModeOnDemand {
 		send(0, 2, 2, 0)
 		in.PlaybackMode, in.HLSFragmentSelector = mode,
@@ -98,8 +98,8 @@ func missingSoundIsSilent(t *testing.T, mode api.PlaybackMode,
 	}
 }
 
-// wantSilence wants the segments of a sound's playlist to follow each other without a gap, and
-// those at the given places, and no other, to be silent.
+// wantSilence checks that the segments of an audio playlist follow each other without a gap, and
+// that exactly those at the given places are silent.
 func (r *rig) wantSilence(playlist, token string, places ...int) {
 	r.Helper()
 	track := audioTrack()
@@ -116,7 +116,7 @@ func (r *rig) wantSilence(playlist, token string, places ...int) {
 			r.Errorf("sound %d is silent: %t, want %t", i, got, want)
 		}
 		at := int64(decodeTimeOf(r.T, segment))
-		// a frame, as sound that goes on has it
+		// up to a frame, as in continuous sound
 		if gap := at - end; i > 0 && (gap > 1100 || gap < -1100) {
 			r.Errorf("sound %d begins %d ticks after the one before", i, gap)
 		}
@@ -125,8 +125,8 @@ func (r *rig) wantSilence(playlist, token string, places ...int) {
 	}
 }
 
-// Sound that stops in mid-fragment is silent from there on, and one that begins in mid-fragment
-// until then; sound that only comes a little late, as muxers send it, is left alone.
+// Sound that stops in mid-fragment is silent from there on, and sound that begins in mid-fragment
+// is silent until then. Sound that only comes a little late, as muxers send it, is left alone.
 func TestSoundThatStopsInMidFragment(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	began := r.store.Clock().UnixMilli()
@@ -151,9 +151,9 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 	for _, m := range segmentURI.FindAllStringSubmatch(text, -1) {
 		got = append(got, m[3]+"…"+m[4])
 	}
-	// The first two are as they came; the third, which begins with its sound 0.3 s before its
-	// pictures, goes on until their end; the fourth begins there and ends with its sound. The
-	// sixth, whose sound is of another time, is not as long as from there to its end.
+	// The first two are as they came. The third begins with its sound, 0.3 s before its pictures,
+	// and lasts until their end. The fourth begins there and ends with its sound. The sixth, whose
+	// sound is from another time, does not last from there to its end.
 	if want := `^… … 44…101\d\d\d -1…87\d\d\d … …$`; !regexp.MustCompile(
 		want).MatchString(strings.Join(got, " ")) {
 		t.Errorf("silence is %q, want %s in\n%s", got, want, text)
@@ -168,7 +168,7 @@ func TestSoundThatStopsInMidFragment(t *testing.T) {
 	}
 }
 
-// BANDWIDTH counts the silence: it is not below what the segments take.
+// BANDWIDTH includes the silence: it is not below the bit rate of the segments.
 func TestSilenceIsMeasured(t *testing.T) {
 	for _, container := range []api.ContainerFormat{api.ContainerFragmentedMP4,
 		api.ContainerMPEGTS} {
@@ -200,7 +200,7 @@ func TestSilenceIsMeasured(t *testing.T) {
 	}
 }
 
-// Of sound that cannot be silent, and without pictures, nothing is made up; nor for a URI that no
+// There is no silence for a codec without silent frames, without pictures, or for a URI that no
 // playlist has.
 func TestWhatIsNotSilent(t *testing.T) {
 	odd := audioTrack()
@@ -240,9 +240,9 @@ func TestWhatIsNotSilent(t *testing.T) {
 	}
 }
 
-// With the server's timestamps, dates rise as the media do also where fragments came faster than
-// they last; where they came later the dates are theirs. Every process gives the same ones, and a
-// reload keeps them. A producer's dates are as it says.
+// With the server's timestamps, dates rise like the media even where fragments came faster than
+// they last. Where they came later, dates are their timestamps. Every process has the same dates,
+// and a reload keeps them. A producer's dates are its own.
 func TestDatesRise(t *testing.T) {
 	r := newRig(t, videoTrack(), audioTrack())
 	r.camera.sendMedia()
@@ -255,7 +255,7 @@ func TestDatesRise(t *testing.T) {
 	}
 	token, producer := open(api.SelectorServerTimestamp), open(api.SelectorProducerTimestamp)
 	for i := range 8 {
-		// what the camera held back comes at once
+		// the camera sends everything that it held back
 		r.camera.commit(r.camera.info(r.camera.NextNumber()), 0)
 		r.camera.Time += 2000
 		r.store.Sleep(5e6)

@@ -78,7 +78,7 @@ func (s *server) appendFragment(t testing.TB, stream store.StreamID, at time.Tim
 	return info, payload
 }
 
-// cameraOverStore is a stream in a directory, and the playback of it.
+// cameraOverStore is a stream in a directory, with its playback.
 type cameraOverStore struct {
 	*testing.T
 	*server
@@ -124,8 +124,8 @@ func (c *cameraOverStore) close() {
 	}
 }
 
-// TestOverTheStore plays from SQLite and volumes: live over a restart of everything, a recording,
-// the frames of a segment straight from the file, and the limit of sessions.
+// TestOverTheStore plays from SQLite and volumes: a live session across a restart, a recording, the
+// frames of a segment straight from the file, and the limit of sessions.
 func TestOverTheStore(t *testing.T) {
 	dir := t.TempDir()
 	began := time.UnixMilli(1_700_000_000_000)
@@ -171,7 +171,7 @@ func TestOverTheStore(t *testing.T) {
 	c.close()
 }
 
-// recordingOf asks for what came from one time to another.
+// recordingOf asks for what came between two times.
 func recordingOf(from, to time.Time) *api.GetHLSStreamingSessionURLInput {
 	start, end := api.Timestamp(from.UnixMilli()), api.Timestamp(to.UnixMilli())
 	return &api.GetHLSStreamingSessionURLInput{PlaybackMode: api.PlaybackModeOnDemand,
@@ -179,7 +179,7 @@ func recordingOf(from, to time.Time) *api.GetHLSStreamingSessionURLInput {
 			TimestampRange: &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}
 }
 
-// wantLastFrames wants the frames of the last fragment as they were stored.
+// wantLastFrames checks that the last segment has the frames of the last fragment.
 func (c *cameraOverStore) wantLastFrames(token string) {
 	c.Helper()
 	segment, err := c.playback.MediaSegment(c.Context(), token,
@@ -196,8 +196,8 @@ func (c *cameraOverStore) wantLastFrames(token string) {
 	}
 }
 
-// wantSessionsEnd opens so many sessions that the oldest of them, and no other, closes, and deletes
-// the stream.
+// wantSessionsEnd opens so many sessions that only the oldest of them closes, and then deletes the
+// stream.
 func (c *cameraOverStore) wantSessionsEnd(oldest, second string) {
 	c.Helper()
 	for range 4 {
@@ -221,8 +221,8 @@ func (c *cameraOverStore) wantSessionsEnd(oldest, second string) {
 	}
 }
 
-// BenchmarkOverTheStore measures requests of sessions whose playlist lists 1,800 fragments, the
-// registry and the index included.
+// BenchmarkOverTheStore measures requests of sessions whose playlist lists 1,800 fragments,
+// including the registry and the index.
 func BenchmarkOverTheStore(b *testing.B) {
 	dir := b.TempDir()
 	now := time.UnixMilli(1_700_000_000_000)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What a playlist names is read as what was meant, for every parameter.
+// Every parameter of a URL is read as it was written.
 func TestURLsReadAsTheyAreWritten(t *testing.T) {
 	const token = "Token_~-1"
 	query := func(uri, name string) string {
@@ -55,7 +55,7 @@ func TestURLsReadAsTheyAreWritten(t *testing.T) {
 	}
 }
 
-// Strangers write queries of any form. They are read as net/url reads them.
+// Queries of any form are read as net/url reads them.
 func FuzzQuery(f *testing.F) {
 	f.Add("a=b&a=%63&%61=d;e&c=%zz&=f&g")
 	f.Add("FragmentNumber=1&SessionToken=x&TrackNumber=1&StartOffset=-1&SilenceStart=99999999999")

@@ -11,8 +11,9 @@ import (
 	"weir/internal/quota"
 )
 
-// What may wait is limited for a session, multiplied by the viewers who may share it, for a stream
-// and for all. A request beyond is refused at once, and one that leaves makes room.
+// The number of waiting requests is limited: for a session, times the viewers who may share it, for
+// a stream, and in all. A request beyond a limit is refused at once, and one that leaves makes
+// room.
 func TestWaitingIsLimited(t *testing.T) {
 	for _, c := range []struct {
 		limits Limits
@@ -43,7 +44,7 @@ func TestWaitingIsLimited(t *testing.T) {
 			}
 			_, err := r.service.ReloadPlaylist(t.Context(), r.token, ref)
 			wantError(t, err, c.code, strconv.Itoa(max(c.most, c.limits.Waiting)))
-			r.reload(1, Directives{}) // what does not wait is answered
+			r.reload(1, Directives{}) // a request that does not wait is answered
 			leave()
 			synctest.Wait()
 			go r.service.ReloadPlaylist(t.Context(), r.token, ref)
@@ -55,7 +56,7 @@ func TestWaitingIsLimited(t *testing.T) {
 	}
 }
 
-// A session that may be shared has as much for each of its viewers.
+// A session that may be shared has the limits of one viewer for each.
 func TestViewersOfASession(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.sendMedia()

@@ -11,8 +11,8 @@ import (
 )
 
 // BenchmarkFrame brings frames of a camera of 4 Mbit/s and 25 pictures a second from one node to
-// another over loopback, one at a time, and tells how long after a follower at the first node one
-// at the other sees each, and what of the processor both nodes take for it.
+// another over loopback, one at a time. It reports how much later a follower at the second node
+// sees each, and the processor time of both nodes.
 func BenchmarkFrame(b *testing.B) {
 	s := newSite()
 	one, two := s.node(b, nil), s.node(b, nil)

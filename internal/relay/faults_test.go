@@ -19,12 +19,12 @@ import (
 	"weir/internal/store"
 )
 
-// line is what lies between two nodes: it can be cut, and it can go quiet.
+// line is the network between two nodes: it can be cut, and it can go quiet.
 type line struct {
 	mu    sync.Mutex
 	conns []net.Conn
 	down  bool
-	quiet chan struct{} // closed: what was sent is not delivered any more
+	quiet chan struct{} // closed: nothing is delivered any more
 }
 
 func (l *line) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -36,7 +36,7 @@ func (l *line) dial(ctx context.Context, network, address string) (net.Conn, err
 	defer l.mu.Unlock()
 	if l.down {
 		_ = conn.Close()
-		return nil, io.ErrClosedPipe // as a network that is not there, no refusal
+		return nil, io.ErrClosedPipe // as without a network, not as a refusal
 	}
 	l.conns = append(l.conns, conn)
 	return &lineConn{conn, l.quiet}, nil
@@ -71,14 +71,14 @@ func (c *lineConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// over starts a node that reaches the others over a line.
+// over starts a node that reaches the others through a line.
 func (s *site) over(t *testing.T) (*node, *line) {
 	l := &line{quiet: make(chan struct{})}
 	return s.node(t, func(o *Options) { o.Dial = l.dial }), l
 }
 
-// A connection that is cut in the middle of a fragment is no end of the fragment: it goes on over
-// the next one, every block once.
+// A connection that is cut in the middle of a fragment does not end the fragment: it continues over
+// the next connection, with every block once.
 func TestCutLine(t *testing.T) {
 	s := newSite()
 	a := s.node(t, nil)
@@ -98,7 +98,7 @@ func TestCutLine(t *testing.T) {
 	}
 }
 
-// What ended while there was no connection is what the store says that it is.
+// Of fragments that ended while there was no connection, the store says how.
 func TestEndsWithoutALine(t *testing.T) {
 	s := newSite()
 	a := s.node(t, func(o *Options) { o.Edge = live.New(live.Options{Linger: 1}) })
@@ -135,7 +135,7 @@ func TestEndsWithoutALine(t *testing.T) {
 	}
 }
 
-// A node that is killed breaks off what it received at every other node.
+// When a node is killed, the fragments that it received break off at every other node.
 func TestKilledReceiver(t *testing.T) {
 	s := newSite()
 	a := s.node(t, nil)
@@ -157,7 +157,7 @@ func TestKilledReceiver(t *testing.T) {
 	}
 }
 
-// Another process at the address of the one before it knows nothing of what that received.
+// A new process at an old address knows nothing of what the one before received.
 func TestOtherProcessAtTheAddress(t *testing.T) {
 	s := newSite()
 	a, b := s.node(t, nil), s.node(t, nil)
@@ -174,7 +174,7 @@ func TestOtherProcessAtTheAddress(t *testing.T) {
 	}
 }
 
-// A line on which nothing is heard any more is noticed, and the store goes on telling.
+// A line that goes quiet is noticed, and the ends of fragments come from the store.
 func TestQuietLine(t *testing.T) {
 	s := newSite()
 	a := s.node(t, nil)
@@ -193,7 +193,7 @@ func TestQuietLine(t *testing.T) {
 	}
 }
 
-// The node that receives waits for nobody: one that takes nothing is cut off.
+// The node that receives waits for nobody: one that reads nothing is cut off.
 func TestReaderThatTakesNothing(t *testing.T) {
 	s := newSite()
 	a := s.node(t, func(o *Options) { o.silence = 200 * time.Millisecond })
@@ -244,8 +244,8 @@ func TestReaderThatTakesNothing(t *testing.T) {
 	})
 }
 
-// Who has not the key of the nodes gets nothing, nor who says a call again, nor one of another time
-// or version.
+// A call without the nodes' key gets nothing, nor does a replayed call, or one of another time or
+// version.
 func TestStrangers(t *testing.T) {
 	s := newSite()
 	a := s.node(t, nil)
@@ -305,7 +305,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// What was not sealed for this call does not open.
+// Pieces that were not sealed for this call do not open.
 func TestSealed(t *testing.T) {
 	var text strings.Builder
 	key := []byte(strings.Repeat("k", 32))

@@ -18,7 +18,7 @@ import (
 // message is a whole message.
 func message(k kind, body []byte) []byte { return append(appendHead(nil, k, len(body)), body...) }
 
-// conversation is what a node tells of a fragment of two tracks.
+// conversation returns the messages about a fragment of two tracks.
 func conversation() []byte {
 	head := live.Head{Number: 5, ProducerTimestamp: 1, ServerTimestamp: 2, Timecode: 3,
 		Tracks: []media.Track{{Number: 1, Kind: media.Video}, {Number: 2, Kind: media.Audio}},
@@ -53,7 +53,7 @@ func conversation() []byte {
 	return out
 }
 
-// hears feeds a node what another says, and returns what its followers were shown.
+// hears feeds a node the messages of another, and returns what its followers see.
 func hears(text []byte, memory int64) (r *Relay, l *link, w *live.Follower, err error) {
 	s := newSite()
 	n := &node{site: s, id: "me", numbers: numbers{in: map[store.Number]int{}}}
@@ -65,7 +65,7 @@ func hears(text []byte, memory int64) (r *Relay, l *link, w *live.Follower, err 
 	return r, l, w, l.feed(context.Background(), bufio.NewReader(bytes.NewReader(text)))
 }
 
-// Whatever another node says, what is shown of it agrees with itself, and all memory is given back.
+// Whatever another node sends, what followers see is consistent, and all memory is returned.
 func FuzzFeed(f *testing.F) {
 	whole := conversation()
 	f.Add(whole)
@@ -103,7 +103,7 @@ func FuzzFeed(f *testing.F) {
 	})
 }
 
-// holdTo holds a state to what its readers rely on.
+// holdTo checks what readers of a state rely on.
 func holdTo(t *testing.T, s *live.State) {
 	t.Helper()
 	count := make([]int, len(s.Tracks))
@@ -131,7 +131,7 @@ func holdTo(t *testing.T, s *live.State) {
 	}
 }
 
-// All kinds of messages are understood as they were meant.
+// All kinds of messages are understood.
 func TestConversation(t *testing.T) {
 	r, l, w, _ := hears(conversation(), 0)
 	fragments, _ := w.Fragments()
@@ -151,7 +151,7 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-// A fragment for which there is no memory is cut off, and what comes of it passed over.
+// A fragment for which there is no memory is cut off, and the rest of it is skipped.
 func TestNoMemory(t *testing.T) {
 	r, l, w, _ := hears(conversation(), 100)
 	fragments, _ := w.Fragments()

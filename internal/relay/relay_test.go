@@ -20,7 +20,7 @@ import (
 
 const camera = store.StreamID("00000000000000000000000000000001")
 
-// site is a cluster: what its nodes know of each other, and what is stored.
+// site is a cluster: what its nodes know about each other, and what is stored.
 type site struct {
 	key []byte
 
@@ -37,7 +37,7 @@ func newSite() *site {
 	return s
 }
 
-// node is a node of a site, with an address at which it is reached.
+// node is a node of a site, with its address.
 type node struct {
 	*Relay
 	site    *site
@@ -170,7 +170,7 @@ func (s *site) node(t testing.TB, change func(*Options)) *node {
 		n.Run(ctx)
 	}()
 	n.kill = sync.OnceFunc(func() {
-		_ = n.server.Listener.Close() // before anybody can come again
+		_ = n.server.Listener.Close() // before anybody can connect again
 		n.server.CloseClientConnections()
 		n.server.Close()
 		stop()
@@ -214,7 +214,7 @@ func (p *producer) block(text string) {
 	p.Add(0, p.samples, p.payload, time.Now())
 }
 
-// whole ends the frames, each of which lasts so long.
+// whole ends the fragment's frames, each of which lasts so long.
 func (p *producer) whole(ticks uint32) {
 	run := media.Run{Track: 1, BaseDecodeTime: 100}
 	for _, s := range p.samples {
@@ -231,10 +231,10 @@ func (p *producer) store() {
 	p.Release(int64(cap(p.payload)))
 }
 
-// waitTime is how long a test waits for what must come.
+// waitTime is how long a test waits for something that must happen.
 const waitTime = 30 * time.Second
 
-// until waits until what a follower sees is as it should be.
+// until waits until ok accepts what a follower sees.
 func until(t *testing.T, w *live.Follower, what string, ok func([]*live.Fragment) bool) {
 	t.Helper()
 	late := time.After(waitTime)
@@ -251,7 +251,7 @@ func until(t *testing.T, w *live.Follower, what string, ok func([]*live.Fragment
 	}
 }
 
-// eventually waits for what no follower is told of.
+// eventually waits for something that no follower sees.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for late := time.Now().Add(waitTime); !ok(); time.Sleep(time.Millisecond) {
@@ -261,7 +261,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// reads waits until the fragment of a number has such a payload, and returns a right to read it.
+// reads waits until the fragment with a number has this payload, and returns a Hold of it.
 func reads(t *testing.T, w *live.Follower, n store.Number, payload string) *live.Hold {
 	t.Helper()
 	var hold *live.Hold
@@ -302,8 +302,7 @@ func (n *node) receives(t *testing.T) {
 	t.Cleanup(n.edge.Receive(camera))
 }
 
-// What one node receives is seen at another as it comes, with what is final of it, and ends as it
-// does there.
+// Followers at one node see what another receives as it comes, with its final frames and its end.
 func TestFollow(t *testing.T) {
 	s := newSite()
 	a, b := s.node(t, nil), s.node(t, nil)
@@ -357,8 +356,8 @@ func TestFollow(t *testing.T) {
 	eventually(t, "no number is in flight", func() bool { return len(b.numbers.flying()) == 0 })
 }
 
-// A part that was listed anywhere from frames that turn out to be others is a gap everywhere, also
-// where it was not listed.
+// If a part was listed anywhere from frames that then changed, the fragment is a gap everywhere,
+// even where it was not listed.
 func TestDifferingFramesDifferEverywhere(t *testing.T) {
 	s := newSite()
 	a, b := s.node(t, nil), s.node(t, nil)
@@ -386,8 +385,8 @@ func TestDifferingFramesDifferEverywhere(t *testing.T) {
 	}
 }
 
-// Two nodes receive one stream while a producer renews its token: each sees what the other one
-// receives, once, and passes on nothing but its own.
+// Two nodes receive one stream while a producer renews its token. Each sees what the other
+// receives, once, and passes on only its own.
 func TestTwoReceivers(t *testing.T) {
 	s := newSite()
 	a, b, c := s.node(t, nil), s.node(t, nil), s.node(t, nil)
@@ -407,7 +406,7 @@ func TestTwoReceivers(t *testing.T) {
 	}
 }
 
-// However many follow, there is one connection, which ends soon after the last of them.
+// However many follow, there is one connection, which ends soon after the last follower has left.
 func TestOneConnection(t *testing.T) {
 	s := newSite()
 	var mu sync.Mutex

@@ -47,7 +47,7 @@ func testPeriods() *State {
 	return t
 }
 
-// testGap is a timeline in which a fragment broke off that was listed in parts.
+// testGap is a timeline with a fragment that broke off after it was listed in parts.
 func testGap() *State {
 	t := testTimeline()
 	t.Entries[1].Gap = &Gap{Parts: [MaxTracks][]Part{
@@ -107,8 +107,8 @@ func FuzzCheckpoint(f *testing.F) {
 	})
 }
 
-// A checkpoint that the version before wrote is read: its dates are the timestamps, and nothing of
-// it is silent.
+// A checkpoint of the version before can be read: its dates are the timestamps, and it has no
+// silence.
 func TestCheckpointOfTheVersionBefore(t *testing.T) {
 	data := hexBytes(t,
 		"03024d808080808080808020f6a1abfef962040c01c0deabfef9620102010380898182838985060c"+

@@ -21,8 +21,8 @@ var (
 	sound    = media.Track{Number: 2, Kind: media.Audio, Timescale: 44_100}
 )
 
-// TestLive folds random histories and wants the listings of the model after each commit, from a
-// state that goes through its checkpoint at random too.
+// TestLive folds random histories and compares the listings with the model's after each commit. At
+// random the state goes through its checkpoint.
 func TestLive(t *testing.T) {
 	for seed := range uint64(45) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { newFold(t, seed, false).run() })
@@ -36,8 +36,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// fold is a session over a made-up history. Track sets are 1, the usual one, and 2, which has other
-// codec private data. In every third session the change is shown.
+// fold is a session over a generated history. Track sets are 1, the usual one, and 2, which has
+// other codec private data. In every third session the change is shown.
 type fold struct {
 	*testing.T
 	random   *rand.Rand
@@ -83,7 +83,7 @@ func newFold(t *testing.T, seed uint64, replay bool) *fold {
 
 func (f *fold) chance(percent int) bool { return f.random.IntN(100) < percent }
 
-// store takes commits.
+// store stores commits.
 func (f *fold) store(commits []timelinetest.Commit) {
 	for _, c := range commits {
 		f.sequence++
@@ -139,7 +139,7 @@ func (f *fold) open() {
 	}
 }
 
-// match says what a track set is to the state.
+// match returns what a track set is to the state.
 func (f *fold) match(set int64) timeline.Match {
 	if !f.model.Same(set) {
 		return timeline.Match{Index: -1}
@@ -158,7 +158,7 @@ func (f *fold) match(set int64) timeline.Match {
 	return timeline.Match{Index: len(known), Generation: g}
 }
 
-// run lets the camera go on and compares.
+// run lets the camera go on and compares listings.
 func (f *fold) run() {
 	for n := range 150 {
 		before := len(f.stored)
@@ -192,7 +192,7 @@ func (f *fold) run() {
 	}
 }
 
-// reload makes the state anew of its checkpoint.
+// reload makes the state again from its checkpoint.
 func (f *fold) reload() {
 	state, err := timeline.Decode(f.state.Encode(len(f.rules.Tracks)), len(f.rules.Tracks))
 	if err != nil {
@@ -259,7 +259,7 @@ func text(l *timelinetest.Listing) string {
 	return l.String()
 }
 
-// difference shows the first line in which two texts differ, and the header of what is wanted.
+// difference returns the first line in which two texts differ, and the header of want.
 func difference(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
 	i := 0

@@ -41,8 +41,8 @@ func randomRun(random *rand.Rand, t *media.Track, base int64, millis int64) medi
 	return run
 }
 
-// What is known of a run decides its parts: they never change when more comes. None is longer than
-// PART-TARGET, together they are the run, and they add up to its EXTINF.
+// The parts of the beginning of a run do not change when more comes. None is longer than
+// PART-TARGET, together they are the run, and their durations add up to its EXTINF.
 func TestPartsOfTheBeginningAreThoseOfTheWhole(t *testing.T) {
 	for seed := range uint64(150) {
 		random := rand.New(rand.NewPCG(seed, 3))
@@ -124,7 +124,7 @@ func steady(track *media.Track, n int, ticks ...uint32) media.Run {
 	return run
 }
 
-// A part lasts a whole number of frames, and no frame is waited for that would not fit.
+// A part lasts a whole number of frames, and does not wait for a frame that would not fit.
 func TestPartTarget(t *testing.T) {
 	const third = 1000.0 / 3
 	pausing := steady(&pictures, 50, 3600)
@@ -158,7 +158,7 @@ func TestPartTarget(t *testing.T) {
 	}
 }
 
-// shown is what a player has seen of a segment: of each track its parts, and its numbers.
+// shown is what a player has seen of a segment: the parts of each track, and its numbers.
 type shown struct {
 	parts         [timeline.MaxTracks][]timeline.Part
 	discontinuity int64
@@ -200,7 +200,7 @@ func newComing(t *testing.T, seed uint64) *coming {
 	return c
 }
 
-// fragment makes the next one; it begins where the one before ended.
+// fragment makes the next fragment, which begins where the one before ended.
 func (c *coming) fragment(millis int64) (store.FragmentInfo, *media.Fragment) {
 	c.number += 1 << 12
 	f := store.FragmentInfo{Number: c.number, ProducerTimestamp: c.at, ServerTimestamp: c.at + 50}
@@ -213,7 +213,7 @@ func (c *coming) fragment(millis int64) (store.FragmentInfo, *media.Fragment) {
 	return f, g
 }
 
-// arrive shows the fragment as far as it has come, at random, up to a share of it.
+// arrive shows a random beginning of the fragment, up to a share of it.
 func (c *coming) arrive(f store.FragmentInfo, g *media.Fragment, share float64) {
 	f.Spans = nil
 	for _, at := range []float64{0.1, 0.3, 0.4, 0.7, 0.95, 1} {
@@ -243,7 +243,7 @@ func (c *coming) arrive(f store.FragmentInfo, g *media.Fragment, share float64) 
 	}
 }
 
-// see is what a player sees of a segment, and must not see otherwise later.
+// see records what a player sees of a segment, which must not change later.
 func (c *coming) see(n int64, parts [timeline.MaxTracks][]timeline.Part, e *timeline.Entry) {
 	s := c.seen[n]
 	if s == nil {
@@ -262,7 +262,7 @@ func (c *coming) see(n int64, parts [timeline.MaxTracks][]timeline.Part, e *time
 	s.parts = parts
 }
 
-// store folds a fragment in and looks at what it became.
+// store folds a fragment in and checks what it became.
 func (c *coming) store(f store.FragmentInfo, g *media.Fragment, differs bool) {
 	c.commit++
 	f.Sequence = c.commit
@@ -280,7 +280,7 @@ func (c *coming) store(f store.FragmentInfo, g *media.Fragment, differs bool) {
 	c.check(f.Number, g)
 }
 
-// check compares the entries of a stored fragment, and gaps, with what was seen of them.
+// check compares the entries of a stored fragment, and gaps, with what a player has seen.
 func (c *coming) check(number store.Number, g *media.Fragment) {
 	for i := range c.state.Entries {
 		e, n := &c.state.Entries[i], c.state.Dropped[0]+int64(i)
@@ -318,8 +318,8 @@ func (c *coming) check(number store.Number, g *media.Fragment) {
 	}
 }
 
-// Whatever becomes of fragments that are listed before they are stored, what was listed of a
-// segment stays: as an entry with the very same parts, or as a gap.
+// Whatever becomes of a fragment that is listed before it is stored, the listed segment stays: as
+// an entry with the very same parts, or as a gap.
 func TestWhatWasListedInPartsStays(t *testing.T) {
 	var listed, gaps int
 	for seed := range uint64(60) {
@@ -331,7 +331,7 @@ func TestWhatWasListedInPartsStays(t *testing.T) {
 			length := []int64{1000, 2000, 2000, 2300, 2600, 5000}[c.random.IntN(6)]
 			f, g := c.fragment(length)
 			switch c.random.IntN(8) {
-			case 0: // breaks off, and comes again
+			case 0: // breaks off, and is resent
 				c.arrive(f, g, c.random.Float64())
 				if c.open != nil {
 					c.state.Break(c.rules, c.open)
@@ -340,7 +340,7 @@ func TestWhatWasListedInPartsStays(t *testing.T) {
 				f, g = c.fragment(length)
 				c.arrive(f, g, 1)
 				c.store(f, g, false)
-			case 1: // stalls while another producer's is stored
+			case 1: // stalls while another producer's fragment is stored
 				c.arrive(f, g, 0.7)
 				other, h := c.fragment(length)
 				c.store(other, h, false)
@@ -356,7 +356,7 @@ func TestWhatWasListedInPartsStays(t *testing.T) {
 				c.store(f, h, true)
 			default:
 				c.arrive(f, g, 1)
-				if c.random.IntN(6) == 0 { // the process starts anew
+				if c.random.IntN(6) == 0 { // the process restarts
 					again, err := timeline.Decode(c.state.Encode(len(c.tracks)), len(c.tracks))
 					if err != nil {
 						t.Fatal(err)
@@ -374,7 +374,7 @@ func TestWhatWasListedInPartsStays(t *testing.T) {
 	}
 }
 
-// What must wait for its commit, each for its reason.
+// Fragments that must wait for their commit, each for its own reason.
 func TestWhatIsNotListedInParts(t *testing.T) {
 	for name, change := range map[string]func(c *coming, f *store.FragmentInfo, g *media.Fragment){
 		"nothing": func(*coming, *store.FragmentInfo, *media.Fragment) {},
@@ -429,8 +429,8 @@ func TestWhatIsNotListedInParts(t *testing.T) {
 	}
 }
 
-// A camera that slows down at night ends the parts of the fragment in which it does: what was
-// listed stays, the rest is in the whole segment.
+// If a camera slows down at night, the parts of that fragment end: those that were listed stay, and
+// the rest is in the whole segment.
 func TestAFrameLongerThanAPartEndsThem(t *testing.T) {
 	c := newComing(t, 4)
 	c.rules.PartTarget = 321
