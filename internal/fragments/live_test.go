@@ -222,6 +222,17 @@ func (x *liveRig) number() string {
 	}
 }
 
+// begun returns a reader that has the first frame of a fragment, its producer, and its number.
+func (x *liveRig) begun() (r *reader, p *connection, number string) {
+	r, p = x.read(), x.connect()
+	p.cluster(moment)
+	number = x.number()
+	p.frame(1, moment, "v0")
+	r.expect("header", "number "+number, fmt.Sprint("cluster ", moment),
+		fmt.Sprint("1 ", moment, " v0"))
+	return r, p, number
+}
+
 const moment = int64(1_699_999_990_000)
 
 // Each frame reaches the reader before the next one is sent. The tags that the fragment got at its
@@ -264,12 +275,7 @@ func TestGetMediaFrameByFrame(t *testing.T) {
 func TestGetMediaOfWhatBreaksOff(t *testing.T) {
 	t.Parallel()
 	x := newLiveRig(t, live.Options{})
-	r, p := x.read(), x.connect()
-	p.cluster(moment)
-	first := x.number()
-	p.frame(1, moment, "v0")
-	r.expect("header", "number "+first, fmt.Sprint("cluster ", moment),
-		fmt.Sprint("1 ", moment, " v0"))
+	r, p, first := x.begun()
 	p.close(io.ErrUnexpectedEOF)
 	p = x.connect()
 	p.cluster(moment)
@@ -369,12 +375,7 @@ func TestGetMediaOfASlowReader(t *testing.T) {
 func TestGetMediaOfTwoProducersFrameByFrame(t *testing.T) {
 	t.Parallel()
 	x := newLiveRig(t, live.Options{})
-	r, p := x.read(), x.connect()
-	p.cluster(moment)
-	first := x.number()
-	p.frame(1, moment, "v0")
-	r.expect("header", "number "+first, fmt.Sprint("cluster ", moment),
-		fmt.Sprint("1 ", moment, " v0"))
+	r, p, first := x.begun()
 	q := x.connect()
 	q.cluster(moment + 10)
 	q.frame(1, moment+10, "w0")
@@ -397,12 +398,7 @@ func TestGetMediaOfAStalledProducer(t *testing.T) {
 	t.Parallel()
 	x := newLiveRig(t, live.Options{})
 	x.service.holdBack = time.Millisecond
-	r, p := x.read(), x.connect()
-	p.cluster(moment)
-	first := x.number()
-	p.frame(1, moment, "v0")
-	r.expect("header", "number "+first, fmt.Sprint("cluster ", moment),
-		fmt.Sprint("1 ", moment, " v0"))
+	r, p, first := x.begun()
 	for i := range int64(3) {
 		q := x.connect()
 		at := moment + 1000 + i

@@ -125,14 +125,20 @@ func TestSamePayloadOfAnotherTrackIsNew(t *testing.T) {
 	}
 }
 
-// The SDK reconnects while the fragments of the old connection are still being stored.
-func TestResendWhileTheFirstIsOnItsWay(t *testing.T) {
-	started, gate := make(chan struct{}, 2), make(chan struct{})
-	s := appending(func(*store.Record) error {
-		started <- struct{}{}
+// gated returns a store each of whose appends is announced on started and then waits until gate is
+// closed.
+func gated() (s *testStore, started <-chan struct{}, gate chan struct{}) {
+	begun, gate := make(chan struct{}, 2), make(chan struct{})
+	return appending(func(*store.Record) error {
+		begun <- struct{}{}
 		<-gate
 		return nil
-	})
+	}), begun, gate
+}
+
+// The SDK reconnects while the fragments of the old connection are still being stored.
+func TestResendWhileTheFirstIsOnItsWay(t *testing.T) {
+	s, started, gate := gated()
 	resends := NewResends(nil)
 	results := make(chan error)
 	connection := func() {
@@ -306,12 +312,7 @@ func TestRelativeResendBesideAnOpenConnection(t *testing.T) {
 
 // The first copy is on its way to the disk when the second comes.
 func TestRelativeResendWhileTheFirstIsOnItsWay(t *testing.T) {
-	started, gate := make(chan struct{}, 2), make(chan struct{})
-	s := appending(func(*store.Record) error {
-		started <- struct{}{}
-		<-gate
-		return nil
-	})
+	s, started, gate := gated()
 	resends := NewResends(nil)
 	first, second := openRelative(t, s, resends), openRelative(t, s, resends)
 	body := build(t).header(sdk).pair(0, "a").end()
