@@ -10,32 +10,33 @@ import (
 	"weir/internal/store"
 )
 
-// errMemory: the memory for fragments in flight stayed used up for longer than a connection may
+// errMemory says that there was no memory for fragments in flight for longer than a connection may
 // wait.
 var errMemory = errors.New("memory for fragments in flight is used up")
 
-// memoryStep is the least that a fragment takes at a time, so that a frame seldom needs the lock.
+// memoryStep is the least number of bytes that a fragment takes at a time, so that a frame seldom
+// needs the lock.
 const memoryStep = 64 << 10
 
 // Memory bounds the bytes that all connections together hold of what their producers sent: payload
 // and frame tables of fragments being read, queued, or being made durable, BlockGroups, Matroska
-// headers, tracks and Tags. It is shared between connections and safe for concurrent use.
+// headers, tracks and Tags. Connections share it. It is safe for concurrent use.
 //
-// What is counted is the capacity of the buffers, which grow as bytes come: to twice as much,
-// beyond 4 MiB to a quarter more. What a producer declares and does not send costs nothing. Of what
-// the garbage collector has not freed yet nothing is known here; the process keeps it small with a
-// memory limit.
+// It counts the capacity of buffers, which grow as bytes arrive: to twice as much, beyond 4 MiB to
+// a quarter more. What a producer declares but does not send costs nothing. Memory that the garbage
+// collector has not freed yet is not counted; the memory limit of the process keeps it small.
 //
-// The bound is hard. A connection waits when it may take nothing, which stops reading and so slows
+// The bound is hard. A connection that may not take more waits, which stops reading and so slows
 // its producer. Connections that all wait for one another would wait for ever, so a wait ends after
 // Limits.MemoryWait with INTERNAL_ERROR (5000): the connection drops its unfinished fragment, its
 // memory goes to the others, and the producer connects again and resends. A rule such as "one
 // fragment is always allowed" would have no bound but the number of connections times 50 MB.
 //
-// Nobody can starve the others. A stream may hold half, the streams of a principal three quarters.
-// Who still finds none left for evictAfter has room made: of the principal that holds more than
-// twice as much as his, or of the stream of his own that holds more than twice as much as his, the
-// connection whose unfinished fragment is the largest ends with 5000.
+// Nobody can starve the others. A stream may hold half, all streams of a principal three quarters.
+// If a connection still waits after evictAfter, another one ends with 5000 to make room. It belongs
+// to another principal that holds more than twice as much as that of the one that waits, or to
+// another stream of the same principal that holds more than twice as much as the stream of the one
+// that waits. Of those connections it is the one with the largest unfinished fragment.
 type Memory struct {
 	limit int64
 
@@ -44,13 +45,13 @@ type Memory struct {
 	streams    map[store.StreamID]int64 // used by each
 	principals map[string]int64         // used by each
 	claims     map[*claim]struct{}
-	evicting   *claim        // has been told to end and still holds something
+	evicting   *claim        // was told to end, and still holds something
 	changed    chan struct{} // closed when bytes come back; nil while nobody waits
 
 	pools [maxClass + 1]sync.Pool // pools[c] holds *[]byte of 1<<c bytes
 }
 
-// owner is on whose account bytes are taken.
+// owner is whose shares bytes count against.
 type owner struct {
 	stream    store.StreamID
 	principal string
@@ -60,10 +61,10 @@ type owner struct {
 type claim struct {
 	owner
 	evict func(error) // ends the connection; must not block
-	open  int64       // bytes of what it has not read to its end; guarded by Memory.mu
+	open  int64       // bytes of what it is still reading; guarded by Memory.mu
 }
 
-// evictAfter is how long one waits for bytes to come back by themselves: disks stall for moments.
+// evictAfter is how long a connection waits before another one must end: disks stall for moments.
 const evictAfter = 200 * time.Millisecond
 
 // errEvicted: others needed the memory more.
@@ -74,7 +75,7 @@ var errEvicted = errors.New("holds more of the memory for fragments in flight th
 // fragments of 5 MB, and Largest is then 6.7 MB.
 const MinMemory = 32 << 20
 
-// NewMemory makes a budget of so many bytes; less than MinMemory is raised to that.
+// NewMemory makes a Memory of limit bytes, at least MinMemory.
 func NewMemory(limit int64) *Memory { return newMemory(max(limit, MinMemory)) }
 
 func newMemory(limit int64) *Memory {
@@ -82,9 +83,9 @@ func newMemory(limit int64) *Memory {
 		principals: map[string]int64{}, claims: map[*claim]struct{}{}}
 }
 
-// Largest returns how many bytes of payload a fragment may have so that its stream's half has room
-// for it in the worst case: a single BlockGroup, which is held whole, and then copied, in buffers a
-// quarter larger than that.
+// Largest returns how large the payload of a fragment may be, in bytes, to fit into its stream's
+// half in the worst case: a single BlockGroup, which is held whole and then copied, in buffers that
+// are a quarter larger.
 func (m *Memory) Largest() int { return int(m.limit / 5) }
 
 // Used returns the bytes taken now.
@@ -94,8 +95,8 @@ func (m *Memory) Used() int64 {
 	return m.used
 }
 
-// join opens the account of a connection. evict is called when it must end so that others get
-// memory.
+// join makes the claim of a connection. evict is called when the connection must end so that others
+// get memory.
 func (m *Memory) join(o owner, evict func(error)) *claim {
 	c := &claim{owner: o, evict: evict}
 	m.mu.Lock()
@@ -104,7 +105,7 @@ func (m *Memory) join(o owner, evict func(error)) *claim {
 	return c
 }
 
-// leave closes it; what is still taken must be given.
+// leave ends a claim. Bytes that are still taken must be given.
 func (m *Memory) leave(c *claim) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,7 +113,7 @@ func (m *Memory) leave(c *claim) {
 	m.settled(c)
 }
 
-// fits says whether o may take n bytes more.
+// fits reports whether o may take n bytes more.
 func (m *Memory) fits(o owner, n int64) bool {
 	return m.used+n <= m.limit && m.streams[o.stream]+n <= m.limit/2 &&
 		m.principals[o.principal]+n <= m.limit/4*3
@@ -169,9 +170,9 @@ func (m *Memory) take(ctx context.Context, c *claim, n int64, wait time.Duration
 	}
 }
 
-// makeRoom ends a connection, if there is one that holds much more than o, who needs n bytes, and
-// none is ending already. The open bytes of a connection between fragments are its Matroska header:
-// ending it would give next to nothing back.
+// makeRoom ends a connection that holds much more than o, who needs n bytes, if there is one and
+// none is ending already. Between fragments, the open bytes of a connection are its Matroska
+// header: ending it would free next to nothing.
 func (m *Memory) makeRoom(o owner, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -194,7 +195,7 @@ func (m *Memory) makeRoom(o owner, n int64) {
 	}
 }
 
-// settle says that n bytes of a claim are no longer open: they were read to their end, or are about
+// settle says that n bytes of a claim are no longer open: reading them has ended, or they are about
 // to be given.
 func (m *Memory) settle(c *claim, n int64) {
 	m.mu.Lock()
@@ -222,8 +223,8 @@ func (m *Memory) give(o owner, n int64) {
 }
 
 // Buffers of at most maxPooled come from pools and grow by doubling. Larger ones are made for their
-// fragment, grow by a quarter, and go to the garbage collector: few are alike, and what lies in a
-// pool is counted by nobody.
+// fragment, grow by a quarter, and are left to the garbage collector: few have the same size, and
+// nobody counts what lies in a pool.
 const (
 	minClass  = 12 // 4 KiB
 	maxClass  = 22
@@ -257,7 +258,7 @@ func roomSize(b []byte, n int) int {
 	}
 }
 
-// room returns b with room for n bytes more; b may not be used any more.
+// room returns b with room for n bytes more. b must not be used again.
 func (m *Memory) room(b []byte, n int) []byte {
 	if roomSize(b, n) == cap(b) {
 		return b
@@ -270,7 +271,7 @@ func (m *Memory) room(b []byte, n int) []byte {
 // grown returns a copy of b with room for n bytes more than it has.
 func (m *Memory) grown(b []byte, n int) []byte { return append(m.buffer(roomSize(b, n)), b...) }
 
-// recycle takes a buffer back; nobody may use it any more.
+// recycle puts a buffer into its pool. Nobody may use it any more.
 func (m *Memory) recycle(b []byte) {
 	if c := cap(b); c >= 1<<minClass && c <= maxPooled && c&(c-1) == 0 {
 		m.pools[sizeClass(c)].Put(&b)
