@@ -15,22 +15,30 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", "", "address")
-	region := flag.String("region", "", "region of the bucket")
-	sidecar := flag.String("sidecar", "", "directory for metadata of objects")
+	var o options
+	flag.StringVar(&o.listen, "listen", "", "address")
+	flag.StringVar(&o.region, "region", "", "region of the bucket")
+	flag.StringVar(&o.sidecar, "sidecar", "", "directory for metadata of objects")
+	flag.StringVar(&o.versions, "versions", "", "directory for versions, of buckets that keep them")
+	flag.StringVar(&o.domain, "domain", "", "domain whose subdomains are buckets")
+	flag.StringVar(&o.cert, "cert", "", "file of the certificate; without one it is plain HTTP")
+	flag.StringVar(&o.key, "key", "", "file of the certificate's key")
 	flag.Parse()
-	log.Fatal(serve(*listen, *region, *sidecar, flag.Arg(0)))
+	log.Fatal(o.serve(flag.Arg(0)))
 }
 
+type options struct{ listen, region, sidecar, versions, domain, cert, key string }
+
 // serve serves the directories in root as buckets. The numbers are those of versitygw's command.
-func serve(listen, region, sidecar, root string) error {
+func (o *options) serve(root string) error {
 	// Extended attributes are the other place for metadata; not every file system has them.
-	store, err := meta.NewSideCar(sidecar)
+	store, err := meta.NewSideCar(o.sidecar)
 	if err != nil {
 		return err
 	}
 	back, err := posix.New(root, store, posix.PosixOpts{
-		SideCarDir:          sidecar,
+		SideCarDir:          o.sidecar,
+		VersioningDir:       o.versions,
 		Concurrency:         5000,
 		CopyObjectThreshold: 5 << 30,
 	})
@@ -40,8 +48,11 @@ func serve(listen, region, sidecar, root string) error {
 	return embedgw.RunVersityGW(context.Background(), back, &embedgw.Config{
 		RootUserAccess:    os.Getenv("ROOT_ACCESS_KEY"),
 		RootUserSecret:    os.Getenv("ROOT_SECRET_KEY"),
-		Region:            region,
-		Ports:             []string{listen},
+		Region:            o.region,
+		Ports:             []string{o.listen},
+		VirtualDomain:     o.domain,
+		CertFile:          o.cert,
+		KeyFile:           o.key,
 		MaxConnections:    250_000,
 		MaxRequests:       100_000,
 		MultipartMaxParts: 10_000,

@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,8 +24,16 @@ const (
 // (https://github.com/versity/versitygw).
 type Gateway struct {
 	process
+	kind GatewayKind
 	bin  string
 	port string
+}
+
+// GatewayKind says how a Gateway differs from the usual one.
+type GatewayKind struct {
+	Versions  bool   // a bucket can keep versions
+	Domain    string // buckets are its subdomains; "": the first name in paths
+	Cert, Key string // files: it speaks TLS
 }
 
 // Bucket returns the endpoint of the shared S3 server, and a prefix of its bucket BucketOf for this
@@ -34,7 +43,7 @@ func Bucket(t testing.TB) (endpoint, prefix string) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.gateway == nil {
-		g, err := startGateway()
+		g, err := startGateway(GatewayKind{})
 		if err != nil {
 			missing(t, "the S3 server of test/s3server", err)
 		}
@@ -50,9 +59,12 @@ func URL(endpoint, prefix string) string {
 }
 
 // StartGateway starts a server for one test.
-func StartGateway(t testing.TB) *Gateway {
+func StartGateway(t testing.TB) *Gateway { return StartGatewayOf(t, GatewayKind{}) }
+
+// StartGatewayOf starts a server of a kind for one test.
+func StartGatewayOf(t testing.TB, kind GatewayKind) *Gateway {
 	t.Helper()
-	g, err := startGateway()
+	g, err := startGateway(kind)
 	if err != nil {
 		missing(t, "the S3 server of test/s3server", err)
 	}
@@ -61,7 +73,12 @@ func StartGateway(t testing.TB) *Gateway {
 }
 
 // Endpoint is the URL of the server.
-func (g *Gateway) Endpoint() string { return "http://" + g.Address() }
+func (g *Gateway) Endpoint() string {
+	if g.kind.Cert != "" {
+		return "https://" + g.Address()
+	}
+	return "http://" + g.Address()
+}
 
 // Address is where the server listens.
 func (g *Gateway) Address() string { return "127.0.0.1:" + g.port }
@@ -69,7 +86,7 @@ func (g *Gateway) Address() string { return "127.0.0.1:" + g.port }
 // Dir is the directory of the bucket: each object is a file in it.
 func (g *Gateway) Dir() string { return filepath.Join(g.dir, "data", BucketOf) }
 
-func startGateway() (*Gateway, error) {
+func startGateway(kind GatewayKind) (*Gateway, error) {
 	bin, err := gatewayBin()
 	if err != nil {
 		return nil, err
@@ -78,7 +95,7 @@ func startGateway() (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{process: process{dir: dir}, bin: bin}
+	g := &Gateway{process: process{dir: dir}, kind: kind, bin: bin}
 	if err := os.MkdirAll(g.Dir(), 0o755); err != nil {
 		return nil, err
 	}
@@ -96,19 +113,35 @@ func startGateway() (*Gateway, error) {
 
 // Start starts the server, again after Kill.
 func (g *Gateway) Start() error {
-	sidecar := filepath.Join(g.dir, "meta")
-	if err := os.MkdirAll(sidecar, 0o755); err != nil {
-		return err
+	args := []string{"-listen", g.Address(), "-region", Region}
+	if g.kind.Domain != "" {
+		args = append(args, "-domain", g.kind.Domain)
 	}
-	cmd := exec.Command(g.bin, "-listen", g.Address(), "-region", Region, "-sidecar", sidecar,
-		filepath.Join(g.dir, "data"))
+	if g.kind.Cert != "" {
+		args = append(args, "-cert", g.kind.Cert, "-key", g.kind.Key)
+	}
+	directories := map[string]string{"-sidecar": "meta"}
+	if g.kind.Versions {
+		directories["-versions"] = "versions"
+	}
+	for name, dir := range directories {
+		dir = filepath.Join(g.dir, dir)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		args = append(args, name, dir)
+	}
+	cmd := exec.Command(g.bin, append(args, filepath.Join(g.dir, "data"))...)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // is it there?
+	defer client.CloseIdleConnections()
 	return g.process.start(cmd, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.Endpoint(), nil)
 		if err != nil {
 			return err
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err != nil {
 			return err
 		}
