@@ -46,20 +46,20 @@ func (e *Entry) Length() int64 {
 type Generation struct {
 	Set    int64            // a track set that has it
 	Scales [MaxTracks]int64 // ticks per second, indexed like Rules.Tracks
-	Silent bool             // a frame of silence can be made of its sound
+	Silent bool             // there are silent frames for its sound
 }
 
-// Match says what a fragment's tracks are to the session.
+// Match says how a fragment's tracks fit the session.
 type Match struct {
-	// Index into State.Generations; its length for one that is not there; -1: not the session's.
+	// Index into State.Generations; its length for a new generation; -1: not the session's tracks.
 	Index      int
 	Generation Generation
 }
 
-// State is a state of the fold described in DESIGN.md. It is a value of its fragments only, but for
-// gone.
+// State is a state of the fold described in DESIGN.md. Except for Gone it depends only on its
+// fragments.
 type State struct {
-	Cursor        int64            // commit sequence looked at last
+	Cursor        int64            // last commit sequence that was folded in
 	greatest      store.Number     // greatest number included; 0: none yet
 	ServerTime    int64            // greatest server timestamp up to the cursor, milliseconds
 	Target        int64            // target duration of the session, seconds
@@ -77,9 +77,9 @@ type State struct {
 	mapped [MaxTracks]int // generation of the latest entry with the track
 	// an entry with the track did not begin with a random access point
 	dependent   [MaxTracks]bool
-	Dropped     [MaxTracks]int64 // entries with the track that are not in entries any more
+	Dropped     [MaxTracks]int64 // entries with the track that have left entries
 	Generations []Generation     // in the order in which they came; a session has at least one
-	Periods     []Period         // DASH: those of entries, and the last one
+	Periods     []Period         // DASH: those with entries, and the last one
 	// DASH: presentation time of the end of all entries, milliseconds
 	presented int64
 	until     [MaxTracks]int64 // DASH: S@t+S@d of the latest entry with the track in the period
@@ -88,9 +88,9 @@ type State struct {
 	Gone      int64 // entries that left entries since the state was made or read; likewise
 }
 
-// Add folds in the fragment with the next commit sequence. c says what its tracks are to the
-// session. read gives the frames of one that is longer than the target duration allows, or nil when
-// they cannot be had, and it is left out. After an error of read the state is as before.
+// Add folds in the fragment with the next commit sequence. c says how its tracks fit the session.
+// read returns the frames of a fragment that is longer than the target duration allows, or nil if
+// they are gone, and the fragment is left out. After an error of read the state is as before.
 func (t *State) Add(
 	r *Rules, f *store.FragmentInfo, c Match, read func() (*media.Fragment, error),
 ) error {
@@ -115,8 +115,8 @@ func (t *State) Add(
 	return nil
 }
 
-// takes tells whether the timeline includes a fragment: the rules of DESIGN.md's section on add, in
-// its order.
+// takes reports whether the timeline includes a fragment, by the rules in DESIGN.md's section on
+// add, in that order.
 func (t *State) takes(r *Rules, f *store.FragmentInfo, c Match) bool {
 	at := r.Timestamp(f)
 	switch {
@@ -130,7 +130,7 @@ func (t *State) takes(r *Rules, f *store.FragmentInfo, c Match) bool {
 	return true
 }
 
-// Finished tells whether no entry will ever follow.
+// Finished reports whether no entry will ever follow.
 func (t *State) Finished(r *Rules) bool {
 	return r.Mode == OnDemand || t.ended || r.Last > 0 && t.Cursor >= r.Last
 }
@@ -163,8 +163,8 @@ func (t *State) Include(r *Rules, f *store.FragmentInfo, c Match) bool {
 	return t.list(r, &piece{FragmentInfo: *f}, c)
 }
 
-// list appends an entry for what is to be listed of a fragment, unless no packaged track has frames
-// or it were one change of codec private data too many.
+// list appends an entry for a piece of a fragment, unless no packaged track has frames or there are
+// too many changes of codec private data.
 func (t *State) list(r *Rules, f *piece, c Match) bool {
 	r = r.Scaled(c.Generation.Scales)
 	start, ok := r.Start(&f.FragmentInfo)
@@ -178,7 +178,7 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 	quiet := t.cover(r, f, start-f.slice.From, c.Generation.Silent)
 	breaks, resets := t.jumps(r, &f.FragmentInfo), false
 	jumps := r.Discontinuity != DiscontinuityNever && breaks
-	if f.slice.From > 0 { // its fragment goes on
+	if f.slice.From > 0 { // it continues its fragment
 		if jumps {
 			t.discontinuity++
 		}
@@ -218,7 +218,7 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 			e.Later[i] = Rescale(span.BaseDecodeTime, scale, 1000) -
 				Rescale(first.BaseDecodeTime, r.Tracks[0].Timescale, 1000)
 		}
-		// Producers flag audio frames or not; each can be decoded alone.
+		// Some producers flag audio frames, some do not; each can be decoded alone.
 		if !span.KeyStart && r.Tracks[i].Kind != media.Audio {
 			t.dependent[i] = true
 		}
@@ -229,7 +229,7 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 		t.end[i], t.known[i] = Rescale(span.BaseDecodeTime+span.Duration, scale, 1_000_000), true
 	}
 	t.greatest = max(t.greatest, f.Number)
-	if r.Muxed && e.Duration[0] < 0 { // without a picture it is listed as what it has
+	if r.Muxed && e.Duration[0] < 0 { // without pictures, sound gives the duration
 		e.Duration[0] = e.Duration[1]
 		e.Tags[0], e.Change[0] = t.discontinuity-t.Listed[0], t.mapped[0] != c.Index
 		t.Listed[0], t.mapped[0] = t.discontinuity, c.Index
@@ -245,10 +245,10 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 	return true
 }
 
-// date is the date of an entry that is appended, and moves on. A producer's is what it says. The
-// server's is when the fragment came; but one that came faster than it lasts begins when the one
-// before it ends, so that the dates of a playlist rise as its media do. breaks: the media do not go
-// on from the entry before.
+// date returns the date of a new entry, and updates dated. A producer's date is its timestamp. The
+// server's is when the fragment came. But a fragment that came faster than it lasts begins when the
+// one before it ends, so that the dates of a playlist rise like its media. breaks says that the
+// media does not continue that of the entry before.
 func (t *State) date(r *Rules, e *Entry, breaks bool) int64 {
 	date := e.Timestamp + e.Slice.From
 	switch {
@@ -268,8 +268,8 @@ func (t *State) date(r *Rules, e *Entry, breaks bool) int64 {
 	return date
 }
 
-// Trim lets go of entries that nobody will list again when the first revealed ones are due, but for
-// those that keep names.
+// Trim drops entries that nobody will list again when the first revealed ones are due, except for
+// those that keep needs.
 func (t *State) Trim(r *Rules, revealed int) {
 	n := t.back(min(revealed, len(t.Entries)), r.keep())
 	if n == 0 {
@@ -278,7 +278,7 @@ func (t *State) Trim(r *Rules, revealed int) {
 	t.drop(r, n)
 }
 
-// drop lets go of the first n entries.
+// drop drops the first n entries.
 func (t *State) drop(r *Rules, n int) {
 	for j := range t.Entries[:n] {
 		for i := range r.Tracks {
@@ -309,7 +309,7 @@ func (t *State) jumps(r *Rules, f *store.FragmentInfo) bool {
 	return false
 }
 
-// Lost counts commits that nobody has seen and nobody can see any more: each as a segment and a
+// Lost counts commits that nobody has seen and nobody can see any more, each as a segment and a
 // discontinuity of every track.
 func (t *State) Lost(r *Rules, commits int64) {
 	t.drop(r, len(t.Entries))
@@ -323,7 +323,7 @@ func (t *State) Lost(r *Rules, commits int64) {
 	t.Cursor += commits
 }
 
-// Revealed is how many of the entries may be listed at a time (milliseconds).
+// Revealed returns how many of the entries may be listed at a time (milliseconds).
 func (t *State) Revealed(r *Rules, now int64) int {
 	if r.Mode != LiveReplay {
 		return len(t.Entries)
@@ -331,8 +331,8 @@ func (t *State) Revealed(r *Rules, now int64) int {
 	return sort.Search(len(t.Entries), func(i int) bool { return t.Entries[i].Due > now })
 }
 
-// Window returns the entries [from, to) that a playlist lists at a time, when fragments with a
-// server timestamp before edge are past retention (both milliseconds). Recordings list everything.
+// Window returns the entries [from, to) that a playlist lists at a time. Fragments with a server
+// timestamp before edge are past retention. Both are milliseconds. Recordings list everything.
 func (t *State) Window(r *Rules, now, edge int64) (from, to int) {
 	to = t.Revealed(r, now)
 	if !r.Grows() {

@@ -26,7 +26,7 @@ type Model struct {
 	Later         []store.FragmentInfo // in commit order, after creation
 
 	Same   func(set int64) bool   // the session takes fragments of this track set
-	Codecs func(set int64) string // tells the codec private data of same sets apart
+	Codecs func(set int64) string // identifies the codec private data of a set
 	Frames func(n store.Number) *media.Fragment
 
 	Replay     bool  // LIVE_REPLAY, otherwise LIVE
