@@ -162,7 +162,7 @@ func (w *writer) reopen() error {
 	}
 	info, err := f.Stat()
 	if err != nil {
-		_ = f.Close() // the error is told
+		_ = f.Close() // the first error is returned
 		return err
 	}
 	w.file, w.size, w.since, w.torn = f, info.Size(), w.clock(), false

@@ -47,7 +47,7 @@ func Take(ctx context.Context, dir string) (*Predecessor, error) {
 	}
 	p := &Predecessor{conn: conn.(*net.UnixConn)}
 	if err := p.receive(); err != nil {
-		_ = p.conn.Close() // the error is told
+		_ = p.conn.Close() // the first error is returned
 		return nil, fmt.Errorf("take over: %w", err)
 	}
 	p.lines = bufio.NewReaderSize(p.conn, maxLine)

@@ -31,7 +31,7 @@ type Decoder interface {
 // pageTime is how long the images of a page may take. The next page has what is not made by then.
 const pageTime = 25 * time.Second
 
-// messageNoDecoder tells what GetImages lacks.
+// messageNoDecoder is the message if GetImages has no decoder.
 const messageNoDecoder = "Making images needs ffmpeg, which is not installed on the server. " +
 	"Install it (Debian and Ubuntu: apt install ffmpeg), or name it with --ffmpeg."
 
@@ -46,7 +46,7 @@ type Store interface {
 // Options configure a Service. Store is required.
 type Options struct {
 	Store   Store
-	Decoder Decoder      // nil: every request is told that there is no ffmpeg
+	Decoder Decoder      // nil: there is no ffmpeg
 	Cache   *still.Cache // keeps images; required with a Decoder
 	Metrics *Metrics     // nil: none
 	Logger  *slog.Logger // nil: none

@@ -104,7 +104,7 @@ func TestImagesAcrossFragments(t *testing.T) {
 	f.fed()
 	f.clock += 3_000
 	f.shoot("PP")
-	// does not go on there
+	// the media does not continue there
 	f.expect(f.want(f.clock-40, 200, f.clock-40), "MEDIA_ERROR")
 	f.fed()
 }

@@ -45,7 +45,7 @@ type Connection struct {
 	started  int                 // fragments begun in the connection
 	marked   bool                // the producer has sent END_OF_FRAGMENT
 	cutOff   bool                // the last fragment was not complete
-	told     map[int]bool        // track numbers that Options.Unplayable was told of
+	told     map[int]bool        // track numbers for which Options.Unplayable was called
 	piece    piece               // what is being read, for checkPace
 
 	failing atomic.Bool // storing has failed: only the ERROR is still sent

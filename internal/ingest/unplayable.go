@@ -6,7 +6,7 @@ import (
 	"weir/internal/media"
 )
 
-// maxTold bounds how many tracks a connection tells of: a body may declare any number of sets.
+// maxTold bounds how many tracks a connection reports: a body may declare any number of sets.
 const maxTold = 8
 
 // unplayable reports once for each track that no player can decode it.

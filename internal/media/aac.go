@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// MPEG-4 audio object types (ISO/IEC 14496-3 table 1.17) that the package tells apart.
+// MPEG-4 audio object types (ISO/IEC 14496-3 table 1.17) that the package distinguishes.
 const (
 	aotMain = 1
 	aotLC   = 2

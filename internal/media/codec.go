@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Errors about a track's codec, told apart with errors.Is. Functions that take a Track name its
-// codec ID and number in the text.
+// Errors about a track's codec, for errors.Is. Functions that take a Track put its codec ID and
+// number into the text.
 var (
 	ErrMissingCodecPrivate = errors.New("codec private data missing")
 	ErrInvalidCodecPrivate = errors.New("codec private data invalid")

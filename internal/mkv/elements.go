@@ -76,7 +76,7 @@ type kind uint8
 const (
 	// a master whose children are read one by one; only such an element may have an unknown size
 	streamed kind = iota + 1
-	whole         // a master that is read into memory, then taken apart
+	whole         // a master that is read into memory, then parsed
 	number        // unsigned or signed integer, 0 to 8 bytes
 	float         // 0, 4 or 8 bytes
 	text          // string, ends at the first NUL

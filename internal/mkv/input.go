@@ -25,7 +25,7 @@ type input struct {
 	err        error // of src, once it has ended
 }
 
-// memory returns an input over bytes at hand; off is the offset of the first.
+// memory returns an input of bytes in memory; off is the offset of the first.
 func memory(data []byte, off int64) input {
 	return input{buf: data, end: len(data), off: off, err: io.EOF}
 }

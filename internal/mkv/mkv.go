@@ -101,7 +101,7 @@ type Limits struct {
 	TagString    int64 // one TagString
 	TagCount     int   // number of SimpleTags in one Tags element
 	Tracks       int   // number of TrackEntries
-	Skip         int64 // one element that is passed over: Void, Cues, Attachments, unknown ones
+	Skip         int64 // one skipped element: Void, Cues, Attachments, unknown ones
 	// Zlib accepts tracks whose frames are compressed with zlib. A byte may become a thousand, so
 	// it is only for trusted files.
 	Zlib bool

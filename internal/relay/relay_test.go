@@ -444,7 +444,7 @@ func TestOneConnection(t *testing.T) {
 		return len(b.followed) == 0
 	})
 	p.block("y")
-	// again, anew
+	// a second time
 	again := b.edge.Follow(camera)
 	defer again.Close()
 	<-again.Ready()

@@ -301,7 +301,7 @@ func (a *Album) Put(k Key, image []byte) (*Image, error) {
 		}
 	}
 	if err != nil {
-		_ = os.Remove(temporary) // the first error is told
+		_ = os.Remove(temporary) // the first error is returned
 		return nil, fmt.Errorf("keep image: %w", err)
 	}
 	c.add(e)
@@ -318,7 +318,7 @@ func (c *Cache) write(image []byte) (path string, err error) {
 	head := appendHead(nil, crc32.Checksum(image, castagnoli), int64(len(image)))
 	_, err = f.Write(append(head, image...))
 	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(f.Name()) // the first error is told
+		_ = os.Remove(f.Name()) // the first error is returned
 	}
 	return f.Name(), err
 }

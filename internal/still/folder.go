@@ -75,7 +75,7 @@ func (f *Folder) Put(name string, size int64, content io.Reader) (err error) {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(file.Name()) // the first error is told
+		_ = os.Remove(file.Name()) // the first error is returned
 		return fmt.Errorf("put image: %w", err)
 	}
 	f.bytes += cost
