@@ -67,7 +67,7 @@ func (m *memory) setAway() {
 func (m *memory) setBack() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.silent = false
+	m.away, m.silent = time.Time{}, false
 }
 
 // patience is how long the database has to answer.
