@@ -239,7 +239,7 @@ func (c *Connection) unfinished() *fragment {
 func (c *Connection) startCluster(ctx context.Context, timecode int64) error {
 	now := c.o.Clock()
 	if c.doc == nil {
-		return failf(nil, api.AckInvalidMKVData, "cluster in front of the tracks")
+		return failf(nil, api.AckInvalidMKVData, "cluster before the tracks")
 	}
 	c.doc.settle(c.reader)
 	if c.cur != nil {

@@ -13,7 +13,7 @@ func TestFromAnnexB(t *testing.T) {
 	}{
 		{"long and short start codes", 4, []byte{0, 0, 0, 1, 9, 16, 0, 0, 1, 0x65, 1, 2},
 			[]byte{0, 0, 0, 2, 9, 16, 0, 0, 0, 3, 0x65, 1, 2}},
-		{"zeros between and behind", 4, []byte{0, 0, 1, 0x65, 1, 0, 0, 0, 0, 1, 6, 5, 0, 0},
+		{"zeros between and after", 4, []byte{0, 0, 1, 0x65, 1, 0, 0, 0, 0, 1, 6, 5, 0, 0},
 			[]byte{0, 0, 0, 2, 0x65, 1, 0, 0, 0, 2, 6, 5}},
 		{"lengths of two bytes", 2, []byte{0, 0, 1, 0x65, 1}, []byte{0, 2, 0x65, 1}},
 		{"a NAL unit too large for them", 1, append([]byte{0, 0, 1, 0x65}, bytes.Repeat([]byte{1},

@@ -80,7 +80,7 @@ func TestAccessUnits(t *testing.T) {
 		{"no picture at all", CodecAVC, [][]byte{nals(avcSPS), nals(avcSEI), nil}, ".--"},
 		{"slices of a picture that began before", CodecAVC, [][]byte{nals(avcPMore), nals(avcPMore),
 			nals(avcP)}, "p-p"},
-		{"first slice lost behind a delimiter", CodecAVC,
+		{"first slice lost after a delimiter", CodecAVC,
 			[][]byte{nals(avcIDR), nals(avcAUD, avcPMore)}, "ip"},
 		{"data partitions", CodecAVC, [][]byte{nals(avcIDR), nals([]byte{2, 0x9a, 0x20}),
 			nals([]byte{3, 0x80}), nals([]byte{4, 0x80})}, "ip--"},

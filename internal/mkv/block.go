@@ -13,10 +13,10 @@ const (
 // checkBlock refuses a block that comes too early.
 func (r *Reader) checkBlock(id uint32, off int64) error {
 	if !r.hasTimecode {
-		return fail(id, idCluster, off, "in front of the Timestamp of its cluster")
+		return fail(id, idCluster, off, "before the Timestamp of its cluster")
 	}
 	if r.trackCount == 0 {
-		return fail(id, idCluster, off, "no Tracks element in front of it")
+		return fail(id, idCluster, off, "no Tracks element before it")
 	}
 	return nil
 }

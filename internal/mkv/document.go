@@ -62,7 +62,7 @@ func ParseDocument(header []byte) (Document, error) {
 		id, whole, body := take()
 		switch id {
 		case 0, idSegment, idCluster, idEBML:
-			return d, fmt.Errorf("%w: broken behind %d bytes", errDocument, len(header)-len(rest))
+			return d, fmt.Errorf("%w: broken after %d bytes", errDocument, len(header)-len(rest))
 		case idSeekHead:
 			file = true
 			continue

@@ -70,7 +70,7 @@ func TestDocumentTags(t *testing.T) {
 		in   []byte
 		want int
 	}{
-		"behind tracks": {cat(header, tracks, tags), 0},
+		"after tracks":  {cat(header, tracks, tags), 0},
 		"before tracks": {cat(header, tags, tracks), 1},
 		"of a file":     {cat(header, seek, tracks, tags), 1},
 	} {

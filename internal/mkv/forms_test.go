@@ -44,7 +44,7 @@ var producerForms = []struct {
 		[]string{"document", sdkTracksText, "cluster 0", "frame 1@0K i", "frame 1@120 p",
 			"frame 1@40 b", "cluster-end true",
 			"document", sdkTracksText, "cluster 1800", "frame 1@1800K i", "cluster-end false"}},
-	{"a second Segment behind the same EBML header",
+	{"a second Segment after the same EBML header",
 		cat(sdkHeader, unk(idCluster, 1), num(idTimestamp, 5), simple(1, 0, 0x80, "i"),
 			unk(idSegment, 8), sdkTracks),
 		[]string{"document", sdkTracksText, "cluster 5", "frame 1@5K i", "cluster-end true",

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden dumps anew")
+var update = flag.Bool("update", false, "rewrite the golden dumps")
 
 const fixtures = "../../test/media"
 

@@ -43,7 +43,7 @@ func (r *Reader) body(h *header) ([]byte, error) {
 	}
 	if n := int64(len(r.header)+h.n) + h.size; n > r.limits.Header {
 		err := fail(h.id, r.place(), h.off,
-			"makes %d bytes in front of the first cluster, more than the limit of %d", n,
+			"makes %d bytes before the first cluster, more than the limit of %d", n,
 			r.limits.Header)
 		err.TooLarge = true
 		return nil, err

@@ -278,7 +278,7 @@ func (r *Reader) endsHere(h *header, e *element) (bool, error) {
 	r.begun = r.begun || h.id == idEBML
 	if !r.begun && h.id != idTags {
 		// Not even Void: the middle of a frame may look like one, and would be skipped silently.
-		return false, fail(h.id, place, h.off, "no EBML header in front of it")
+		return false, fail(h.id, place, h.off, "no EBML header before it")
 	}
 	if e == nil && place != atTop || e != nil && (e.parent == anywhere || e.parent == place) {
 		return false, nil
@@ -423,7 +423,7 @@ func (r *Reader) readEBML(h *header) error {
 // openSegment begins a Segment, and a document if it is not the first after its EBML header.
 func (r *Reader) openSegment(h *header) (Event, error) {
 	if r.lastEBML == 0 {
-		return Event{}, fail(h.id, atTop, h.off, "no EBML header in front of it")
+		return Event{}, fail(h.id, atTop, h.off, "no EBML header before it")
 	}
 	r.header = append(r.header[:r.lastEBML:r.lastEBML], h.raw[:h.n]...)
 	r.giveBack(&r.heldHeader)

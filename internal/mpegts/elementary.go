@@ -152,7 +152,7 @@ func (c *coder) look(w *window, at, size int64, entry bool) (picture, error) {
 	have, units := 0, 0
 	for end := at + size; at < end; {
 		if end-at < int64(c.lengthSize) {
-			return p, fmt.Errorf("%d bytes behind its last NAL unit", end-at)
+			return p, fmt.Errorf("%d bytes after its last NAL unit", end-at)
 		}
 		head, err := w.bytes(at, int(min(int64(c.lengthSize)+1, end-at)))
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 	"weir/internal/store"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // rig is a service over a store with one stream and its camera.
 type rig struct {
