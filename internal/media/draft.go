@@ -80,15 +80,8 @@ func (d *frameDraft) Final(samples []Sample) Run {
 // show adds the time of the next unit, and reports whether the clock will keep it.
 func (d *frameDraft) show(s *Sample) bool {
 	c, u := &d.clock, len(d.shown)
-	var t int64
-	switch {
-	case s.Time != NoTime:
-		t = ticksOf(s.Time, c.scale)
-	case u > 0:
-		t = d.shown[u-1] + c.usualOr(c.frameState)
-	case c.started:
-		t = c.end
-	default:
+	t, ok := c.timeOf(s, d.shown)
+	if !ok {
 		return false
 	}
 	d.shown = append(d.shown, t)

@@ -242,21 +242,26 @@ func (c *frameClock) joint(decoded []int64, last int64) int64 {
 func (c *frameClock) presentation(samples []Sample) ([]int64, error) {
 	n := len(samples)
 	c.times = slices.Grow(c.times[:0], 2*n+2)
-	for i, s := range samples {
-		var t int64
-		switch {
-		case s.Time != NoTime:
-			t = ticksOf(s.Time, c.scale)
-		case i > 0:
-			t = c.times[i-1] + c.usualOr(c.frameState)
-		case c.started:
-			t = c.end
-		default:
+	for i := range samples {
+		t, ok := c.timeOf(&samples[i], c.times)
+		if !ok {
 			return nil, errors.New("first frame has no time")
 		}
 		c.times = append(c.times, t)
 	}
 	return c.times[:n:n], nil
+}
+
+// timeOf returns the presentation time of a sample in ticks. before has those of the samples before
+// it. ok is false if neither the sample nor anything before it has a time.
+func (c *frameClock) timeOf(s *Sample, before []int64) (t int64, ok bool) {
+	switch n := len(before); {
+	case s.Time != NoTime:
+		return ticksOf(s.Time, c.scale), true
+	case n > 0:
+		return before[n-1] + c.usualOr(c.frameState), true
+	}
+	return c.end, c.started
 }
 
 // decodeTimes derives the decode times: sorted for video, never falling for the rest.
