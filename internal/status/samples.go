@@ -41,11 +41,11 @@ func NewSampler(version string, from prometheus.Gatherer, now time.Time) *Sample
 
 // reading is the values of the metrics at one time. Counts begin at the server's start.
 type reading struct {
-	at                             time.Time
-	bytes, fragments, sent         float64
-	stored, storedSeconds          float64
-	delivered, deliveredSeconds    float64
-	producers, free, total, stoppd float64
+	at                              time.Time
+	bytes, fragments, sent          float64
+	stored, storedSeconds           float64
+	delivered, deliveredSeconds     float64
+	producers, free, total, stopped float64
 }
 
 // Run samples until ctx ends, and returns its error.
@@ -112,7 +112,7 @@ func (s *Sampler) read(now time.Time) reading {
 		case "weir_store_total_bytes":
 			r.total = sum(f)
 		case "weir_store_ingest_stopped":
-			r.stoppd = sum(f)
+			r.stopped = sum(f)
 		case "weir_store_append_seconds":
 			r.stored, r.storedSeconds = histogram(f)
 			r.fragments = r.stored
@@ -140,9 +140,9 @@ func histogram(f *dto.MetricFamily) (count, seconds float64) {
 
 // Status returns the state of the server now, with the samples of the last minutes.
 func (s *Sampler) Status(now time.Time, minutes int) *api.GetServerStatusOutput {
+	r := s.read(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.read(now)
 	list := s.samples[max(0, len(s.samples)-minutes):]
 	out := &api.GetServerStatusOutput{Version: s.Version,
 		CurrentTime: api.Timestamp(now.UnixMilli()), StartTime: api.Timestamp(s.start.UnixMilli()),
@@ -150,7 +150,7 @@ func (s *Sampler) Status(now time.Time, minutes int) *api.GetServerStatusOutput 
 	if r.total > 0 {
 		out.Disk = &api.DiskStatus{FreeBytes: int64(r.free), TotalBytes: int64(r.total),
 			State: api.DiskWritable, FullTime: s.full(&r)}
-		if r.stoppd > 0 {
+		if r.stopped > 0 {
 			out.Disk.State = api.DiskFull
 		}
 	}
