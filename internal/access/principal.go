@@ -84,10 +84,9 @@ func (p *Principal) Share() string {
 	return p.ARN
 }
 
-// setContext makes the condition keys that a principal brings to each call (IAM user guide, "AWS
-// global condition context keys", "Properties of the principal").
-//
-// arn is that of the principal, for a session of a role that of the role.
+// setContext sets the condition keys that a principal brings to each call (IAM user guide, "AWS
+// global condition context keys", "Properties of the principal"). arn is the principal's or, for a
+// session of a role, the role's.
 func (p *Principal) setContext(account, arn string) {
 	c := policy.Context{}
 	c.Set("aws:PrincipalArn", arn)

@@ -1,13 +1,13 @@
 // Package api is the wire of the Kinesis Video Streams API as Weir speaks it: the table of
-// operations, one input and one output struct per operation, the rules that the service models put
-// on inputs, the AWS error table, PutMedia's headers and acknowledgements, ARNs and limits. It
-// contains no handler and no state; the server decodes a body with DecodeJSON, calls Validate, and
+// operations, an input and an output struct for each operation, the rules of the service models for
+// inputs, the AWS error table, PutMedia's headers and acknowledgements, ARNs and limits. It
+// contains no handler and no state. The server decodes a body with DecodeJSON, calls Validate, and
 // encodes the output struct with encoding/json.
 //
 // The constraints are those of the public service models "kinesisvideo",
-// "kinesis-video-archived-media" and "kinesis-video-media", all of API version 2017-09-30, called
-// "the model" in comments. Where the model and what the service is seen to do differ, the comment
-// says which one was followed and why.
+// "kinesis-video-archived-media" and "kinesis-video-media", all of API version 2017-09-30, which
+// comments call "the model". Where the service is seen to differ from its model, the comment says
+// which of them Weir follows and why.
 //
 // # Absent and empty
 //

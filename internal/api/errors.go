@@ -65,12 +65,12 @@ type errorRow struct {
 	gateway bool
 }
 
-// errorTable holds every error that Weir or the service models know.
+// errorTable has every error that Weir or the service models know.
 //
-// NotAuthorizedException and AccessDeniedException are 401 in the model, but the model's text says
-// 403 and every report from the field shows 403; SDKs match by name, so 403 it is.
-// UnknownOperationException is a 200 with an odd body at AWS, which clients take for success; 404
-// makes them report it.
+// NotAuthorizedException and AccessDeniedException are 401 in the model, but 403 in the model's
+// text and in every report from the field. SDKs match by name, so Weir answers 403.
+// UnknownOperationException is a 200 with an odd body at AWS, which clients take for success. With
+// 404 they report it.
 var errorTable = map[ErrorCode]errorRow{
 	AccessDeniedException:                    {http.StatusForbidden, false},
 	AccountChannelLimitExceededException:     {http.StatusBadRequest, false},

@@ -16,7 +16,7 @@ const (
 	ResourceStreams   // each of StreamNames; those that are denied are left out
 	ResourceSession   // a playback session, by SessionId: its stream
 	ResourceHolder    // a holder of policies, by UserName, RoleName or ThingName
-	ResourceKey       // of a key, by its ID, or of all keys of a user, by name: the user
+	ResourceKey       // the user of a key, by the key's ID or the user's name
 	ResourcePolicy    // by PolicyName
 	ResourceProvider  // an OpenID Connect provider, by Url
 )

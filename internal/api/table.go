@@ -7,10 +7,10 @@ import (
 
 // The table of the API: every operation of the service models kinesisvideo,
 // kinesis-video-archived-media, kinesis-video-media, kinesis-video-signaling and
-// kinesis-video-webrtc-storage, and PutMedia, which has no model (developer guide, PutMedia).
-// The operations of Weir's own administration follow them.
-// Routes, checks, the command line, its help and docs/compatibility.md are made or checked from it,
-// and a test holds it to the models that the AWS command line installs.
+// kinesis-video-webrtc-storage, and PutMedia, which has no model (developer guide, PutMedia). The
+// operations of Weir's own administration follow them. Routes, checks, the command line, its help
+// and docs/compatibility.md are made or checked from it. A test compares it with the models that
+// the AWS command line installs.
 //
 // An operation that Weir serves has its input and output here, its structs in the file of its kind,
 // and its handler in package server.

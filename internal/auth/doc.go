@@ -26,7 +26,7 @@
 //
 // # Tokens
 //
-// A session token is the only right that the playback URLs need. TokenKeys seals the session's id
+// A session token is the only right that the playback URLs need. TokenKeys seals the session's ID
 // and expiry with AES-256-GCM. The text is base64url (RFC 4648 section 5) without padding, 68
 // characters, of these 51 bytes:
 //
@@ -43,8 +43,8 @@
 //
 // The key file has one key a line, "ID CREATED KEY": two hexadecimal digits, RFC 3339, 64
 // hexadecimal digits. The first line seals, all of them open. Lines that begin with # are comments.
-// A new key comes first; one that sealed before goes when the last token that it can have sealed is
-// over. Processes share the file and read it anew when it changes.
+// A new key comes first. An older one is removed when the last token that it can have sealed has
+// expired. Processes share the file and read it again when it changes.
 package auth
 
 // Error is a refusal with the name of the AWS error, one of the codes below, and the text for the

@@ -9,8 +9,8 @@ import "unicode/utf8"
 // its first n elements match what was read. Each character takes a few operations for every 64 bits
 // of that set (Baeza-Yates and Gonnet, "A New Approach to Text Searching", 1992).
 //
-// On usual patterns it takes 15 to 80 times as long as search, so it is only for those that search
-// gives up on. On those made to be slow search would take 5 to 17 times as long as it (2026-11-29).
+// Usual patterns take it 15 to 80 times as long as search, so it is only for those that search
+// gives up on. These would take search 5 to 17 times as long as the automaton (2026-11-29).
 type automaton struct {
 	size        int // elements: characters and wildcards, without redundant ones
 	one         []uint64

@@ -176,8 +176,8 @@ func glob(pattern, s string, fold bool) bool {
 // patterns can be made so that it does.
 //
 // It is the usual greedy search, in which only the last wildcard for many characters is ever
-// lengthened: to lengthen an earlier one can only leave less for what follows. A wildcard that ends
-// at a colon cannot be lengthened beyond it; then the last one without that bound is.
+// lengthened, because to lengthen an earlier one leaves less for what follows. A wildcard that ends
+// at a colon cannot be lengthened beyond it. Then the last one without that limit is.
 func search(pattern, s string, fold bool) (match, ok bool) {
 	left := 4*(len(pattern)+len(s)) + 64 // steps
 	i, j := 0, 0                         // in pattern and s

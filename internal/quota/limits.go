@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// Limits is the table: a field is a limit, 0 none. Its tags are those of package kong (name,
-// default, env and help are the flag), and besides
+// Limits is the table: each field is a limit, 0 for none. Its tags are those of package kong for
+// the flag (name, default, env and help), and
 //
-//	of     whose it is: server, principal, stream or session
+//	of     what it limits: server, principal, stream or session
 //	aws    the service's figure (developer guide, "Amazon Kinesis Video Streams service quotas");
 //	       [h] is hard there, [s] can be raised; none: it has no such limit
-//	beyond what becomes of what is beyond: the error, or what else
+//	beyond what happens beyond it: the error, or something else
 //
 // The service shares its machines among strangers, so its limits are low. Those of a server of your
-// own are high by default: they are for what has gone wrong.
+// own are high by default: they are only for what has gone wrong.
 type Limits struct {
 	PrincipalCalls int  `name:"principal-call-rate" default:"2000" env:"WEIR_PRINCIPAL_CALL_RATE" placeholder:"N" help:"Signed calls of one user, role or camera per second, five seconds' worth at once." of:"principal" aws:"50 or 300 calls of an operation of an account [h]" beyond:"ClientLimitExceededException"`
 	StreamCalls    int  `name:"stream-call-rate" default:"100" env:"WEIR_STREAM_CALL_RATE" placeholder:"N" help:"Calls per second of each operation that is about a stream, but for those with a limit of their own; five seconds' worth at once." of:"stream" aws:"5 of the control operations [h]" beyond:"ClientLimitExceededException"`

@@ -42,12 +42,12 @@ var errUndecided = errors.New("the call was answered although nobody decided whe
 // to 400.
 const maxConditionAgent = 512
 
-// permit decides whether a signed call may be done: by the policies of who signed it, the action of
-// its operation, and the resource. stream is the resource's, if there is one. The error is the
+// permit decides whether a signed call may be done, by its signer's policies, the action of its
+// operation, and the resource. stream is the resource's stream, if there is one. The error is the
 // refusal.
 //
-// It is asked before anything is said about the resource, so that a refusal does not tell whether
-// there is one.
+// It is called before anything is said about the resource, so that a refusal does not reveal
+// whether the resource exists.
 func (s *Server) permit(req *request, resource string, stream *store.Stream) error {
 	err := s.permitAction(req, api.Find(req.operation).Action(), resource, stream)
 	if err == nil && stream != nil {

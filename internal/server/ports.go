@@ -127,10 +127,10 @@ func (s *Server) camerasHTTP(config *tls.Config) *http.Server {
 
 // playersHTTP makes the http.Server of the listener for players.
 //
-// net/http starts no more handlers of a connection than it may have streams, whatever streams the
-// client takes back meanwhile, and ends one on which four times as many wait (CVE-2023-44487); it
-// bounds header sections together with their CONTINUATION frames (CVE-2023-45288) and answers to
-// SETTINGS and PING that are not read. What is said here is the rest.
+// net/http runs no more handlers for a connection than it may have streams, even if the client
+// resets streams, and closes a connection on which four times as many wait (CVE-2023-44487). It
+// limits header sections together with their CONTINUATION frames (CVE-2023-45288), and answers to
+// SETTINGS and PING that are not read. The rest is set here.
 func (s *Server) playersHTTP(config *tls.Config) *http.Server {
 	srv := s.newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.serve(w, r, s.players)

@@ -308,16 +308,16 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Serve answers requests on the listeners until ctx ends. Then it stops gracefully: /readyz turns
-// unready, and everything is served for Options.Notice more, so that a load balancer looks
-// elsewhere; no connection is accepted any more, PutMedia connections end with the fragment that
-// comes in, and other requests are answered. It cuts off fragments that take longer than the drain
-// timeout, and answers that take longer than the stop timeout. The listeners are closed on return.
-// Serve is called once.
+// Serve answers requests on the listeners until ctx ends. Then it stops gracefully. For
+// Options.Notice, /readyz says that the server is not ready while everything is still served, so
+// that a load balancer looks elsewhere. After that, no connection is accepted, PutMedia connections
+// end with their current fragment, and other requests are answered. It cuts off fragments that take
+// longer than the drain timeout, and answers that take longer than the stop timeout. On return the
+// listeners are closed. Serve is called once.
 //
-// With ErrHandover as the cause of ctx's end, Serve returns a second after the drain timeout at the
-// latest. Nothing is being stored then, and the store may be closed. Answers that are still being
-// sent have what they need; Finish waits for them.
+// If the cause of ctx's end is ErrHandover, Serve returns at most a second after the drain timeout.
+// Nothing is being stored by then, and the store may be closed. Answers that are still being sent
+// have what they need; Finish waits for them.
 func (s *Server) Serve(ctx context.Context, on Listeners) error {
 	all := s.newServers(on)
 	s.serving = all

@@ -65,14 +65,14 @@ func advertisedHosts(advertise string) []string {
 // 3.2.2, but with all names that hosts really have).
 var validHost = regexp.MustCompile(`\A(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\z`)
 
-// baseURL is what the URLs given to a client start with, without a trailing slash.
+// baseURL is the beginning of the URLs for a client, without a trailing slash.
 //
-// Producers send a Host without the port of the URL they were given (docs/reference/producers.md,
-// "Requests"), so a missing port is filled in from the connection. A proxy on another port
-// therefore needs an advertised URL.
+// Producers send a Host without the port of the URL that they were given
+// (docs/reference/producers.md, "Requests"), so a missing port is taken from the connection. A
+// proxy on another port therefore needs an advertised URL.
 //
-// What came to the listener for cameras stays there, whatever is advertised: cameras may know no
-// authority but that of its certificate.
+// A client of the listener for cameras gets URLs that lead there, whatever is advertised: a camera
+// may trust only the authority of that listener's certificate.
 func (s *Server) baseURL(r *http.Request) string {
 	advertise := s.advertise
 	if ofCameras(r) {

@@ -22,14 +22,14 @@ const (
 	compactRows = 50_000
 )
 
-// Compact writes fragments that came in objects of many streams into objects of one stream, which
-// end in a packed table and have one row each: of every stream that has Options.CompactBytes of
-// them, or some that are older than Options.CompactAge; with all, of every stream. Another node may
-// do so at the same time for other streams.
+// Compact moves fragments from objects with many streams into objects of one stream, which end in a
+// packed table and have one row each. It does so for every stream whose fragments have
+// Options.CompactBytes, or of which some are older than Options.CompactAge; with all, for every
+// stream. Another node may do the same at the same time for other streams.
 //
-// First the object is durable, then its row takes the place of those of the fragments, in one
-// transaction, if the lease is still held and they are still the same; the bytes that they were at
-// are left for Options.OrphanAge.
+// First the object is made durable. Then its row replaces those of the fragments in one
+// transaction, if the node still holds the lease and the rows are still the same. The old bytes are
+// kept for Options.OrphanAge.
 func (s *Store) Compact(ctx context.Context, all bool) error {
 	list, err := s.db.Backlogs(ctx, backlogs)
 	if err != nil {

@@ -23,12 +23,12 @@ import (
 )
 
 // A year, or WEIR_CLUSTER_YEAR of it, of cameras that come and go, in steps of six hours, while two
-// nodes sweep and compact: the real code over a real database whose clock is the test's, and an
-// object store in memory. Records are small, and so are compacted objects: one has as many
-// fragments as one of 64 MB of a camera of 20 Mbit/s that sends one every three seconds.
+// nodes sweep and compact. The code is real, and so is the database, with the test's clock; the
+// object store is in memory. Records are small, and so are compacted objects: one has as many
+// fragments as 64 MB from a camera of 20 Mbit/s that sends one every three seconds.
 //
-// Nothing is lost within retention, nothing is listed past it, and what is kept of it stays
-// bounded: every object has a row, or is a day old at most.
+// Nothing is lost within retention, nothing is listed past it, and what is kept stays bounded:
+// every object has a row, or is at most a day old.
 func TestYear(t *testing.T) {
 	days := 3
 	if text := os.Getenv("WEIR_CLUSTER_YEAR"); text != "" {

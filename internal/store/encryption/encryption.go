@@ -1,14 +1,14 @@
-// Package encryption is the encrypted form of a store's records, and the keys that it needs.
+// Package encryption is the encrypted form of a store's records, and the keys for it.
 //
-// Each stream has data keys. A record is encrypted under a key of its own, which HKDF derives from
-// a data key and 32 random bytes that the record holds; so no two records share a key, and a nonce
-// is no more than a place in the record. Metadata are one message of AES-256-GCM, the payload is
-// one per chunk of 64 KiB. What is authenticated beside is the record's header: type, lengths,
-// number and timestamps. So a chunk opens in its place of its record only, and a record that was
-// cut, or that was given another number or stream, does not open at all.
+// Each stream has data keys. Each record is encrypted under its own key, which HKDF derives from a
+// data key and 32 random bytes in the record. So no two records share a key, and a nonce need only
+// be a place in the record. The metadata are one message of AES-256-GCM, and the payload has one
+// for each chunk of 64 KiB. Each message also authenticates the record's header: type, lengths,
+// number and timestamps. So a chunk opens only in its place in its record, and a record that was
+// truncated, or given another number or stream, does not open at all.
 //
-// The tags stand together in the head, so the payload has the length that it had: every place and
-// size that an index, a table or a segment knows is the same in both forms, and a range of the
+// The tags are together in the head, so the length of the payload does not change. Every place and
+// size that an index, a table or a segment has is the same in both forms, and a range of the
 // payload is read by decrypting the chunks that it touches. The checksums are of the encrypted
 // bytes. Records can be verified, copied and recovered without a key.
 //

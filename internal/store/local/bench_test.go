@@ -43,9 +43,10 @@ func produce(b *testing.B, n, count int, work func(producer int) error) time.Dur
 }
 
 // BenchmarkAppend appends 200 KB fragments, each producer to a stream of its own. In between it
-// measures the limit in the same way: plainFile, which has the same calls for the bytes and nothing
-// else. ratio is the speed of Append by that limit, the median over the turns. cpu-s/GB is the
-// processor time of Append, the kernel's included, and plain-cpu-s/GB that of the limit.
+// measures the limit in the same way: plainFile, which makes the same calls for the bytes and does
+// nothing else. ratio is the speed of Append divided by that limit, the median over the turns.
+// cpu-s/GB is the processor time of Append, including the kernel's, and plain-cpu-s/GB that of the
+// limit.
 func BenchmarkAppend(b *testing.B) {
 	for _, producers := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("producers=%d", producers), func(b *testing.B) {
@@ -177,18 +178,19 @@ func processorSeconds(b *testing.B) float64 {
 	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
 }
 
-// BenchmarkTogether tells what readers and producers of one store cost each other. One side works
-// as fast as it can, the other at a steady 200 fragments a second (40 MB/s). They share processors,
-// caches and the disk with everything else on the machine, so the other side works in turn on the
-// same store and on a store of its own, which costs the machine the same and cannot be coupled.
-// ratio is the speed beside work on the same store by that beside work on another, the median over
-// the turns: what locks, the index and the volumes do to each other. alone-ratio is the speed on
-// the same store by that with nothing beside it, which says more of the machine. p99-ratio is the
-// ratio of the 99th percentiles of the time one piece of work takes.
+// BenchmarkTogether measures what readers and producers of one store cost each other. One side
+// works as fast as it can, the other at a steady 200 fragments a second (40 MB/s). They share
+// processors, caches and the disk with everything else on the machine. So the other side works by
+// turns on the same store and on a store of its own, which costs the machine the same but cannot be
+// coupled. ratio is the speed beside work on the same store, divided by that beside work on another
+// one, the median over the turns: what locks, the index and the volumes do to each other.
+// alone-ratio is the speed on the same store, divided by the speed with nothing beside it, which
+// says more about the machine. p99-ratio is the ratio of the 99th percentiles of the time for one
+// piece of work.
 //
-// It can fail. Beside 0.96 to 1.02 without one: a sync.RWMutex that each List takes alone and each
-// write of a record shares makes the ratio of ingest 0.83; one that each write takes alone and each
-// List shares makes that of reading 0.85 to 0.92 and its p99-ratio 0.6 to 0.7.
+// It can fail. Without a lock ratio is 0.96 to 1.02. A sync.RWMutex that each List takes alone and
+// each write of a record shares makes the ratio of ingest 0.83. One that each write takes alone and
+// each List shares makes the ratio of reading 0.85 to 0.92 and its p99-ratio 0.6 to 0.7.
 func BenchmarkTogether(b *testing.B) {
 	const streams, stored, steady = 16, 40, 200
 	type side struct{ write, read func(int) error }

@@ -1,15 +1,16 @@
 // Package local is the engine of a store in one directory: rows in an Index (SQLite), bytes in
 // Volumes, which are append-only files.
 //
-// One process holds the directory, and what it keeps in memory beside them is right because no
-// other one writes: streams and the order of their appends (streamState), rows on their way into
-// the index (rowQueue), rows of fragments and of sessions (recent.Fragments, recent.Sessions),
+// One process holds the directory. What it keeps in memory besides the files is right because no
+// other process writes: streams and the order of their appends (streamState), rows on their way
+// into the index (rowQueue), rows of fragments and of sessions (recent.Fragments, recent.Sessions),
 // sessions for which there is no space (recent.Fleeting), tables of sealed volumes (sealed.Tables),
-// and the clock of retention (retentionClock). Each says what bounds it and who tells it of
+// and the clock of retention (retentionClock). Each says what limits it and who tells it of
 // changes. An engine of many processes has none of these.
 //
-// The order never changes: bytes durable, index committed (part of every answer; its row may be
-// written with others, a moment later), acknowledged; and for deletion rows first, bytes after.
+// The order is always the same: the bytes are durable, then the index has the fragment, then it is
+// acknowledged. From then on every answer has it, although its row may be written with others a
+// moment later. For deletion, rows go first and bytes after.
 package local
 
 import (
@@ -125,15 +126,15 @@ type Store struct {
 	streams map[store.StreamID]*streamState
 }
 
-// streamState is what the engine remembers of one stream: its row, where its orders stand, and the
-// fragments that are in memory only. It is there because this process alone appends and changes
-// streams. One is kept of each stream that was used, until the stream is deleted; within it the
-// ring is bounded by recent.RingAge and Options.MemoryBytes, the track sets by setsCached.
-// Store.changeStream tells it of a new row, Store.forget of a deletion, append and seal of the
-// rest.
+// streamState is what the engine remembers of one stream: its row, how far its orders have got, and
+// the fragments that are only in memory. It can, because only this process appends and changes
+// streams. There is one for each stream that was used, until the stream is deleted. Within it the
+// ring is limited by recent.RingAge and Options.MemoryBytes, the track sets by setsCached.
+// Store.changeStream tells it of a new row, Store.forget of a deletion, append and seal of
+// everything else.
 //
-// Lock order: Store.loading or appending before Store.mu, that before mu; nothing is taken while mu
-// is held.
+// Lock order: Store.loading or appending before Store.mu, and that before mu. No other lock is
+// taken while mu is held.
 type streamState struct {
 	id store.StreamID
 	// One slot, held from the first byte of a record until its row is acknowledged or committed, so

@@ -20,12 +20,12 @@ const (
 	VolumesDirectory = "volumes"
 )
 
-// Open opens the store in a data directory, which it makes when there is none: it takes the lock,
-// waiting up to Options.LockWait for another process to let go of it, calls Options.Locked,
-// recovers what a crash left, and starts. Close gives the directory back. store.ErrLocked when
-// another process has it, store.ErrFull when the disk has no room for what must be written.
+// Open opens the store in a data directory, which it makes if need be. It locks the directory,
+// waiting up to Options.LockWait for another process to release it, calls Options.Locked, recovers
+// from a crash, and starts. Close releases the directory. store.ErrLocked when another process has
+// it, store.ErrFull when the disk has no room for what must be written.
 //
-// Options.Index, Volumes and Check are Open's own.
+// Open sets Options.Index, Volumes and Check itself.
 func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	lock, err := volume.LockDirWithin(ctx, dir, o.LockWait)
 	if err != nil {

@@ -16,21 +16,20 @@ import (
 // recoverBatch bounds the rows that recovery commits at a time.
 const recoverBatch = 256
 
-// recover brings the index and the bytes together after a crash, before anything else runs:
+// recover makes the index and the bytes agree after a crash, before anything else runs:
 //
-//   - volumes that the index has and that are not there lose their rows;
-//   - volumes that are there and that the index does not have become known (the crash came between
-//     the bytes and the first commit; or the index was lost, and then their streams become known
-//     again too);
-//   - open volumes are read from their indexed end on: a torn tail is cut, whole records get rows.
-//     Their acks may not have been sent, which is legal: the producer cannot tell a lost ack from a
-//     lost fragment and sends again;
-//   - open volumes are closed: the next Append of each stream begins another.
+//   - Volumes that are in the index but do not exist lose their rows.
+//   - Volumes that exist but are not in the index become known. The crash came between the bytes
+//     and the first commit; or the index was lost, and then their streams become known again, too.
+//   - Open volumes are read from their indexed end on: a torn tail is cut, whole records get rows.
+//     Their acknowledgements may not have been sent, which is fine: a producer cannot distinguish a
+//     lost acknowledgement from a lost fragment, and sends again.
+//   - Open volumes are closed: the next Append to each stream begins another one.
 //
-// Closed and sealed volumes cost nothing but their names. Of a sealed volume that is not known only
-// the footer is read.
+// Closed and sealed volumes cost no more than their names. Of an unknown sealed volume only the
+// footer is read.
 //
-// Every step leaves a state that a crash may leave too, so the steps need not be durable one by
+// Every step leaves a state that a crash may leave, too, so the steps need not be durable one by
 // one.
 func (s *Store) recover(ctx context.Context) error {
 	return s.idx.Batch(ctx, func() error { return s.recoverAll(ctx) })

@@ -11,25 +11,25 @@ import (
 )
 
 // rowQueue is the group commit: the rows of fragments on their way into the index, in the order of
-// their sequences. A transaction takes all that are there.
+// their sequences. A transaction takes all that are queued.
 //
 // Most rows are acknowledged when they are queued (acknowledge). Their records are durable, and
-// every reader of this process adds them to what the index has (sealed.Reader.Hot); the transaction
-// comes after flushAfter, since the pages of a row cost the more the fewer rows go together, and no
-// producer waits for that. Who commits a row waits for its transaction. Who comes while none runs
-// does the work himself, without a change of goroutine; what was queued meanwhile is done by a
-// goroutine that lives as long as somebody waits.
+// every reader of this process adds them to what the index has (sealed.Reader.Hot). Their
+// transaction comes after flushAfter: the more rows share a transaction, the less each one's pages
+// cost, and no producer waits for it. A caller that commits a row waits for its transaction. If
+// none is running, the caller runs it itself, without a change of goroutine. Rows that are queued
+// in the meantime are written by a goroutine, which lives as long as somebody waits.
 //
-// That records of one stream are queued in the order of their bytes (streamState.appending) is why
-// acknowledged rows need not be durable. The index may lose its newest rows with the process or in
-// a power cut, but only from the end, and it never loses one that began a new volume
-// (NewFragment.Durable). So every row that can be lost is of a record in a volume whose row is safe
-// and open, beyond what the rows that are left say is Indexed; recovery reads from there on, finds
-// the records in the same order and gives them the same sequences. A replacement is written in the
-// record, so it is repeated too.
+// Acknowledged rows need not be durable, because records of one stream are queued in the order of
+// their bytes (streamState.appending). The process or a power cut may lose the newest rows of the
+// index, but only from the end, and never the first one of a volume (NewFragment.Durable). So every
+// row that can be lost belongs to a record in a volume whose row is safe and open, after the
+// volume's Indexed by the rows that are left. Recovery reads from there, finds the records in the
+// same order and gives them the same sequences. A replacement is written in its record, so it is
+// repeated, too.
 //
-// It is in memory because one process has the directory: nobody else adds rows, so whoever reads
-// through this process misses none. At most maxWaiting rows wait.
+// The queue is in memory because one process has the directory: nobody else adds rows, so a reader
+// of this process misses none. At most maxWaiting rows wait.
 type rowQueue struct {
 	idx     Index
 	metrics *Metrics

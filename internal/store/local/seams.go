@@ -46,11 +46,11 @@ type VolumeReader interface {
 // Index keeps rows: streams, fragments, volumes, track sets, sessions and documents. It is one of
 // the two seams of the engine, which is its only user.
 //
-// Every method is a transaction of its own: applied whole or not at all. A method that returns an
-// error may still have been applied (the connection broke after the commit); callers read again or
-// repeat. Except where a method says otherwise a change is durable when the method returns. What is
-// committed is seen by every later call. Methods may be called concurrently. They honour ctx while
-// they wait for their turn, not in the middle of a change.
+// Every method is a transaction of its own, applied completely or not at all. A method that returns
+// an error may still have been applied (the connection broke after the commit), so callers read
+// again or repeat. Unless a method says otherwise, a change is durable when it returns. Every later
+// call sees what is committed. Methods may be called concurrently. They heed ctx while they wait
+// for their turn, not during a change.
 type Index interface {
 	StreamRows
 	FragmentRows
@@ -104,14 +104,15 @@ type FragmentRows interface {
 	// LastProducer returns the greatest producer timestamp of a stream's fragments, math.MinInt64
 	// when there is none.
 	LastProducer(ctx context.Context, id store.StreamID) (int64, error)
-	// Commit adds the rows of fragments, in the order given, in one transaction. A result is of its
-	// row; an error is of all, and then each may be there or not. What a fragment replaces goes,
-	// also when it is in a sealed volume; whether a sealed volume has the number of a new one is
-	// not looked at. The first fragment of a volume closes the stream's others.
+	// Commit adds the rows of fragments, in the given order, in one transaction. There is a result
+	// for each row; an error is about all of them, and each may or may not be there. What a
+	// fragment replaces goes, even if it is in a sealed volume. Commit does not check whether a
+	// sealed volume has the number of a new fragment. The first fragment of a volume closes the
+	// stream's other volumes.
 	//
-	// With a row that is Durable all are on disk on return, with everything before. Others are
-	// visible and may be lost with the process or in a power cut, the newest first. When all were
-	// promised (acknowledged before), the transaction may take of the reserve.
+	// If one row is Durable, all are on disk on return, with everything before. Otherwise they are
+	// visible, but the process or a power cut may lose them, the newest first. If all were promised
+	// (already acknowledged), the transaction may use the reserve.
 	Commit(ctx context.Context, rows []index.NewFragment, promised bool) ([]index.Committed, error)
 	// Hot is Store.List over the rows of unsealed volumes; fragments with a server timestamp before
 	// edge (milliseconds) are left out.

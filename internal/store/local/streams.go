@@ -71,13 +71,10 @@ func (s *Store) ListStreams(
 	return list, nil
 }
 
-// UpdateStream changes a stream and gives it a new Version; durable on return. A version that is
-// not empty must be the stream's (ErrVersion). change may be called more than once; its error is in
-// the returned chain and leaves the stream as it was. It cannot change ID, Name, CreatedMillis,
-// Version and NumberTag. ErrNotFound. A shorter retention hides what is past it at once, and frees
-// its space soon. A longer one keeps what there is; volumes that were wholly past the one before do
-// not come back, whether they had been freed yet or not. ErrFull when there is no room and the
-// change makes the retention longer or the stream's row; any other change works on a full disk too.
+// UpdateStream implements store.Streams. A shorter retention frees its space soon. A volume that
+// was entirely past the retention before does not come back, even if it still exists. ErrFull when
+// there is no room and the change lengthens the retention or the stream's row; any other change
+// works on a full disk, too.
 func (s *Store) UpdateStream(
 	ctx context.Context, id store.StreamID, version string, change func(*store.Stream) error,
 ) (store.Stream, error) {

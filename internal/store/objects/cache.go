@@ -17,14 +17,14 @@ import (
 // order.
 const readAhead = 2 << 20
 
-// Cache keeps on the local disk what was read of objects. As an object never changes, what is here
-// is true for as long as it is here, and nobody needs to tell of anything; an object that is
-// deleted is not asked for, and Drop lets go of one whose bytes are damaged. Each object has one
-// sparse file; the bytes in all of them are bounded, and the object that was not used for longest
-// goes first. What a reader waits for is fetched once, in one request for what is missing.
+// Cache keeps on the local disk what was read of objects. An object never changes, so what is here
+// stays right, and nothing needs to be invalidated: nobody asks for a deleted object, and Drop
+// drops one whose bytes are damaged. Each object has one sparse file. The bytes in all of them are
+// limited, and the object that was used longest ago goes first. What a reader waits for is fetched
+// once, in one request for what is missing.
 //
-// The files hold what this process has fetched and no other knows which parts they hold, so that
-// they are deleted when it starts.
+// The files contain what this process has fetched, and no other process knows which parts they
+// have. So they are deleted when a process starts.
 type Cache struct {
 	// Opened is called for each record that is opened, with whether all of it was here; may be nil.
 	// Set it before the first call.

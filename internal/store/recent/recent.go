@@ -12,16 +12,16 @@ import (
 )
 
 // Fragments keeps the rows of fragments that are asked for one by one, and the heads of those that
-// were opened: a live segment is fetched by every viewer of its stream, a consumer of GetMedia
-// opens what it has listed, and finding a fragment of a recording means to read a table. A head is
-// true for as long as the record is there, because records never change. A row is true for as long
-// as the fragment is there, because rows never change and this process alone takes fragments away:
-// Replace, DeleteStream and the sweep of the engine let go of them here, also when they failed,
-// since they may have been applied. Retention is not among that: it is looked at for each request.
-// It takes Limit at most.
+// were opened. A live segment is fetched by every viewer of its stream, a consumer of GetMedia
+// opens what it has listed, and finding a fragment of a recording means reading a table. A head is
+// right as long as the record exists, because records never change. A row is right as long as the
+// fragment exists, because rows never change, and only this process removes fragments: Replace,
+// DeleteStream and the sweep of the engine remove them here, also when they failed, since they may
+// have been applied. Retention removes nothing here: it is checked at each request. It takes at
+// most Limit bytes.
 //
-// What was used since half of the limit was filled is young, what was used in the half before it is
-// old, the rest is forgotten.
+// What was used since half of the limit was filled is young, what was used in the half before that
+// is old, and the rest is forgotten.
 type Fragments struct {
 	Limit int64 // bytes; set before the first call
 

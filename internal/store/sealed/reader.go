@@ -31,12 +31,13 @@ type Rows interface {
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
 }
 
-// Reader reads fragments, hot and sealed: rows, and the tables in the footers of sealed volumes.
-// All fields are set before the first call.
+// Reader reads fragments in both forms: rows, and the tables in the footers of sealed volumes. All
+// fields are set before the first call.
 //
-// A fragment's row turns into a line of a table and never back, and rows are read first; so what is
-// in the rows of one moment and in the tables read later is all there was at that moment. What was
-// committed after it is told by its sequence, what was replaced before it by Hot.Gone.
+// A fragment moves from its row into a table and never back, and rows are read first. So the rows
+// of one moment, and the tables that are read later, have everything that existed at that moment.
+// What was committed after it is recognised by its sequence, what was replaced before it by
+// Hot.Gone.
 type Reader struct {
 	Rows Rows
 	// acknowledged fragments that have no rows yet; nil: there are none

@@ -36,7 +36,7 @@ var shared struct {
 	schemas  int       // likewise: given out
 }
 
-// Main runs the tests of a package and stops what they started: its TestMain is
+// Main runs the tests of a package and stops what they have started. Its TestMain is
 //
 //	func TestMain(m *testing.M) { clustertest.Main(m) }
 func Main(m *testing.M) {

@@ -1,13 +1,14 @@
-// Package rows is what the nodes of a cluster share beside the bytes of fragments: streams, the
-// rows of fragments and of sealed objects, sessions, documents and leases, in PostgreSQL or what
-// speaks its protocol. It has every SQL statement of the engine, one file a role.
+// Package rows is what the nodes of a cluster share besides the bytes of fragments: streams, the
+// rows of fragments and of sealed objects, sessions, documents and leases. They are in PostgreSQL,
+// or a database that speaks its protocol. The package has every SQL statement of the engine, one
+// file for each role.
 //
-// The SQL keeps to what such databases have in common: bigint, text and bytea, row locks, no
-// trigger, no advisory lock; LISTEN and NOTIFY are not relied on.
+// The SQL uses only what such databases have in common: bigint, text and bytea, and row locks; no
+// triggers and no advisory locks. It does not rely on LISTEN and NOTIFY.
 //
 // A row that others may change is locked by SELECT … FOR UPDATE as a statement of its own, before
 // the statements that read what it guards. In READ COMMITTED a statement sees what was committed
-// when it began: one that first waits for a lock and then reads other rows reads old ones
+// when it began, so one that first waits for a lock and then reads other rows reads old ones
 // (https://www.postgresql.org/docs/15/transaction-iso.html, 13.2.1).
 package rows
 

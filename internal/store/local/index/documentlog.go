@@ -18,12 +18,12 @@ import (
 	"weir/internal/store/local/directory"
 )
 
-// Volumes bring back fragments and streams when the index is lost, but they know nothing of
-// documents. So these are written twice: into the index, and into a log beside it, a line for each
-// change. At a start, the one of the two that has the greater revision is right.
+// When the index is lost, volumes bring back fragments and streams, but they know nothing about
+// documents. So documents are written twice: into the index, and into a log beside it, with a line
+// for each change. At a start, the one with the greater revision is right.
 //
-// A log that could not be written is removed: it must not bring back a key that was disabled
-// meanwhile. It is made again when there is space (Reserve), at the next change, or at the next
+// A log that could not be written is removed, so that it does not bring back a key that has been
+// disabled. It is made again when there is space (Reserve), at the next change, or at the next
 // start.
 
 // documentsFile is the log, in the directory of the index.

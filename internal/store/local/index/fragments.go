@@ -193,9 +193,10 @@ func (x *Reader) Hot(
 // bare one, and so prepares the statement again for each value.
 const limitClause = " LIMIT ? + 0"
 
-// hotQuery writes the query so that one index serves it, in its order; the + before a column keeps
-// the planner from using another: what follows a sequence by fragments_sequence, everything else by
-// the primary key. There are the rows of one or two volumes, so a range of time reads them all.
+// hotQuery writes the query so that one index serves it, in its order: fragments_sequence for what
+// follows a sequence, the primary key for everything else. A + before a column keeps SQLite from
+// using another index. There are only the rows of one or two volumes, so a range of time reads all
+// of them.
 func hotQuery(key int64, q store.Query, edge int64) (string, []any) {
 	where := ` WHERE f.stream = ? AND f.server_ts >= ?`
 	args := []any{key, edge}

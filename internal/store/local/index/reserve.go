@@ -13,17 +13,16 @@ import (
 	"weir/internal/store"
 )
 
-// The index works when other programs have taken the last byte of the disk, so that streams can be
-// deleted and the server can start then. Three things need space, and each has it beforehand:
+// The index works even when other programs have taken the last byte of the disk, so that streams
+// can be deleted and the server can start. Three things need space, and each has it in advance:
 //
-//   - The log. Its first logReserve bytes are allocated and stay so when the index is closed. A
-//     transaction that finds no room behind them moves the log into the database file and begins it
+//   - The log. Its first logReserve bytes are allocated, and remain so when the index is closed. A
+//     transaction that finds no room after them moves the log into the database file and begins it
 //     again.
-//   - Moving the log into the database. No transaction that makes the database longer is committed
-//     before the file has the space (grow), so that this can always be done.
-//   - New pages of the database, for the rows of fragments that were acknowledged already. The
-//     table reserve holds pages that such a transaction takes when there are no others
-//     (durability.reserved).
+//   - Moving the log into the database. No transaction that extends the database is committed
+//     before the file has the space (grow), so the log can always be moved.
+//   - New pages of the database, for the rows of fragments that are already acknowledged. The table
+//     reserve holds pages for such a transaction when there are no others (durability.reserved).
 const (
 	logReserve   = 4 << 20
 	shmReserve   = 96 << 10 // of the -shm file: for a log of 12,000 pages

@@ -226,14 +226,15 @@ func (x *Reader) Sealed(
 	return list[:min(len(list), limit)], nil
 }
 
-// sealedQuery writes the query so that one index serves it, as hotQuery does:
+// sealedQuery writes the query so that one index serves it, like hotQuery:
 //
 //   - by sequence, and fragments after a sequence: sealed_sequence;
-//   - the first page of a range of time: that timestamp's index, in its order, which is that of
-//     numbers (isApart): the index on numbers has all volumes before the first one of a range;
-//   - else by number: sealed_number or sealed_newest, in its order.
+//   - the first page of a range of time: that timestamp's index, in its order, which is also that
+//     of numbers (isApart); with the index on numbers, SQLite would look at every volume before the
+//     range;
+//   - otherwise by number: sealed_number or sealed_newest, in its order.
 //
-// Of the volumes apart it takes those by sealed_wide, each looked at.
+// Volumes that are apart come by sealed_wide, and each is looked at.
 func sealedQuery(
 	key int64, q store.Query, edge, after int64, limit int, wide bool,
 ) (string, []any) {

@@ -219,12 +219,12 @@ const (
 	ordered // on disk on return, also within Batch: something is destroyed next
 )
 
-// write runs fn in a transaction, more than once when it fails for want of space. It waits for its
-// turn with ctx and is not interrupted after that: a change cut short by an impatient client would
-// leave everybody guessing.
+// write runs fn in a transaction, again if it fails for want of space. It waits for its turn until
+// ctx ends, but is not interrupted afterwards: if an impatient client could cut a change short,
+// nobody would know what became of it.
 //
-// It is for what frees space and for what was promised: it may take of the reserve. What is new
-// comes by add.
+// It is for what frees space and for what was promised, and may use the reserve. For anything new
+// there is add.
 func (x *SQLite) write(ctx context.Context, d durability, fn func(t *tx) error) error {
 	return x.transact(ctx, d, true, fn)
 }
@@ -269,8 +269,8 @@ func (x *SQLite) transact(
 
 // try runs fn in a transaction once, in the caller's turn.
 //
-// synchronous belongs to the connection: FULL syncs the write-ahead log at each commit, NORMAL at
-// checkpoints only. One sync covers all that was written before it.
+// synchronous is a setting of the connection: FULL syncs the write-ahead log at each commit, NORMAL
+// only at checkpoints. One sync covers everything that was written before it.
 func (x *SQLite) try(ctx context.Context, d durability, fn func(t *tx) error) error {
 	t := &tx{x: x, ctx: ctx}
 	if err := t.sync(d == ordered || d == durable && !x.relaxed); err != nil {

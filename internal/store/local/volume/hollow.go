@@ -11,15 +11,15 @@ import (
 	"weir/internal/store"
 )
 
-// A hollow volume has its records in an object store. What is left here is a sparse file of the
-// same size with what finds them: the file header, the stream record, and the footer where it was.
-// So a hollow volume is listed, described and searched as any other, without asking the object
-// store, and without the index it is known again.
+// A hollow volume has its records in an object store. What is left is a sparse file of the same
+// size with what is needed to find them: the file header, the stream record, and the footer in its
+// place. So a hollow volume is listed, described and searched like any other without asking the
+// object store, and is known again without the index.
 //
-// A volume becomes hollow, and whole again, by the rename of a file: whoever has it open reads what
-// was there. Before the object is made the volume gets a mark, a file that names it, which goes
-// after the object: so a mark beside a whole volume says that there may be an object that nobody
-// needs.
+// A volume becomes hollow, and whole again, by renaming a file: a reader that has it open reads on
+// in the old one. Before the object is made, the volume gets a mark, a file that names the object
+// and is removed after it. So a mark beside a whole volume says that there may be an object that
+// nobody needs.
 const (
 	// added to the version of the file header, so that a program that only knows whole volumes
 	// refuses this one

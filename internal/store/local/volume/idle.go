@@ -6,13 +6,12 @@ import (
 )
 
 // idleFiles keeps files open between reads. Opening a volume costs three system calls and a walk
-// through its path, and segments of one volume are fetched one after the other, by one player or by
-// many. There are at most Options.IdleFiles.
+// through its path, and segments of one volume are often fetched one after the other, by one player
+// or by many. There are at most Options.IdleFiles.
 //
-// A file is in use by one body or idle, never both: net/http sends from where the file's own offset
-// is. The space of a deleted volume is not free before its last file is closed, so drop closes the
-// idle ones, and one that is in use meanwhile is closed when it is given back. The zero value keeps
-// nothing.
+// A file is either in use by one body or idle, because net/http sends from the file's own offset.
+// The space of a deleted volume is not freed before its last file is closed. So drop closes the
+// idle ones, and those in use are closed when they are given back. The zero value keeps nothing.
 type idleFiles struct {
 	mu    sync.Mutex
 	most  int        // files kept

@@ -12,10 +12,10 @@ import (
 	"weir/internal/store"
 )
 
-// MoveOut moves the records of a sealed volume into the object store: the object is written, read
-// again and compared, and then the volume becomes hollow. One that is hollow already stays as it
-// is, and so does one that is a symbolic link: it lies where somebody wants it. ErrNotFound when
-// the volume is not there, or is deleted meanwhile.
+// MoveOut moves the records of a sealed volume into the object store. It writes the object, reads
+// it back and compares, and then makes the volume hollow. A volume that is hollow already stays as
+// it is, and so does a symbolic link, since somebody wants the volume where it is. ErrNotFound when
+// the volume does not exist, or is deleted in the meantime.
 //
 // The calls are those of the mark, put and get of the object, openat <name>.new O_CREAT|O_EXCL,
 // pwritev header and footer, fdatasync, renameat, fsync of the directory.

@@ -92,13 +92,13 @@ func (OS) Space(path string) (free, total int64, err error) {
 	return freeBlocks(&st, rootHere()) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
 }
 
-// freeBlocks returns how many blocks this process may take. ext4 keeps blocks for root, 5 % by
-// default (mke2fs(8), -m), which Bavail leaves out and Bfree does not. When nobody else finds any
-// left, root writes on.
+// freeBlocks returns how many blocks this process may use. ext4 reserves blocks for root, 5 % by
+// default (mke2fs(8), -m). Bavail excludes them, Bfree does not. When nothing is left for anybody
+// else, root can still write.
 //
 // Bfree also counts what ext4 keeps from everybody: 4096 clusters, or 2 % of a small file system
-// (Linux, Documentation/ABI/testing/sysfs-fs-ext4, reserved_clusters). Blocks leaves metadata out,
-// so 3 % of it are at least as many.
+// (Linux, Documentation/ABI/testing/sysfs-fs-ext4, reserved_clusters). Blocks excludes metadata, so
+// 3 % of it are at least as many.
 func freeBlocks(st *unix.Statfs_t, root bool) int64 {
 	free := int64(st.Bavail)
 	if root && st.Type == unix.EXT4_SUPER_MAGIC {
