@@ -13,12 +13,12 @@ type Range interface {
 	// Slice returns length bytes from an offset on. It reads nothing and costs one small
 	// allocation. Like a slice expression it panics when they are not all in the range.
 	Slice(from, length int64) Range
-	// WriteTo writes the whole range. Of a file the bytes do not pass through the process when w is
-	// a connection, or an io.ReaderFrom that leads to one: it is handed an *io.LimitedReader over
-	// an *os.File, which net takes as one sendfile(2) per call, after one lseek(2). So a long range
-	// is cheap and many short ones are not: collect those with ReadAt. Ranges of one Media share
-	// its file's offset; no two of them may be written at the same time. A range can be written
-	// again. io.ErrUnexpectedEOF when less is stored than Size says.
+	// WriteTo writes the whole range. The bytes of a file do not pass through the process if w is a
+	// connection, or an io.ReaderFrom that leads to one. w then gets an *io.LimitedReader over an
+	// *os.File, which net takes as one sendfile(2) per call, after one lseek(2). So a long range is
+	// cheap and many short ones are not: collect those with ReadAt. Ranges of one Media share its
+	// file's offset; no two of them may be written at the same time. A range can be written again.
+	// io.ErrUnexpectedEOF when less is stored than Size says.
 	io.WriterTo
 	// ReadAt copies bytes, as in io.ReaderAt; from a file, with one pread(2) per call. It may be
 	// called concurrently, also with WriteTo.
@@ -50,29 +50,8 @@ func (m memory) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// ReadSection reads within the n bytes of r from base on, as in io.ReaderAt: it is the ReadAt of a
-// range of a file.
-func ReadSection(r io.ReaderAt, base, n int64, p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, errors.New("negative offset")
-	}
-	left := max(0, n-off)
-	if int64(len(p)) <= left {
-		return r.ReadAt(p, base+off)
-	}
-	k, err := r.ReadAt(p[:left], base+off)
-	if err == nil {
-		err = io.EOF
-	}
-	return k, err
-}
-
-// Joiner is a Range within something longer. Join returns one range for its bytes and next's if
-// these follow at once, otherwise nil.
-type Joiner interface{ Join(next Range) Range }
-
 // Concat returns ranges one after the other as one Range. Its WriteTo calls each one's WriteTo,
-// except that it first joins neighbours if a Joiner can. Its ReadAt searches the ranges from the
+// except that sections which follow each other are one. Its ReadAt searches the ranges from the
 // start and reads from each that it touches.
 func Concat(ranges ...Range) Range {
 	var c chain
@@ -83,11 +62,9 @@ func Concat(ranges ...Range) Range {
 		}
 		c.size += n
 		if last := len(c.ranges) - 1; last >= 0 {
-			if j, ok := c.ranges[last].(Joiner); ok {
-				if both := j.Join(r); both != nil {
-					c.ranges[last] = both
-					continue
-				}
+			if both := join(c.ranges[last], r); both != nil {
+				c.ranges[last] = both
+				continue
 			}
 		}
 		c.ranges = append(c.ranges, r)

@@ -84,7 +84,8 @@ func (v *Reader) open(ctx context.Context, loc store.Location) (Body, error) {
 }
 
 // body is an open record. Until it is closed it has a file to itself, because net/http sends from
-// the file's own offset.
+// the file's own offset. Ranges read only through the body: once it is closed, another reader may
+// have its file.
 type body struct {
 	v     *Reader
 	name  string // of the volume
@@ -105,10 +106,10 @@ func (b *body) Range(off, n int64) (store.Range, error) {
 	if b.f == nil {
 		return nil, fs.ErrClosed
 	}
-	return &section{b, off, n}, nil
+	return store.Section(b, off, n), nil
 }
 
-func (b *body) copyTo(w io.Writer, off, n int64) (int64, error) {
+func (b *body) CopyTo(w io.Writer, off, n int64) (int64, error) {
 	if b.f == nil {
 		return 0, fs.ErrClosed
 	}
