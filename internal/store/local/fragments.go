@@ -82,15 +82,14 @@ func (s *Store) append(
 	if err := acquire(ctx, st.appending); err != nil {
 		return info, err
 	}
+	defer release(st.appending)
 	if st.deleted.Load() {
-		release(st.appending)
 		return info, store.ErrNotFound
 	}
-	if err = s.notSealed(st, rec.Number); err == nil {
-		err = s.notRaced(ctx, st, rec)
+	if err := s.notSealed(st, rec.Number); err != nil {
+		return info, err
 	}
-	if err != nil {
-		release(st.appending)
+	if err := s.notRaced(ctx, st, rec); err != nil {
 		return info, err
 	}
 	st.mu.Lock()
@@ -98,11 +97,9 @@ func (s *Store) append(
 	st.mu.Unlock()
 	stream := st.stream.Load()
 	if stream.RetentionHours == 0 {
-		defer release(st.appending)
 		return s.appendMemory(st, rec, head, info, replaces)
 	}
 	if err := s.Room(ctx, int64(len(head))+info.Size()); err != nil {
-		release(st.appending)
 		return info, err
 	}
 	entry, free, err := s.entry(ctx, stream, rec, head, &info)
@@ -111,14 +108,12 @@ func (s *Store) append(
 		free()
 	}
 	if err != nil {
-		release(st.appending)
 		s.noteLost(stream, err)
 		return info, err
 	}
 	// From here on ctx no longer counts: the bytes are there, and the caller learns what became of
 	// them.
 	info, err = s.addRow(st, info, replaces)
-	release(st.appending)
 	if replaces != 0 {
 		s.recent.Forget(id, replaces)
 	}
