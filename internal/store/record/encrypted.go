@@ -44,10 +44,6 @@ func (h Header) Decrypt(plain byte, metaLength int64) (Header, error) {
 	return h, nil
 }
 
-// Write writes the header with its checksum into the first bytes of head, which holds the metadata
-// already.
-func (h *Header) Write(head []byte) error { return h.seal(head) }
-
 // Trailer returns the end of a footer of so many bytes.
 func Trailer(length int64) []byte {
 	b := binary.LittleEndian.AppendUint64(make([]byte, 0, FooterTrailer), uint64(length))
@@ -59,7 +55,7 @@ func (h Header) Footer(head []byte) ([]byte, error) {
 	h.Length = int64(len(head)) + FooterTrailer
 	trailer := Trailer(h.Length)
 	h.MetaLength, h.PayloadCRC = int64(len(head)), crc32.Checksum(trailer, Castagnoli)
-	if err := h.seal(head); err != nil {
+	if err := h.Write(head); err != nil {
 		return nil, err
 	}
 	return append(head, trailer...), nil

@@ -99,7 +99,7 @@ func EncodeFragment(
 		Number: rec.Number, ServerTimestamp: rec.ServerTimestamp, Producer: rec.ProducerTimestamp,
 		Replaces: replaces,
 	}
-	if err := h.seal(head); err != nil {
+	if err := h.Write(head); err != nil {
 		return nil, 0, err
 	}
 	return head, payloadCRC, nil
@@ -123,14 +123,15 @@ func EncodeStream(s *store.Stream) ([]byte, error) {
 	}
 	b := append(make([]byte, HeaderSize), meta...)
 	h := Header{Type: TypeStream, Length: int64(len(b)), MetaLength: int64(len(b))}
-	if err := h.seal(b); err != nil {
+	if err := h.Write(b); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// seal writes the header into the first bytes of head, which holds the metadata already.
-func (h *Header) seal(head []byte) error {
+// Write writes the header with its checksum into the first bytes of head, which already holds the
+// metadata.
+func (h *Header) Write(head []byte) error {
 	if len(head) > MaxMetaLength {
 		return fmt.Errorf("metadata of %d bytes is above the limit of %d", len(head), MaxMetaLength)
 	}

@@ -124,7 +124,7 @@ func TestMarks(t *testing.T) {
 	i := bytes.Index(head, []byte{5<<2 | 2, byte(media.Open)})
 	h, _ := DecodeHeader(head)
 	head[i+1] = 0x80
-	if err := h.seal(head); err != nil {
+	if err := h.Write(head); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := DecodeFragment(head); !errors.Is(err, store.ErrCorrupt) {
@@ -208,7 +208,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			if kind == TypeStream {
 				h.Length = h.MetaLength
 			}
-			if err := h.seal(b); err != nil {
+			if err := h.Write(b); err != nil {
 				return
 			}
 			if kind == TypeStream {
