@@ -66,7 +66,8 @@ func ParseTimestamp(text string, now time.Time) (t time.Time, unknownZone string
 	return time.Time{}, "", fmt.Errorf("%q is no timestamp", text)
 }
 
-// seconds1970 is the time so many seconds after 1970, to the microsecond, in the years 1 to 9999.
+// seconds1970 returns the time that many seconds after 1970 began, to the microsecond. It must be
+// in the years 1 to 9999.
 func seconds1970(seconds float64) (time.Time, error) {
 	if !inYears(seconds) {
 		return time.Time{}, fmt.Errorf("%g s since 1970 is not in the years 1 to 9999", seconds)

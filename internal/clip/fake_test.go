@@ -187,7 +187,7 @@ func sound(at int64) media.Run {
 	return r
 }
 
-// fill stores so many fragments of a second each, the first one base milliseconds after 1970.
+// fill stores n fragments of a second each, the first one base milliseconds after 1970.
 func (f *fakeStore) fill(t testing.TB, n int) {
 	t.Helper()
 	for i := range int64(n) {

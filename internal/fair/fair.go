@@ -39,7 +39,7 @@ type Pool struct {
 	held map[string]int
 }
 
-// NewPool makes a Pool of so many places; 0 means no limit.
+// NewPool makes a Pool of size places; 0 means no limit.
 func NewPool(size int) *Pool { return &Pool{size: size, held: map[string]int{}} }
 
 // Enter takes a place, and reports whether there was one; leave, called once, returns it.

@@ -37,7 +37,7 @@ type turn struct {
 	granted bool
 }
 
-// NewTurns makes Turns for so many requests that work at a time, and so many that wait, each no
+// NewTurns makes Turns that let atATime requests work at a time, and waiting more wait, each no
 // longer than patience. Without patience a request waits until its context ends.
 func NewTurns(atATime, waiting int, patience time.Duration) *Turns {
 	return &Turns{free: atATime, waiting: waiting, patience: patience}

@@ -181,8 +181,8 @@ func (l *layout) lengths() (moof, mdat int) {
 	return 8 + 16 + 8 + l.tfhdSize + 20 + l.trunSize, mdat + 8
 }
 
-// MediaHeaderSize returns the length in bytes of what AppendMediaHeader writes for a run: of a
-// track of that kind, with so many frames, which have these traits and take payload bytes. So the
+// MediaHeaderSize returns the length in bytes of what AppendMediaHeader writes for a run, from the
+// kind of its track, the traits and number of its frames, and the bytes of its payload. So the
 // place of a frame in a segment is known without the frame table.
 func MediaHeaderSize(kind media.Kind, traits media.Traits, frames int, payload int64) int64 {
 	l := layOutTraits(kind, traits, frames, payload)

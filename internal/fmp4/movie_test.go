@@ -404,7 +404,7 @@ func TestMovieG711(t *testing.T) {
 	}
 }
 
-// failing is a Scratch that fails after so many bytes.
+// failing is a Scratch that fails after left bytes.
 type failing struct {
 	memory
 	left int

@@ -322,7 +322,7 @@ func earliest(runs []runReader) *runReader {
 }
 
 // frame takes the next frame. It returns the time of its block relative to the fragment's, in units
-// of so many nanoseconds. All blocks of an access unit have the same time.
+// of unit nanoseconds. All blocks of an access unit have the same time.
 func (r *runReader) frame(unit int64) (*media.Frame, int64) {
 	f := &r.run.Frames[r.next]
 	if f.Marks&media.Joined == 0 || r.next == 0 {

@@ -126,7 +126,7 @@ type interrupted struct {
 	happen  func()
 	chunks  int
 	stop    chan struct{}
-	stopped int // after so many chunks
+	stopped int // after this many chunks
 }
 
 func (i *interrupted) Write(p []byte) (int, error) {
@@ -146,8 +146,8 @@ func (i *interrupted) Sent(time.Duration) {
 	}
 }
 
-// follow reads the stream from its oldest fragment on until so many chunks have come or the answer
-// ends, and returns the chunks.
+// follow reads the stream from its oldest fragment on until the given number of chunks has come or
+// the answer ends, and returns the chunks.
 func (d *disk) follow(chunks int, happen func()) []*chunkRead {
 	d.Helper()
 	m, err := d.service.GetMedia(d.Context(), d.stream, &api.GetMediaInput{

@@ -20,8 +20,8 @@ func (s *nullStore) Append(context.Context, store.StreamID,
 	return store.FragmentInfo{Location: store.Location{Volume: "volume"}}, nil
 }
 
-// picture makes an H.264 picture of so many bytes: a delimiter, parameter sets if it is a key
-// frame, and four slices.
+// picture makes an H.264 picture of size bytes: a delimiter, parameter sets if it is a key frame,
+// and four slices.
 func picture(size int, key bool) string {
 	nals, first := []string{"\x09\xf0"}, "\x41\x9a"
 	if key {

@@ -160,8 +160,8 @@ type Options struct {
 	// Hold returns how long to hold an ERROR acknowledgement back, because producers reconnect as
 	// soon as they have it. Meanwhile the body is read on. nil: not at all.
 	Hold func(*Error) time.Duration
-	// Room is asked before a fragment of so many bytes is stored, but not for a resend. Its error
-	// refuses the fragment with 5001. nil: there always is room.
+	// Room is asked before a fragment of that size is stored, but not for a resend. If it returns
+	// an error, the fragment is refused with 5001. nil: there always is room.
 	Room func(ctx context.Context, bytes int64) error
 	// Event is called for each durable fragment whose reserved tags ask for something. It must not
 	// block. nil: nobody is told.

@@ -169,7 +169,7 @@ type Segment struct {
 	DateTime    int64
 	HasDateTime bool
 	Duration    int64 // milliseconds
-	// EXT-X-BYTERANGE: so many bytes from the start of the resource; 0 for all of it
+	// EXT-X-BYTERANGE: the number of bytes, from the start of the resource; 0 for all of it
 	Range int64
 	URI   string
 	Parts []Part

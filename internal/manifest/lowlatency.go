@@ -9,7 +9,7 @@ type LowLatency struct {
 	PartHoldBack int64 // milliseconds; at least three times PartTarget
 	// CAN-SKIP-UNTIL, milliseconds: at least six target durations; 0: there are no delta updates
 	SkipUntil int64
-	// EXT-X-SKIP: this is a delta update that leaves out so many segments, from MediaSequence on
+	// EXT-X-SKIP: the number of segments that this delta update leaves out, from MediaSequence on
 	Skipped int64
 }
 

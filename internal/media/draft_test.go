@@ -205,7 +205,7 @@ func TestFinalFramesOfFaultyCameras(t *testing.T) {
 	}
 }
 
-// shift moves the samples from an index on by so many milliseconds.
+// shift moves the samples from an index on by milliseconds.
 func shift(s []Sample, from, by int) {
 	for i := from; i < len(s); i++ {
 		s[i].Time += int64(by) * ms

@@ -18,7 +18,7 @@ const (
 // G711Config is what a WAVEFORMATEX says of G.711 audio.
 type G711Config struct {
 	MuLaw      bool // μ-law; otherwise A-law
-	Channels   int  // a sample is so many bytes
+	Channels   int  // also the bytes of a sample
 	SampleRate int  // Hz
 }
 

@@ -243,8 +243,8 @@ func retime(shown []int64, right []bool, holes []int64, usual, reach, next int64
 func portion(v, k, n int64) int64 { return v/n*k + v%n*k/n }
 
 // spread moves frames with equal times apart, in decode order. They share the time up to the next
-// one, but get no more than is usual for so many. If all frames of a fragment have one time, they
-// share all of it, if that is less than a second each.
+// frame, but none gets more than the usual time of a frame. If all frames of a fragment have one
+// time, they share the fragment's whole time, if that is less than a second each.
 func (c *frameClock) spread(shown []int64, usual, next int64) {
 	n := len(shown)
 	order := room(&c.order, n)

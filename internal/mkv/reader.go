@@ -138,8 +138,8 @@ func (r *Reader) AppendPayload(dst []byte) ([]byte, error) {
 	return got, nil
 }
 
-// AppendSome appends at most so many bytes of the rest of the current frame to dst, none if nothing
-// is left. On error dst is returned with what arrived.
+// AppendSome appends up to most bytes of the rest of the current frame to dst. On error dst is
+// returned with what arrived.
 func (r *Reader) AppendSome(dst []byte, most int) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err

@@ -211,7 +211,7 @@ func filled(first byte, n int) []byte {
 	return b
 }
 
-// shortReader reads at most so many bytes at a time.
+// shortReader returns up to most bytes from each Read.
 type shortReader struct {
 	r      io.Reader
 	random *rand.Rand

@@ -242,9 +242,9 @@ func frameError(t *media.Track, frame int, err error) error {
 		t.CodecID, err)
 }
 
-// entryPackets returns how many packets a key frame of so many bytes takes at the start of a
-// segment, whatever is in it. It returns 0 if start codes are longer than the lengths that they
-// replace: then the number of NAL units decides.
+// entryPackets returns how many packets a key frame of that size takes at the start of a segment,
+// whatever is in it. It returns 0 if start codes are longer than the lengths that they replace:
+// then the number of NAL units decides.
 func (c *coder) entryPackets(bytes int64) int64 {
 	if c.lengthSize != len(startCode) {
 		return 0
@@ -252,9 +252,9 @@ func (c *coder) entryPackets(bytes int64) int64 {
 	return packetsOf(pesBoth+int64(len(c.delimiter)+len(c.sets))+bytes, roomClock)
 }
 
-// KeyFrameEnd returns where, in bytes from the start of a segment, its first video frame ends: a
-// key frame of so many bytes. only says that it is the only frame of its run. It returns 0 if that
-// depends on what is in the frame, or if the track is not video.
+// KeyFrameEnd returns where, in bytes from the start of a segment, its first video frame ends, if
+// that is a key frame of that size. only says that it is the only frame of its run. KeyFrameEnd
+// returns 0 if the end depends on what is in the frame, or if the track is not video.
 func KeyFrameEnd(t *media.Track, bytes int64, only bool) int64 {
 	c, err := newCoder(t)
 	if err != nil || !c.video {
@@ -377,9 +377,9 @@ func (s *Segment) prepare() error {
 	return nil
 }
 
-// SizeAtMost estimates, rarely too low, the length of a segment of a run: with so many frames and
-// bytes, lasting so many ticks of the track's timescale. clock says that the run carries the
-// segment's clock; the tables are then counted too.
+// SizeAtMost estimates, rarely too low, the length of a segment of a run from the number of its
+// frames, its bytes, and its duration in ticks of the track's timescale. clock says that the run
+// carries the segment's clock; the tables are then counted too.
 func SizeAtMost(t *media.Track, frames int, bytes, duration int64, clock bool) int64 {
 	c, err := newCoder(t)
 	if err != nil || t.Timescale == 0 {

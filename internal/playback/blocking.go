@@ -49,8 +49,8 @@ func (d *Directives) parse() (reload, error) {
 	return q, nil
 }
 
-// How far ahead of the playlist a request may be (RFC 8216bis section 6.2.5.2): so many segments,
-// and so many parts or parts of so many seconds, whichever are more, after the last one. Any part
+// How far ahead of the last segment and of the last part a request may be (RFC 8216bis section
+// 6.2.5.2). partsAhead counts parts, or seconds' worth of parts, whichever allows more. Any part
 // that its segment may have is accepted: without lowLatencyMode, hls.js asks for the last one
 // (src/controller/base-playlist-controller.ts), and a refusal would end it.
 const (

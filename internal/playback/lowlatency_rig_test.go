@@ -96,7 +96,8 @@ func (r *lowRig) begin(change ...func(*store.Record)) *sending {
 	return f
 }
 
-// until sends the blocks that begin before so many milliseconds of the fragment, at their times.
+// until sends the blocks that begin in the first millis milliseconds of the fragment, at their
+// times.
 func (f *sending) until(millis int64) {
 	for {
 		next, at := -1, int64(1<<62)

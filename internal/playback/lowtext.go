@@ -15,12 +15,12 @@ type writtenPlaylist struct {
 }
 
 // Delta updates (RFC 8216bis section 6.2.5.1). Sessions whose playlists may last longer than two
-// minutes have them. The boundary is so many target durations from the end, the least that is
+// minutes have them. The boundary is skipTargets target durations from the end, the least that is
 // allowed.
 const (
 	longWindow  = 120_000 // milliseconds
 	skipTargets = 6
-	partTargets = 3 // parts are listed within so many target durations of the end
+	partTargets = 3 // parts are listed within this many target durations of the end
 )
 
 // skipUntil returns CAN-SKIP-UNTIL in milliseconds, 0 if there are no delta updates. It never

@@ -8,7 +8,7 @@ import (
 	"weir/internal/timeline"
 )
 
-// liveHeadroom: a peak is raised by one part in so many, for fragments that are yet to come.
+// A peak is raised by 1/liveHeadroom of it, for fragments that are yet to come.
 const liveHeadroom = 4
 
 // measured is a segment of a playlist: its size, and its EXTINF in milliseconds.

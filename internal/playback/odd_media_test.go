@@ -47,7 +47,7 @@ func (o *odd) frame(track int, at int64, key bool) {
 	o.names[track]++
 }
 
-// picture and sound: frames from a time on, for so long.
+// picture and sound add frames that begin at from and last length together.
 func (o *odd) picture(from, length, step int64) {
 	for at := from; at < from+length; at += step {
 		o.frame(1, at, at == from)

@@ -20,8 +20,8 @@ import (
 const listPage = 1000
 
 // replayKnown is how many fragments a LIVE_REPLAY session chooses at its creation, as for a
-// recording; later ones follow in commit order. A playlist may list no more, and a row can hold a
-// state of so many.
+// recording; later ones follow in commit order. A playlist may list no more, and the state of as
+// many fits in a row.
 const replayKnown = api.MaxMaxFragmentResults
 
 // rangeMargin is how long after its end a range counts as complete: a fragment that began in it is

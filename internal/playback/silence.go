@@ -30,8 +30,8 @@ func withSilence(q timeline.Silence, run media.Run, base int64,
 	return with, bytes.Repeat(s.Frame, len(head)), bytes.Repeat(s.Frame, len(tail))
 }
 
-// silentFrames returns silent frames for so many ticks. The last one lasts a little more or less
-// than its samples.
+// silentFrames returns silent frames that last ticks together. The last one lasts a little more or
+// less than its samples.
 func silentFrames(s *media.Silence, ticks int64) []media.Frame {
 	n := (ticks + s.Duration/2) / s.Duration
 	if ticks <= 0 || n == 0 {
@@ -45,7 +45,8 @@ func silentFrames(s *media.Silence, ticks int64) []media.Frame {
 	return frames
 }
 
-// silentSpan returns a span of silence of so many milliseconds, nil if the codec has no silence.
+// silentSpan returns a span of silence that lasts millis milliseconds, nil if the codec has no
+// silence.
 func silentSpan(t *media.Track, millis int64) *store.Span {
 	s := media.SilenceOf(t)
 	if s == nil {

@@ -196,8 +196,8 @@ func (c *cameraOverStore) wantLastFrames(token string) {
 	}
 }
 
-// wantSessionsEnd opens so many sessions that only the oldest of them closes, and then deletes the
-// stream.
+// wantSessionsEnd opens just enough sessions for the oldest of them to be closed, and then deletes
+// the stream.
 func (c *cameraOverStore) wantSessionsEnd(oldest, second string) {
 	c.Helper()
 	for range 4 {

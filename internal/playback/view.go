@@ -59,8 +59,8 @@ type textKey struct {
 	silent   int64 // DASH: how long nothing has followed, in milliseconds, in steps
 }
 
-// A checkpoint is written after so many commits, so much server time, or when the camera falls
-// silent (DESIGN.md).
+// A checkpoint is written after a number of commits, after some time on the server's clock, or when
+// the camera falls silent (DESIGN.md).
 const (
 	checkpointCommits = 64
 	checkpointAge     = 5 * time.Minute

@@ -34,8 +34,8 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// frameLength returns how long a frame of audio of so many bytes lasts, in milliseconds. It returns
-// 0 for video, and if the codec does not say.
+// frameLength returns how long a frame of audio of size bytes lasts, in milliseconds. It returns 0
+// for video, and if the codec does not say.
 func frameLength(t *media.Track, size int) int64 {
 	if aac, err := media.AACOf(t); err == nil {
 		return int64(aac.FrameLength) * 1000 / int64(aac.SampleRate)
@@ -46,8 +46,8 @@ func frameLength(t *media.Track, size int) int64 {
 	return 0
 }
 
-// A frame whose time is more than so many milliseconds before that of the frame before it on its
-// track shows that the clock was set; less is only reordering.
+// If a frame is earlier than the frame before it on its track by more than this, in milliseconds,
+// the clock was set. A smaller difference is only reordering.
 const (
 	audioBack = 2_000
 	videoBack = maxRelated

@@ -214,7 +214,7 @@ func (p *producer) block(text string) {
 	p.Add(0, p.samples, p.payload, time.Now())
 }
 
-// whole ends the fragment's frames, each of which lasts so long.
+// whole ends the fragment's frames, each of which lasts ticks.
 func (p *producer) whole(ticks uint32) {
 	run := media.Run{Track: 1, BaseDecodeTime: 100}
 	for _, s := range p.samples {

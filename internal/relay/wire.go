@@ -20,8 +20,8 @@ import (
 // follow each other.
 const version = 1
 
-// A message is a byte for its kind, its length, and so many bytes. Numbers are varints. Unknown
-// kinds are skipped.
+// A message is a byte for its kind, the length of its content, and the content. Numbers are
+// varints. Unknown kinds are skipped.
 type kind byte
 
 const (

@@ -23,10 +23,10 @@ type Usage interface {
 }
 
 const (
-	// the bit rate is that of so many newest fragments
+	// the bit rate is that of this many of the newest fragments
 	rateFragments = 8
-	// a stream is silent if nothing has come for so long after the end of its last fragment, or for
-	// twice the length of that fragment, because a fragment is seen only after it has ended
+	// a stream is silent if nothing has come for this long after the end of its last fragment, or
+	// for twice the length of that fragment, because a fragment is seen only after it has ended
 	silentAfter = 10 * time.Second
 )
 

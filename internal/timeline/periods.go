@@ -64,8 +64,8 @@ func (t *State) settle(r *Rules, f *piece, e *Entry, resets, breaks bool) {
 }
 
 // untrue reports whether a piece, at its media time in the current period, would be presented at a
-// wrong time: before the piece that precedes it, or so long before it came that no player would ask
-// for it.
+// wrong time: before the end of the piece before it, or so long before it came that no player would
+// ask for it.
 func (t *State) untrue(r *Rules, f *piece, e *Entry, start int64, breaks bool) bool {
 	if !slices.Contains(t.known[:], true) { // commits were lost
 		return start < t.presented

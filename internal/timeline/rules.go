@@ -178,9 +178,9 @@ func Millis(span *store.Span, timescale int64) int64 {
 	return Rescale(end, timescale, 1000) - Rescale(begin, timescale, 1000)
 }
 
-// TargetDuration returns the target duration, in seconds, of segments of at most so many
-// milliseconds. It is rounded up, except for a tenth of a second, because sound overlaps its
-// pictures by up to a frame. Players stay three target durations behind.
+// TargetDuration returns the target duration, in seconds, for segments the longest of which lasts
+// longest milliseconds. It is rounded up, except for a tenth of a second, because sound overlaps
+// its pictures by up to a frame. Players stay three target durations behind.
 func TargetDuration(longest int64) int64 { return max(1, (longest+899)/1000) }
 
 // Rescale returns v·to/from, rounded down. It takes two steps, because the product of a time since

@@ -7,8 +7,8 @@ import "weir/internal/store"
 // segment's silence begins before its pictures, so that EXTINF rounds as theirs does.
 const maxLag = 350_000
 
-// maxSilenceSeconds bounds the silence that a segment's URI may ask for: no fragment is listed with
-// so much.
+// maxSilenceSeconds bounds the silence that a segment's URI may ask for. No fragment is listed with
+// more.
 const maxSilenceSeconds = 30
 
 // Silence is the silence that a segment adds to its own sound. Silent frames fill the time from

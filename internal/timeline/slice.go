@@ -24,8 +24,9 @@ type Slice struct {
 // number with it.
 const overhang = 499
 
-// fits reports whether a segment of so many milliseconds may be listed under a target duration
-// (seconds): it must not be longer when rounded to the nearest second (RFC 8216 section 4.3.3.1).
+// fits reports whether a segment that lasts millis milliseconds may be listed under a target
+// duration (seconds): it must not be longer when rounded to the nearest second (RFC 8216 section
+// 4.3.3.1).
 func fits(millis, target int64) bool { return (millis+500)/1000 <= target }
 
 // frameTimes has the times at which a run's frames begin, and at which the last one ends:
