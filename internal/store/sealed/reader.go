@@ -131,9 +131,7 @@ func (r *Reader) List(
 			if q.Limit > 0 && before(&q, rows, &least)+before(&q, found, &least) >= q.Limit {
 				return merge(&q, rows, found), nil
 			}
-			if after = least.Sequence; q.Order != store.BySequence {
-				after = int64(least.Number)
-			}
+			after = b.Cursor(q.Order)
 			if found, err = r.add(ctx, &q, b, found, keep); err != nil {
 				return nil, err
 			}
@@ -148,7 +146,7 @@ func (r *Reader) List(
 // add inserts the fragments of a sealed volume that keep accepts into found, in order.
 func (r *Reader) add(ctx context.Context, q *store.Query, b *Volume,
 	found []store.FragmentInfo, keep func(*store.FragmentInfo) bool) ([]store.FragmentInfo, error) {
-	t, err := r.table(ctx, b)
+	t, err := r.Table(ctx, b)
 	if t == nil {
 		return found, err
 	}
@@ -174,9 +172,9 @@ func (r *Reader) add(ctx context.Context, q *store.Query, b *Volume,
 	return found, nil
 }
 
-// table returns the table of a sealed volume; nil when it is past retention and gone by now, or
+// Table returns the table of a sealed volume; nil when it is past retention and gone by now, or
 // damaged, which costs the fragments of that volume only.
-func (r *Reader) table(ctx context.Context, b *Volume) (*record.Table, error) {
+func (r *Reader) Table(ctx context.Context, b *Volume) (*record.Table, error) {
 	if t := r.Tables.get(b.Name, b.Footer); t != nil {
 		return t, nil
 	}
@@ -202,11 +200,6 @@ func (r *Reader) table(ctx context.Context, b *Volume) (*record.Table, error) {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("table of %s: %w", b.Name, err)
-}
-
-// Table returns the table of a sealed volume; nil when it is gone by now, or cannot be read.
-func (r *Reader) Table(ctx context.Context, b *Volume) (*record.Table, error) {
-	return r.table(ctx, b)
 }
 
 // Fragment returns a fragment, even if it is past retention. ErrNotFound.
@@ -265,7 +258,7 @@ func (r *Reader) sealedAndNext(
 			if after = b.Number.Min; after > int64(n) {
 				return f, nil, store.ErrNotFound
 			}
-			t, err := r.table(ctx, b)
+			t, err := r.Table(ctx, b)
 			if err != nil {
 				return f, nil, err
 			}

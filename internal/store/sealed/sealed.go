@@ -5,7 +5,9 @@ package sealed
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -53,14 +55,52 @@ var ErrUnsealable = errors.New("volume cannot be sealed")
 // Sort sorts volumes into the order of Rows.Sealed.
 func Sort(volumes []Volume, order store.Order) {
 	slices.SortFunc(volumes, func(a, b Volume) int {
-		switch order {
-		case store.ByNumberNewest:
-			return cmp.Compare(b.Number.Max, a.Number.Max)
-		case store.BySequence:
-			return cmp.Compare(a.Sequence.Min, b.Sequence.Min)
+		if order == store.ByNumberNewest {
+			a, b = b, a
 		}
-		return cmp.Compare(a.Number.Min, b.Number.Min)
+		return cmp.Compare(a.Cursor(order), b.Cursor(order))
 	})
+}
+
+// Cursor is where a volume is in the order of Rows.Sealed: the after of those that follow.
+func (v *Volume) Cursor(order store.Order) int64 {
+	switch order {
+	case store.ByNumberNewest:
+		return v.Number.Max
+	case store.BySequence:
+		return v.Sequence.Min
+	}
+	return v.Number.Min
+}
+
+// Follows reports whether v follows o, or is beside it, in every order: by number, by sequence and
+// by either clock.
+func (v *Volume) Follows(o *Volume) bool {
+	follows := func(a, b record.Range) bool { return a.Min >= b.Min && a.Max >= b.Max }
+	return follows(v.Number, o.Number) && follows(v.Sequence, o.Sequence) &&
+		follows(v.Server, o.Server) && follows(v.Producer, o.Producer)
+}
+
+// EncodeSets returns Sets in the form of rows.
+func (v *Volume) EncodeSets() []byte {
+	b := []byte{} // not nil: the column is not null
+	for _, id := range v.Sets {
+		b = binary.AppendVarint(b, id)
+	}
+	return b
+}
+
+// DecodeSets reverses EncodeSets. ErrCorrupt.
+func (v *Volume) DecodeSets(b []byte) error {
+	v.Sets = nil
+	for len(b) > 0 {
+		id, n := binary.Varint(b)
+		if n <= 0 {
+			return fmt.Errorf("%w: track sets of sealed volume %s", store.ErrCorrupt, v.Name)
+		}
+		v.Sets, b = append(v.Sets, id), b[n:]
+	}
+	return nil
 }
 
 // A volume covers an hour at most, unless a clock jumps. So the volumes that overlap an interval

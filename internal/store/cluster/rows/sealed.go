@@ -2,13 +2,11 @@ package rows
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
 	"weir/internal/store"
-	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
 
@@ -71,17 +69,13 @@ func insertSealed(
 	if err != nil {
 		return err
 	}
-	sets := []byte{}
-	for _, id := range v.Sets {
-		sets = binary.AppendVarint(sets, id)
-	}
 	_, err = tx.Exec(ctx, `INSERT INTO sealed (object, stream, position, length, meta_length,
 		fragments, number_min, number_max, sequence_min, sequence_max, server_min, server_max,
 		producer_min, producer_max, wide, sets)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		key, stream, v.Footer.Offset, v.Footer.Length, v.Footer.MetaLength, v.Count,
 		v.Number.Min, v.Number.Max, v.Sequence.Min, v.Sequence.Max, v.Server.Min, v.Server.Max,
-		v.Producer.Min, v.Producer.Max, truth(apart), sets)
+		v.Producer.Min, v.Producer.Max, truth(apart), v.EncodeSets())
 	if isCode(err, uniqueViolation) {
 		err = fmt.Errorf("it has the first or last number of another: %w", sealed.ErrUnsealable)
 	}
@@ -104,20 +98,14 @@ func isApart(ctx context.Context, tx pgx.Tx, stream int64, v *sealed.Volume) (bo
 	}
 	var batch pgx.Batch
 	apart := false
-	compare := func(below bool) func(pgx.Rows) error {
+	compare := func(inOrder func(next *sealed.Volume) bool) func(pgx.Rows) error {
 		return func(rows pgx.Rows) error {
-			_, err := collect(rows, func(rows pgx.Rows) (struct{}, error) {
-				var next [4]record.Range
-				err := rows.Scan(&next[0].Min, &next[0].Max, &next[1].Min, &next[1].Max,
-					&next[2].Min, &next[2].Max, &next[3].Min, &next[3].Max)
-				for i, mine := range []record.Range{v.Number, v.Sequence, v.Server, v.Producer} {
-					low, high := next[i], mine
-					if !below {
-						low, high = mine, next[i]
-					}
-					apart = apart || low.Min > high.Min || low.Max > high.Max
-				}
-				return struct{}{}, err
+			_, err := collect(rows, func(rows pgx.Rows) (next sealed.Volume, err error) {
+				err = rows.Scan(&next.Number.Min, &next.Number.Max, &next.Sequence.Min,
+					&next.Sequence.Max, &next.Server.Min, &next.Server.Max, &next.Producer.Min,
+					&next.Producer.Max)
+				apart = apart || !inOrder(&next)
+				return next, err
 			})
 			return err
 		}
@@ -126,9 +114,9 @@ func isApart(ctx context.Context, tx pgx.Tx, stream int64, v *sealed.Volume) (bo
 		server_max, producer_min, producer_max FROM sealed WHERE stream = $1 AND wide = 0
 		AND number_min `
 	batch.Queue(ranges+`< $2 ORDER BY number_min DESC LIMIT 1`, stream, v.Number.Min).
-		Query(compare(true))
+		Query(compare(v.Follows))
 	batch.Queue(ranges+`> $2 ORDER BY number_min LIMIT 1`, stream, v.Number.Min).
-		Query(compare(false))
+		Query(compare(func(next *sealed.Volume) bool { return next.Follows(v) }))
 	err := tx.SendBatch(ctx, &batch).Close()
 	return apart, err
 }
@@ -142,15 +130,11 @@ func scanSealed(rows pgx.Rows) (v sealed.Volume, err error) {
 	err = rows.Scan(&v.Name, &v.Footer.Offset, &v.Footer.Length, &v.Footer.MetaLength, &v.Count,
 		&v.Number.Min, &v.Number.Max, &v.Sequence.Min, &v.Sequence.Max, &v.Server.Min,
 		&v.Server.Max, &v.Producer.Min, &v.Producer.Max, &sets)
-	v.Footer.Volume = v.Name
-	for err == nil && len(sets) > 0 {
-		id, n := binary.Varint(sets)
-		if n <= 0 {
-			return v, fmt.Errorf("%w: track sets of sealed object %s", store.ErrCorrupt, v.Name)
-		}
-		v.Sets, sets = append(v.Sets, id), sets[n:]
+	if err != nil {
+		return v, err
 	}
-	return v, err
+	v.Footer.Volume = v.Name
+	return v, v.DecodeSets(sets)
 }
 
 // Sealed implements sealed.Rows.

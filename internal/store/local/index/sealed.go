@@ -3,12 +3,10 @@ package index
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"weir/internal/store"
-	"weir/internal/store/record"
 	"weir/internal/store/sealed"
 )
 
@@ -121,10 +119,6 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 		return fmt.Errorf("sequences of blob %s overlap those of another: %w", s.Name,
 			ErrUnsealable)
 	}
-	var sets []byte
-	for _, id := range s.Sets {
-		sets = binary.AppendVarint(sets, id)
-	}
 	apart, err := t.isApart(stream, s)
 	if err != nil {
 		return err
@@ -136,7 +130,7 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 		key, stream, s.Footer.Offset, s.Footer.Length, s.Footer.MetaLength, s.Count, s.Number.Min,
 		s.Number.Max, s.Sequence.Min, s.Sequence.Max,
 		s.Server.Min, s.Server.Max, s.Producer.Min, s.Producer.Max, truth(apart),
-		append([]byte{}, sets...))
+		s.EncodeSets())
 	if err != nil {
 		return err
 	}
@@ -156,29 +150,23 @@ func (t *tx) isApart(stream int64, s *SealedVolume) (apart bool, err error) {
 	if s.Wide() {
 		return true, nil
 	}
-	mine := [...]record.Range{s.Number, s.Sequence, s.Server, s.Producer}
 	const ranges = `SELECT number_min, number_max, sequence_min, sequence_max, server_min,
 		server_max, producer_min, producer_max FROM sealed WHERE stream = ? AND wide = 0
 		AND number_min `
-	compare := func(query string, ordered func(next, mine *record.Range) bool) error {
-		var next [len(mine)]record.Range
-		var dest []any
-		for i := range next {
-			dest = append(dest, &next[i].Min, &next[i].Max)
-		}
-		err := t.row(dest, ranges+query, stream, s.Number.Min)
+	compare := func(query string, inOrder func(next *sealed.Volume) bool) error {
+		var next sealed.Volume
+		err := t.row([]any{&next.Number.Min, &next.Number.Max, &next.Sequence.Min,
+			&next.Sequence.Max, &next.Server.Min, &next.Server.Max, &next.Producer.Min,
+			&next.Producer.Max}, ranges+query, stream, s.Number.Min)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
-		for i := range next {
-			apart = apart || !ordered(&next[i], &mine[i])
-		}
+		apart = apart || !inOrder(&next)
 		return err
 	}
-	notAfter := func(a, b *record.Range) bool { return a.Min <= b.Min && a.Max <= b.Max }
-	err = errors.Join(compare(`< ? ORDER BY number_min DESC LIMIT 1`, notAfter),
+	err = errors.Join(compare(`< ? ORDER BY number_min DESC LIMIT 1`, s.Follows),
 		compare(`> ? ORDER BY number_min LIMIT 1`,
-			func(next, mine *record.Range) bool { return notAfter(mine, next) }))
+			func(next *sealed.Volume) bool { return next.Follows(s) }))
 	return apart, err
 }
 
@@ -208,12 +196,8 @@ func (x *Reader) Sealed(
 				return err
 			}
 			s.Footer.Volume = s.Name
-			for len(sets) > 0 {
-				v, n := binary.Varint(sets)
-				if n <= 0 {
-					return fmt.Errorf("%w: track sets of sealed blob %s", store.ErrCorrupt, s.Name)
-				}
-				s.Sets, sets = append(s.Sets, v), sets[n:]
+			if err := s.DecodeSets(sets); err != nil {
+				return err
 			}
 			list = append(list, s)
 			return nil
