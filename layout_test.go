@@ -72,6 +72,8 @@ var imports = map[string][]string{
 	"internal/store/recent": {"internal/store", "internal/store/record",
 		"internal/store/encryption", "internal/media"},
 	"internal/store/sealed": {"internal/store", "internal/store/record"},
+	"internal/store/sealed/sealedtest": {"internal/store", "internal/store/record",
+		"internal/store/sealed"},
 	"internal/store/local/index": {"internal/store", "internal/store/record",
 		"internal/store/sealed", "internal/store/local/clock", "internal/store/local/directory",
 		"internal/media"},

@@ -5,13 +5,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
 	"weir/internal/store"
 	"weir/internal/store/record"
 	"weir/internal/store/sealed"
+	"weir/internal/store/sealed/sealedtest"
 )
 
 // Sealed volumes come in the order of the query and none is left out, page by page, however the
@@ -19,40 +19,14 @@ import (
 // marked as apart.
 func TestSealedVolumesInOrder(t *testing.T) {
 	x := withStream(t)
-	const minute = int64(time.Minute / time.Millisecond)
 	random := rand.New(rand.NewPCG(1, 2))
-	var all []SealedVolume
-	for i := range int64(60) {
-		at := 1_700_000_000_000 + i*10*minute
-		span := func(leap int64) record.Range {
-			from := at + random.Int64N(2*minute)
-			if leap > 0 && random.IntN(8) == 0 {
-				from += random.Int64N(leap) - leap/2
-			}
-			return record.Range{Min: from, Max: from + (9+random.Int64N(3))*minute}
-		}
-		number := span(20 * minute)
-		v := volumeOf(i, 100, number)
-		v.Server, v.Producer = span(20*minute), span(600*minute)
-		if i%20 == 7 {
-			v.Server.Max += 5 * 60 * minute // wide
-		}
-		all = append(all, v)
-	}
+	all := sealedtest.Volumes(random, streamID, volumeName)
 	if err := x.AddSealed(t.Context(), all); err != nil {
 		t.Fatal(err)
 	}
 	look := func() {
 		t.Helper()
-		for range 100 {
-			q := store.Query{Order: store.Order(random.IntN(3))}
-			from := all[0].Producer.Min + random.Int64N(600*minute)
-			if random.IntN(4) > 0 {
-				q.Range = &store.TimeRange{Clock: store.TimestampKind(random.IntN(2)), Start: from,
-					End: []int64{1 << 60, from + 90*minute}[random.IntN(2)]}
-			}
-			checkSealed(t, x, all, q)
-		}
+		sealedtest.CheckQueries(t, x, all, random, 100)
 		var apart int
 		err := x.readRow(t.Context(), []any{&apart},
 			`SELECT COUNT(*) FROM sealed WHERE wide = 1`)
@@ -76,54 +50,7 @@ func TestSealedVolumesInOrder(t *testing.T) {
 	look()
 }
 
-// volumeOf is the i-th volume: so many fragments, with numbers from one time to another.
-func volumeOf(i, fragments int64, numbers record.Range) SealedVolume {
-	name := fmt.Sprintf("%s/%d.vol", streamID, i)
-	return SealedVolume{Name: name, Stream: streamID, Count: int(fragments), Sets: []int64{1},
-		Footer: store.Location{Volume: name, Offset: 1, Length: 9, MetaLength: 8},
-		Number: record.Range{Min: numbers.Min * 1000 << store.NumberSlotBits,
-			Max: numbers.Max * 1000 << store.NumberSlotBits},
-		Sequence: record.Range{Min: i*fragments + 1, Max: (i + 1) * fragments}}
-}
-
-// checkSealed reads page by page what a query selects of all volumes.
-func checkSealed(t *testing.T, x *SQLite, all []SealedVolume, q store.Query) {
-	t.Helper()
-	want := slices.DeleteFunc(slices.Clone(all), func(v SealedVolume) bool {
-		if q.Range == nil {
-			return false
-		}
-		r := v.Server
-		if q.Range.Clock == store.ProducerTimestamp {
-			r = v.Producer
-		}
-		return r.Max < q.Range.Start || r.Min > q.Range.End
-	})
-	sealed.Sort(want, q.Order)
-	var got, names []string
-	for after, page := int64(0), 3; page == 3; {
-		volumes, err := x.Sealed(t.Context(), streamID, q, 0, after, page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, v := range volumes {
-			got, after = append(got, v.Name), v.Number.Min
-			switch q.Order {
-			case store.ByNumberNewest:
-				after = v.Number.Max
-			case store.BySequence:
-				after = v.Sequence.Min
-			}
-		}
-		page = len(volumes)
-	}
-	for _, v := range want {
-		names = append(names, v.Name)
-	}
-	if !slices.Equal(got, names) {
-		t.Fatalf("%+v, %+v:\ngot  %q\nwant %q", q, q.Range, got, names)
-	}
-}
+func volumeName(i int64) string { return fmt.Sprintf("%s/%d.vol", streamID, i) }
 
 // BenchmarkSealedOfAMillion finds the first volumes of a range in a stream of a million fragments.
 func BenchmarkSealedOfAMillion(b *testing.B) {
@@ -141,7 +68,7 @@ func BenchmarkSealedOfAMillion(b *testing.B) {
 	for i := range int64(volumes) {
 		at := start + i*each*step
 		span := record.Range{Min: at, Max: at + (each-1)*step}
-		v := volumeOf(i, each, span)
+		v := sealedtest.Volume(streamID, volumeName(i), i, each, span)
 		v.Server, v.Producer = span, record.Range{Min: span.Min - 500, Max: span.Max - 500}
 		all = append(all, v)
 	}
