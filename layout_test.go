@@ -83,7 +83,7 @@ var imports = map[string][]string{
 	"internal/store/local/directory": {},
 	"internal/store/local/localtest": {"internal/store", "internal/store/local",
 		"internal/store/local/index",
-		"internal/store/local/volume"},
+		"internal/store/local/volume", "internal/store/sealed"},
 	"internal/store/objects": {"internal/store"},
 	"internal/store/cluster": {"internal/store", "internal/store/record",
 		"internal/store/recent", "internal/store/sealed", "internal/store/objects",

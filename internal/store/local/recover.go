@@ -11,6 +11,7 @@ import (
 	"weir/internal/store"
 	"weir/internal/store/local/index"
 	"weir/internal/store/record"
+	"weir/internal/store/sealed"
 )
 
 // recoverBatch bounds the rows that recovery commits at a time.
@@ -173,7 +174,7 @@ func (s *Store) recoverUnknown(
 	if err != nil {
 		return err
 	}
-	var sealed []index.SealedVolume
+	var sealed []sealed.Volume
 	sets := make(map[[32]byte]int64)
 	add := func() error { // what is sealed so far
 		err := s.addSealed(ctx, sealed)
@@ -255,7 +256,7 @@ func (s *Store) revive(ctx context.Context, described *store.Stream) (bool, erro
 // recoverSealed reads the footer of a volume; nil when it has none that is usable. sets remembers
 // the track sets of the stream's other volumes.
 func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name string,
-	described *store.Stream, sets map[[32]byte]int64) (*index.SealedVolume, error) {
+	described *store.Stream, sets map[[32]byte]int64) (*sealed.Volume, error) {
 	_, at, err := s.volumes.Describe(ctx, name)
 	var t *record.Table
 	if err == nil && at.Length > 0 {
@@ -272,7 +273,7 @@ func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name strin
 			return nil, err
 		}
 	}
-	b := &index.SealedVolume{Name: name, Stream: id, Footer: at, Replaced: t.Replaced}
+	b := &sealed.Volume{Name: name, Stream: id, Footer: at, Replaced: t.Replaced}
 	for _, tracks := range t.Sets {
 		hash := sha256.Sum256(tracks)
 		set, ok := sets[hash]
@@ -294,36 +295,36 @@ func (s *Store) recoverSealed(ctx context.Context, id store.StreamID, name strin
 
 // addSealed makes sealed volumes known. If they cannot be put in order with the known ones, they
 // are read instead.
-func (s *Store) addSealed(ctx context.Context, sealed []index.SealedVolume) error {
-	if len(sealed) == 0 {
+func (s *Store) addSealed(ctx context.Context, volumes []sealed.Volume) error {
+	if len(volumes) == 0 {
 		return nil
 	}
 	n := 0
-	for i := range sealed {
-		n += sealed[i].Count
+	for i := range volumes {
+		n += volumes[i].Count
 	}
-	err := s.idx.AddSealed(ctx, sealed)
+	err := s.idx.AddSealed(ctx, volumes)
 	if err == nil {
 		s.metrics.RecoveredRecords.Add(float64(n))
-		s.log.Info("sealed volumes recovered", "stream", sealed[0].Stream, "volumes", len(sealed),
+		s.log.Info("sealed volumes recovered", "stream", volumes[0].Stream, "volumes", len(volumes),
 			"fragments", n)
 		return nil
 	}
-	if !errors.Is(err, index.ErrUnsealable) {
+	if !errors.Is(err, sealed.ErrUnsealable) {
 		return fmt.Errorf("recover sealed blobs: %w", err)
 	}
-	if len(sealed) > 1 {
-		for i := range sealed {
-			if err := s.addSealed(ctx, sealed[i:i+1]); err != nil {
+	if len(volumes) > 1 {
+		for i := range volumes {
+			if err := s.addSealed(ctx, volumes[i:i+1]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob",
-		sealed[0].Name, "error", err)
-	closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: sealed[0].Name,
-		Stream: sealed[0].Stream}, nil, nil)
+		volumes[0].Name, "error", err)
+	closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: volumes[0].Name,
+		Stream: volumes[0].Stream}, nil, nil)
 	if err == nil {
 		err = s.idx.CloseVolumes(ctx, closed)
 	}

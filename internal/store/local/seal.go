@@ -43,7 +43,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 				err = nil
 				break
 			}
-			if !errors.Is(err, index.ErrUnsealable) {
+			if !errors.Is(err, sealed.ErrUnsealable) {
 				break
 			}
 			if try == sealTries {
@@ -62,7 +62,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// seal seals one closed volume. index.ErrUnsealable when its rows changed in the meantime, or when
+// seal seals one closed volume. sealed.ErrUnsealable when its rows changed in the meantime, or when
 // it can never be sealed.
 func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) error {
 	footer, volume, err := s.footer(ctx, b)
@@ -93,22 +93,22 @@ func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) e
 // footer makes the footer of a volume from its rows.
 func (s *Store) footer(
 	ctx context.Context, b index.VolumeInfo,
-) ([]byte, index.SealedVolume, error) {
+) ([]byte, sealed.Volume, error) {
 	hot, err := s.idx.Hot(ctx, b.Stream, store.Query{Order: store.BySequence}, minTime)
 	if err != nil {
-		return nil, index.SealedVolume{}, err
+		return nil, sealed.Volume{}, err
 	}
 	rows := slices.DeleteFunc(hot.Fragments,
 		func(f store.FragmentInfo) bool { return f.Location.Volume != b.Name })
 	if len(rows) == 0 {
-		return nil, index.SealedVolume{Name: b.Name, Stream: b.Stream}, nil
+		return nil, sealed.Volume{Name: b.Name, Stream: b.Stream}, nil
 	}
 	replaced, err := s.idx.Replaced(ctx, b.Name)
 	if err != nil {
-		return nil, index.SealedVolume{}, err
+		return nil, sealed.Volume{}, err
 	}
 	footer, v, err := sealed.Pack(
-		index.SealedVolume{Name: b.Name, Stream: b.Stream, Replaced: replaced}, rows,
+		sealed.Volume{Name: b.Name, Stream: b.Stream, Replaced: replaced}, rows,
 		func(set int64) ([]byte, error) { return s.idx.TrackSet(ctx, b.Stream, set) })
 	if err == nil {
 		footer, err = s.encryptFooter(ctx, b.Stream, rows[0].Location, footer)

@@ -8,6 +8,7 @@ import (
 	"weir/internal/store/local/clock"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
+	"weir/internal/store/sealed"
 )
 
 var (
@@ -23,11 +24,11 @@ var (
 type IndexReader interface {
 	ListStreams(ctx context.Context, prefix, after string, limit int) ([]store.Stream, error)
 	DeletedStreams(ctx context.Context) ([]store.StreamID, error)
-	HighWater(ctx context.Context, id store.StreamID) (index.HighWater, error)
-	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (index.Hot, error)
+	HighWater(ctx context.Context, id store.StreamID) (sealed.HighWater, error)
+	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (sealed.Hot, error)
 	HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
 	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64,
-		limit int) ([]index.SealedVolume, error)
+		limit int) ([]sealed.Volume, error)
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
 	TrackSet(ctx context.Context, id store.StreamID, set int64) ([]byte, error)
 	Volumes(ctx context.Context) ([]index.VolumeInfo, error)
@@ -100,7 +101,7 @@ type StreamRows interface {
 // FragmentRows is the part of Index that holds fragments.
 type FragmentRows interface {
 	// HighWater returns where a stream's orders stand. ErrNotFound when there is no such stream.
-	HighWater(ctx context.Context, id store.StreamID) (index.HighWater, error)
+	HighWater(ctx context.Context, id store.StreamID) (sealed.HighWater, error)
 	// LastProducer returns the greatest producer timestamp of a stream's fragments, math.MinInt64
 	// when there is none.
 	LastProducer(ctx context.Context, id store.StreamID) (int64, error)
@@ -116,7 +117,7 @@ type FragmentRows interface {
 	Commit(ctx context.Context, rows []index.NewFragment, promised bool) ([]index.Committed, error)
 	// Hot is Store.List over the rows of unsealed volumes; fragments with a server timestamp before
 	// edge (milliseconds) are left out.
-	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (index.Hot, error)
+	Hot(ctx context.Context, id store.StreamID, q store.Query, edge int64) (sealed.Hot, error)
 	// HotFragment returns one fragment of an unsealed volume, past retention or not. ErrNotFound
 	// when there is none.
 	HotFragment(ctx context.Context, id store.StreamID, n store.Number) (store.FragmentInfo, error)
@@ -125,7 +126,7 @@ type FragmentRows interface {
 	// Number.Min, ByNumberNewest by Number.Max downwards, BySequence by Sequence.Min. With an after
 	// that is not 0 only those behind it in that order.
 	Sealed(ctx context.Context, id store.StreamID, q store.Query, edge, after int64,
-		limit int) ([]index.SealedVolume, error)
+		limit int) ([]sealed.Volume, error)
 	// Gone tells which fragments of a stream's sealed volumes were replaced since, in ascending
 	// order.
 	Gone(ctx context.Context, id store.StreamID) ([]store.Number, error)
@@ -164,11 +165,11 @@ type VolumeRows interface {
 	// fragments; without fragments it becomes VolumeDoomed. ErrUnsealable, and nothing is changed,
 	// when it is not closed, has another number of rows than Count, or has numbers or sequences
 	// that make it impossible to put it in order with the stream's other sealed volumes.
-	SealVolume(ctx context.Context, volume index.SealedVolume) error
+	SealVolume(ctx context.Context, volume sealed.Volume) error
 	// AddSealed makes volumes of one stream known that were found sealed, without rows. The
 	// stream's high-water mark moves on to what is in them. ErrUnsealable as in SealVolume, and for
 	// a volume that is known or with sequences that the high-water mark has passed.
-	AddSealed(ctx context.Context, volumes []index.SealedVolume) error
+	AddSealed(ctx context.Context, volumes []sealed.Volume) error
 	// ForgetVolumes drops the rows of volumes and of every fragment in them. Names that are not
 	// known are no error.
 	ForgetVolumes(ctx context.Context, names []string) error

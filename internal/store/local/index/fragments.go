@@ -12,7 +12,7 @@ import (
 )
 
 // HighWater implements local.Index.
-func (x *Reader) HighWater(ctx context.Context, id store.StreamID) (HighWater, error) {
+func (x *Reader) HighWater(ctx context.Context, id store.StreamID) (sealed.HighWater, error) {
 	var r highWaterRow
 	err := x.readRow(ctx, r.dest(), highWaterQuery+`s.id = ? AND s.deleted = 0`, string(id))
 	return r.highWater(), err
@@ -50,7 +50,7 @@ const highWaterQuery = `SELECT h.number, h.sequence, (SELECT COALESCE(MAX(number
 
 // highWaterRow scans the columns of highWaterQuery.
 type highWaterRow struct {
-	h        HighWater
+	h        sealed.HighWater
 	number   store.Number
 	sequence int64
 }
@@ -60,14 +60,14 @@ func (r *highWaterRow) dest() []any {
 		&r.h.SealedSequence}
 }
 
-func (r *highWaterRow) highWater() HighWater {
+func (r *highWaterRow) highWater() sealed.HighWater {
 	h := r.h
 	h.Number, h.Sequence = max(h.Number, r.number), max(h.Sequence, r.sequence)
 	return h
 }
 
 // highWater returns how far a stream's orders have got.
-func (t *tx) highWater(stream int64) (HighWater, error) {
+func (t *tx) highWater(stream int64) (sealed.HighWater, error) {
 	var r highWaterRow
 	err := t.row(r.dest(), highWaterQuery+`h.stream = ?`, stream)
 	return r.highWater(), err
@@ -83,7 +83,7 @@ func (t *tx) keepHighWater(stream int64) error {
 	return t.setHighWater(stream, h)
 }
 
-func (t *tx) setHighWater(stream int64, h HighWater) error {
+func (t *tx) setHighWater(stream int64, h sealed.HighWater) error {
 	_, err := t.exec(`UPDATE heads SET number = ?, sequence = ? WHERE stream = ?`, int64(h.Number),
 		h.Sequence, stream)
 	return err
@@ -164,7 +164,7 @@ func fragmentRows(
 // checkpoint.
 func (x *Reader) Hot(
 	ctx context.Context, id store.StreamID, q store.Query, edge int64,
-) (hot Hot, err error) {
+) (hot sealed.Hot, err error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return hot, err

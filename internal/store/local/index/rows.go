@@ -1,19 +1,6 @@
 package index
 
-import (
-	"weir/internal/store"
-	"weir/internal/store/sealed"
-)
-
-// Results for package sealed, under the names that an index has for them.
-type (
-	HighWater    = sealed.HighWater
-	Hot          = sealed.Hot
-	SealedVolume = sealed.Volume
-)
-
-// ErrUnsealable is sealed.ErrUnsealable.
-var ErrUnsealable = sealed.ErrUnsealable
+import "weir/internal/store"
 
 // NewFragment is a fragment to be committed.
 type NewFragment struct {

@@ -18,7 +18,7 @@ func (x *Reader) Replaced(ctx context.Context, name string) ([]store.Number, err
 }
 
 // SealVolume implements local.Index.
-func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
+func (x *SQLite) SealVolume(ctx context.Context, s sealed.Volume) error {
 	return x.write(ctx, durable, func(t *tx) error {
 		t.forgetTails(s.Stream)
 		var key, stream int64
@@ -26,7 +26,7 @@ func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 			s.key = b.stream
 			WHERE b.name = ? AND b.state = 1 AND s.deleted = 0`, s.Name)
 		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("blob %s is not closed: %w", s.Name, ErrUnsealable)
+			return fmt.Errorf("blob %s is not closed: %w", s.Name, sealed.ErrUnsealable)
 		}
 		if err != nil {
 			return err
@@ -40,7 +40,7 @@ func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 		}
 		if n != int64(s.Count) {
 			return fmt.Errorf("blob %s has %d fragments, its table %d: %w", s.Name, n, s.Count,
-				ErrUnsealable)
+				sealed.ErrUnsealable)
 		}
 		if _, err := t.exec(`DELETE FROM replaced WHERE stream = ? AND blob = ?`, stream,
 			key); err != nil {
@@ -55,7 +55,7 @@ func (x *SQLite) SealVolume(ctx context.Context, s SealedVolume) error {
 }
 
 // AddSealed implements local.Index.
-func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
+func (x *SQLite) AddSealed(ctx context.Context, volumes []sealed.Volume) error {
 	if len(volumes) == 0 {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 			s := &volumes[i]
 			if s.Sequence.Min <= high.Sequence {
 				return fmt.Errorf("blob %s begins with sequence %d, the high-water mark is %d: %w",
-					s.Name, s.Sequence.Min, high.Sequence, ErrUnsealable)
+					s.Name, s.Sequence.Min, high.Sequence, sealed.ErrUnsealable)
 			}
 			n, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts)
 				VALUES (?, ?, 3, ?, ?) ON CONFLICT (name) DO NOTHING`,
@@ -82,7 +82,7 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 				return err
 			}
 			if n == 0 {
-				return fmt.Errorf("blob %s is known: %w", s.Name, ErrUnsealable)
+				return fmt.Errorf("blob %s is known: %w", s.Name, sealed.ErrUnsealable)
 			}
 			var key int64
 			if err := t.row([]any{&key}, `SELECT key FROM blobs WHERE name = ?`,
@@ -106,7 +106,7 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []SealedVolume) error {
 
 // seal adds a volume's row. Sequences of sealed volumes do not overlap, so the order of volumes is
 // also that of their fragments.
-func (t *tx) seal(s *SealedVolume, key, stream int64) error {
+func (t *tx) seal(s *sealed.Volume, key, stream int64) error {
 	var overlap int
 	err := t.row([]any{&overlap}, `SELECT COUNT(*) FROM (SELECT sequence_min FROM sealed WHERE
 		stream = ? AND sequence_max >= ?
@@ -117,7 +117,7 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	}
 	if overlap > 0 {
 		return fmt.Errorf("sequences of blob %s overlap those of another: %w", s.Name,
-			ErrUnsealable)
+			sealed.ErrUnsealable)
 	}
 	apart, err := t.isApart(stream, s)
 	if err != nil {
@@ -136,7 +136,7 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 	}
 	if n == 0 {
 		return fmt.Errorf("blob %s has the first or last number of another: %w", s.Name,
-			ErrUnsealable)
+			sealed.ErrUnsealable)
 	}
 	_, err = t.exec(`UPDATE blobs SET state = 3 WHERE key = ?`, key)
 	return err
@@ -146,7 +146,7 @@ func (t *tx) seal(s *SealedVolume, key, stream int64) error {
 // by number, by sequence and by either clock, so any index leads a query to the first ones that it
 // wants. Volumes that are apart are looked at one by one. They are few, unless a producer's clock
 // leaps or old media is sent late.
-func (t *tx) isApart(stream int64, s *SealedVolume) (apart bool, err error) {
+func (t *tx) isApart(stream int64, s *sealed.Volume) (apart bool, err error) {
 	if s.Wide() {
 		return true, nil
 	}
@@ -177,16 +177,16 @@ const sealedColumns = `b.name, s.position, s.length, s.meta_length, s.fragments,
 // Sealed implements local.Index.
 func (x *Reader) Sealed(
 	ctx context.Context, id store.StreamID, q store.Query, edge, after int64, limit int,
-) ([]SealedVolume, error) {
+) ([]sealed.Volume, error) {
 	key, err := x.key(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	var list []SealedVolume
+	var list []sealed.Volume
 	for _, wide := range []bool{false, true} {
 		text, args := sealedQuery(key, q, edge, after, limit, wide)
 		err := x.read(ctx, func(rows *sql.Rows) error {
-			s := SealedVolume{Stream: id}
+			s := sealed.Volume{Stream: id}
 			var sets sql.RawBytes
 			err := rows.Scan(&s.Name, &s.Footer.Offset, &s.Footer.Length, &s.Footer.MetaLength,
 				&s.Count, &s.Number.Min, &s.Number.Max,

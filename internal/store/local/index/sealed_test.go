@@ -64,7 +64,7 @@ func BenchmarkSealedOfAMillion(b *testing.B) {
 	}
 	const volumes, each, step = 3125, 320, 2000
 	start := time.Now().UnixMilli() - volumes*each*step
-	var all []SealedVolume
+	var all []sealed.Volume
 	for i := range int64(volumes) {
 		at := start + i*each*step
 		span := record.Range{Min: at, Max: at + (each-1)*step}

@@ -282,9 +282,9 @@ func TestLastProducer(t *testing.T) {
 	seal := func(n, from, to int64) {
 		t.Helper()
 		r := record.Range{Min: n, Max: n}
-		b := SealedVolume{Name: fmt.Sprintf("%s/%d.vol", streamID, n), Stream: streamID, Count: 1,
+		b := sealed.Volume{Name: fmt.Sprintf("%s/%d.vol", streamID, n), Stream: streamID, Count: 1,
 			Number: r, Sequence: r, Server: r, Producer: record.Range{Min: from, Max: to}}
-		if err := x.AddSealed(t.Context(), []SealedVolume{b}); err != nil {
+		if err := x.AddSealed(t.Context(), []sealed.Volume{b}); err != nil {
 			t.Fatal(err)
 		}
 	}

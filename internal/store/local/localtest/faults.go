@@ -9,6 +9,7 @@ import (
 	"weir/internal/store/local"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
+	"weir/internal/store/sealed"
 )
 
 // ErrInjected is the error of a planned fault.
@@ -154,11 +155,11 @@ func (x *faultyIndex) CloseVolumes(ctx context.Context, volumes []index.VolumeIn
 	return x.f.do("CloseVolumes", func() error { return x.Index.CloseVolumes(ctx, volumes) })
 }
 
-func (x *faultyIndex) SealVolume(ctx context.Context, b index.SealedVolume) error {
+func (x *faultyIndex) SealVolume(ctx context.Context, b sealed.Volume) error {
 	return x.f.do("SealVolume", func() error { return x.Index.SealVolume(ctx, b) })
 }
 
-func (x *faultyIndex) AddSealed(ctx context.Context, volumes []index.SealedVolume) error {
+func (x *faultyIndex) AddSealed(ctx context.Context, volumes []sealed.Volume) error {
 	return x.f.do("AddSealed", func() error { return x.Index.AddSealed(ctx, volumes) })
 }
 
