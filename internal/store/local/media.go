@@ -108,7 +108,7 @@ func openRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys
 	head := make([]byte, loc.MetaLength)
 	if _, err := body.ReadAt(head, 0); err != nil {
 		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%w: blob ends inside of the record", store.ErrCorrupt)
+			err = fmt.Errorf("%w: volume ends inside of the record", store.ErrCorrupt)
 		}
 		return nil, errors.Join(err, body.Close())
 	}
@@ -148,7 +148,7 @@ func (m *storedMedia) verify(want uint32) error {
 	for off := m.payload; off < m.length; {
 		b := (*buf)[:min(int64(len(*buf)), m.length-off)]
 		if _, err := m.body.ReadAt(b, off); errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: blob ends inside of the record", store.ErrCorrupt)
+			return fmt.Errorf("%w: volume ends inside of the record", store.ErrCorrupt)
 		} else if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func (s *Store) recoverAll(ctx context.Context) error {
 	there := make(map[string]bool)
 	if err := s.volumes.List(ctx,
 		func(name string) error { there[name] = true; return nil }); err != nil {
-		return fmt.Errorf("list blobs: %w", err)
+		return fmt.Errorf("list volumes: %w", err)
 	}
 
 	var missing []string
@@ -61,7 +61,7 @@ func (s *Store) recoverAll(ctx context.Context) error {
 		switch {
 		case deleted[b.Stream]:
 		case b.State != index.VolumeDoomed && !there[b.Name]:
-			s.log.Error("blob is missing, its fragments are dropped", "blob", b.Name)
+			s.log.Error("volume is missing, its fragments are dropped", "volume", b.Name)
 			missing = append(missing, b.Name)
 		case b.State == index.VolumeOpen:
 			open = append(open, b)
@@ -69,7 +69,7 @@ func (s *Store) recoverAll(ctx context.Context) error {
 		delete(there, b.Name)
 	}
 	if err := s.idx.ForgetVolumes(ctx, missing); err != nil {
-		return fmt.Errorf("forget missing blobs: %w", err)
+		return fmt.Errorf("forget missing volumes: %w", err)
 	}
 
 	var closed []index.VolumeInfo
@@ -89,7 +89,7 @@ func (s *Store) recoverAll(ctx context.Context) error {
 		s.progress(i+1, len(open)+len(there))
 	}
 	if err := s.idx.CloseVolumes(ctx, closed); err != nil {
-		return fmt.Errorf("close blobs: %w", err)
+		return fmt.Errorf("close volumes: %w", err)
 	}
 	// Names begin with stream, hour and first number, so their order is that of their making.
 	var unknown []string
@@ -125,13 +125,13 @@ func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
 		return nil // recoverVolume says so
 	}
 	if err != nil {
-		return fmt.Errorf("verify blob %s: %w", b.Name, err)
+		return fmt.Errorf("verify volume %s: %w", b.Name, err)
 	}
 	q := store.Query{Order: store.ByNumberNewest, Limit: tailPage}
 	for {
 		hot, err := s.idx.Hot(ctx, b.Stream, q, minTime)
 		if err != nil {
-			return fmt.Errorf("verify blob %s: %w", b.Name, err)
+			return fmt.Errorf("verify volume %s: %w", b.Name, err)
 		}
 		for i := range hot.Fragments {
 			f := &hot.Fragments[i]
@@ -184,7 +184,7 @@ func (s *Store) recoverUnknown(
 	for i, name := range names {
 		b, err := s.recoverSealed(ctx, id, name, described, sets)
 		if err != nil {
-			return fmt.Errorf("recover blob %s: %w", name, err)
+			return fmt.Errorf("recover volume %s: %w", name, err)
 		}
 		if b != nil {
 			described = nil // it is known now
@@ -224,7 +224,7 @@ func (s *Store) describe(
 	for i := len(names) - 1; i >= 0; i-- {
 		described, _, err := s.volumes.Describe(ctx, names[i])
 		if err != nil && !errors.Is(err, store.ErrCorrupt) {
-			return nil, fmt.Errorf("recover blob %s: %w", names[i], err)
+			return nil, fmt.Errorf("recover volume %s: %w", names[i], err)
 		}
 		if err == nil && described.ID == id {
 			return described, nil
@@ -311,7 +311,7 @@ func (s *Store) addSealed(ctx context.Context, volumes []sealed.Volume) error {
 		return nil
 	}
 	if !errors.Is(err, sealed.ErrUnsealable) {
-		return fmt.Errorf("recover sealed blobs: %w", err)
+		return fmt.Errorf("recover sealed volumes: %w", err)
 	}
 	if len(volumes) > 1 {
 		for i := range volumes {
@@ -321,7 +321,7 @@ func (s *Store) addSealed(ctx context.Context, volumes []sealed.Volume) error {
 		}
 		return nil
 	}
-	s.log.Warn("table of a volume does not go with what is known, its records are read", "blob",
+	s.log.Warn("table of a volume does not go with what is known, its records are read", "volume",
 		volumes[0].Name, "error", err)
 	closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: volumes[0].Name,
 		Stream: volumes[0].Stream}, nil, nil)
@@ -357,7 +357,7 @@ func (s *Store) recoverVolume(
 	known := err == nil
 	r.sealed = high.SealedNumber
 	if !known && (!errors.Is(err, store.ErrNotFound) || b.Indexed > 0) {
-		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
+		return closed, fmt.Errorf("recover volume %s: %w", b.Name, err)
 	}
 	own, end, cut, err := s.volumes.Recover(ctx, b.Name, b.Indexed, func(loc store.Location,
 		head []byte) error {
@@ -366,29 +366,29 @@ func (s *Store) recoverVolume(
 	if errors.Is(err, store.ErrCorrupt) {
 		// It does not even begin like a volume: it was cut short when it was made, or is not ours.
 		// Nothing refers to it.
-		s.log.Warn("blob holds nothing and is deleted", "blob", b.Name, "error", err)
+		s.log.Warn("volume holds nothing and is deleted", "volume", b.Name, "error", err)
 		return closed, s.deleteVolume(ctx, b)
 	}
 	if err != nil {
-		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
+		return closed, fmt.Errorf("recover volume %s: %w", b.Name, err)
 	}
 	s.metrics.TruncatedBytes.Add(float64(cut))
 	if len(r.records) == 0 && b.Indexed == 0 {
 		if r.locked > 0 {
-			s.log.Error("blob is encrypted under a key that is not here, it is left alone",
-				"blob", b.Name, "records", r.locked)
+			s.log.Error("volume is encrypted under a key that is not here, it is left alone",
+				"volume", b.Name, "records", r.locked)
 			return closed, nil
 		}
 		return closed, s.deleteVolume(ctx, b)
 	}
 	if !known {
 		if described == nil && own == nil && b.Indexed == 0 {
-			s.log.Error("blob is of a lost stream that no blob describes, it is left alone", "blob",
-				b.Name, "records", len(r.records))
+			s.log.Error("volume is of a lost stream that no volume describes, it is left alone",
+				"volume", b.Name, "records", len(r.records))
 			return closed, nil
 		}
 		if described == nil {
-			s.log.Warn("blob belongs to no stream and is deleted", "blob", b.Name)
+			s.log.Warn("volume belongs to no stream and is deleted", "volume", b.Name)
 			return closed, s.deleteVolume(ctx, b)
 		}
 		if ok, err := s.revive(ctx, described); !ok {
@@ -397,14 +397,15 @@ func (s *Store) recoverVolume(
 	}
 	if b.Indexed == 0 {
 		if err := s.idx.AddVolume(ctx, b.Stream, b.Name); err != nil {
-			return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
+			return closed, fmt.Errorf("recover volume %s: %w", b.Name, err)
 		}
 	}
 	if err := r.commit(ctx); err != nil {
-		return closed, fmt.Errorf("recover blob %s: %w", b.Name, err)
+		return closed, fmt.Errorf("recover volume %s: %w", b.Name, err)
 	}
 	if len(r.records) > 0 || cut > 0 {
-		s.log.Info("blob recovered", "blob", b.Name, "records", len(r.records), "cut_bytes", cut)
+		s.log.Info("volume recovered", "volume", b.Name, "records", len(r.records), "cut_bytes",
+			cut)
 	}
 	b.Indexed = end
 	return append(closed, b), nil
@@ -425,10 +426,10 @@ func (s *Store) bringBack(ctx context.Context, name string) (whole bool, err err
 		return true, nil
 	case away && err != nil:
 		s.log.Error("records of a volume cannot be brought back from the object store, it is "+
-			"left alone", "blob", name, "error", err)
+			"left alone", "volume", name, "error", err)
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("recover blob %s: %w", name, err)
+		return false, fmt.Errorf("recover volume %s: %w", name, err)
 	}
 	return true, nil
 }
@@ -439,7 +440,7 @@ func (s *Store) deleteVolume(ctx context.Context, b index.VolumeInfo) error {
 		err = s.volumes.Delete(ctx, []string{b.Name})
 	}
 	if err != nil {
-		return fmt.Errorf("delete blob %s: %w", b.Name, err)
+		return fmt.Errorf("delete volume %s: %w", b.Name, err)
 	}
 	return nil
 }

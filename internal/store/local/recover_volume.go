@@ -34,7 +34,7 @@ func (r *volumeRecovery) found(loc store.Location, head []byte) error {
 	if err != nil {
 		// Its checksums are right, so it was written like this: one fragment is lost, not the
 		// volume.
-		r.s.log.Error("record cannot be read and is left out", "blob", r.volume.Name, "offset",
+		r.s.log.Error("record cannot be read and is left out", "volume", r.volume.Name, "offset",
 			loc.Offset, "error", err)
 		return nil
 	}

@@ -165,7 +165,7 @@ func (s *Store) foundDamaged(
 	if !s.damaged[key] {
 		s.log.Error("fragment is damaged on disk", "stream", stream.Name, "fragment",
 			stream.FormatNumber(f.Number),
-			"blob", f.Location.Volume, "offset", f.Location.Offset, "error", err)
+			"volume", f.Location.Volume, "offset", f.Location.Offset, "error", err)
 	}
 	if len(found) < scrubMost {
 		found[key] = true
@@ -199,7 +199,7 @@ func verifyRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Ke
 				return err
 			}
 			if _, err := body.ReadAt(b[:n], off); errors.Is(err, io.EOF) {
-				return fmt.Errorf("%w: blob ends inside of the record", store.ErrCorrupt)
+				return fmt.Errorf("%w: volume ends inside of the record", store.ErrCorrupt)
 			} else if err != nil {
 				return err
 			}

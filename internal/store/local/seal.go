@@ -38,7 +38,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 		for try := 1; err == nil; try++ {
 			if err = s.seal(ctx, st, b); errors.Is(err, store.ErrCorrupt) {
 				// Its rows still find what is left of it.
-				s.log.Error("volume is damaged and stays unsealed", "blob", b.Name, "error", err)
+				s.log.Error("volume is damaged and stays unsealed", "volume", b.Name, "error", err)
 				s.unsealable[b.Name] = true
 				err = nil
 				break
@@ -48,7 +48,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 			}
 			if try == sealTries {
 				// Rows serve as well, but there are many of them.
-				s.log.Warn("volume stays unsealed", "blob", b.Name, "error", err)
+				s.log.Warn("volume stays unsealed", "volume", b.Name, "error", err)
 				s.unsealable[b.Name] = true
 				err = nil
 				break
@@ -56,7 +56,7 @@ func (s *Store) sweepClosed(ctx context.Context) error {
 			err = nil
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("seal blob %s: %w", b.Name, err))
+			errs = append(errs, fmt.Errorf("seal volume %s: %w", b.Name, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -147,7 +147,7 @@ func readTable(
 	b := make([]byte, at.Length)
 	if _, err := body.ReadAt(b, 0); err != nil {
 		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%w: blob ends inside of the footer", store.ErrCorrupt)
+			err = fmt.Errorf("%w: volume ends inside of the footer", store.ErrCorrupt)
 		}
 		return nil, errors.Join(err, body.Close())
 	}

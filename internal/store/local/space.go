@@ -264,7 +264,7 @@ func (s *Store) deleteEarly(ctx context.Context, b *index.VolumeInfo) error {
 	if err != nil {
 		return err
 	}
-	s.log.Warn("oldest volume is deleted for want of space", "blob", b.Name, "bytes", b.Indexed,
+	s.log.Warn("oldest volume is deleted for want of space", "volume", b.Name, "bytes", b.Indexed,
 		"until", time.UnixMilli(b.LastServerTimestamp).UTC())
 	s.metrics.OldestVolumes.Inc()
 	return nil

@@ -125,14 +125,14 @@ func (s *Store) closeVolume(ctx context.Context, st *streamState, b index.Volume
 	err := s.volumes.Roll(ctx, b.Stream)
 	release(st.appending)
 	if err != nil {
-		return fmt.Errorf("close blob %s: %w", b.Name, err)
+		return fmt.Errorf("close volume %s: %w", b.Name, err)
 	}
 	// Every row of the volume was queued before. Once they are written, no more can come.
 	if err := s.rows.flush(); err != nil {
-		return fmt.Errorf("close blob %s: %w", b.Name, err)
+		return fmt.Errorf("close volume %s: %w", b.Name, err)
 	}
 	if err := s.idx.CloseVolumes(ctx, []index.VolumeInfo{b}); err != nil {
-		return fmt.Errorf("close blob %s: %w", b.Name, err)
+		return fmt.Errorf("close volume %s: %w", b.Name, err)
 	}
 	return nil
 }
@@ -222,11 +222,11 @@ func (s *Store) sweepDoomed(ctx context.Context) error {
 		chunk := names[:min(100, len(names))]
 		names = names[len(chunk):]
 		if err := s.volumes.Delete(ctx, chunk); err != nil {
-			errs = append(errs, fmt.Errorf("delete blobs: %w", err))
+			errs = append(errs, fmt.Errorf("delete volumes: %w", err))
 			continue
 		}
 		if err := s.idx.ForgetVolumes(ctx, chunk); err != nil {
-			return errors.Join(append(errs, fmt.Errorf("forget blobs: %w", err))...)
+			return errors.Join(append(errs, fmt.Errorf("forget volumes: %w", err))...)
 		}
 		s.metrics.SweptVolumes.Add(float64(len(chunk)))
 	}

@@ -128,11 +128,11 @@ func (s *Store) moveVolumes(ctx context.Context, t *tiers) error {
 			return ctx.Err()
 		case errors.Is(err, store.ErrFull): // what goes out makes room
 			full = true
-			errs = append(errs, fmt.Errorf("blob %s: %w", b.Name, err))
+			errs = append(errs, fmt.Errorf("volume %s: %w", b.Name, err))
 		case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrGone): // this one alone
-			errs = append(errs, fmt.Errorf("blob %s: %w", b.Name, err))
+			errs = append(errs, fmt.Errorf("volume %s: %w", b.Name, err))
 		case err != nil:
-			failed = append(failed, fmt.Errorf("blob %s: %w", b.Name, err))
+			failed = append(failed, fmt.Errorf("volume %s: %w", b.Name, err))
 		default:
 			t.away[b.Name] = !away
 			direction := "out"

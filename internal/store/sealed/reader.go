@@ -190,12 +190,12 @@ func (r *Reader) Table(ctx context.Context, b *Volume) (*record.Table, error) {
 	case errors.Is(err, store.ErrGone):
 		return nil, nil
 	case errors.Is(err, store.ErrCorrupt):
-		r.Log.Error("table of a volume is damaged, its fragments are not listed", "blob", b.Name,
+		r.Log.Error("table of a volume is damaged, its fragments are not listed", "volume", b.Name,
 			"error", err)
 		r.Damaged()
 		return nil, nil
 	case errors.Is(err, store.ErrKey):
-		r.Log.Error("table of a volume cannot be decrypted, its fragments are not listed", "blob",
+		r.Log.Error("table of a volume cannot be decrypted, its fragments are not listed", "volume",
 			b.Name, "error", err)
 		return nil, nil
 	}

@@ -26,7 +26,7 @@ func (x *SQLite) SealVolume(ctx context.Context, s sealed.Volume) error {
 			s.key = b.stream
 			WHERE b.name = ? AND b.state = 1 AND s.deleted = 0`, s.Name)
 		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("blob %s is not closed: %w", s.Name, sealed.ErrUnsealable)
+			return fmt.Errorf("volume %s is not closed: %w", s.Name, sealed.ErrUnsealable)
 		}
 		if err != nil {
 			return err
@@ -39,7 +39,7 @@ func (x *SQLite) SealVolume(ctx context.Context, s sealed.Volume) error {
 			return err
 		}
 		if n != int64(s.Count) {
-			return fmt.Errorf("blob %s has %d fragments, its table %d: %w", s.Name, n, s.Count,
+			return fmt.Errorf("volume %s has %d fragments, its table %d: %w", s.Name, n, s.Count,
 				sealed.ErrUnsealable)
 		}
 		if _, err := t.exec(`DELETE FROM replaced WHERE stream = ? AND blob = ?`, stream,
@@ -72,8 +72,8 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []sealed.Volume) error {
 		for i := range volumes {
 			s := &volumes[i]
 			if s.Sequence.Min <= high.Sequence {
-				return fmt.Errorf("blob %s begins with sequence %d, the high-water mark is %d: %w",
-					s.Name, s.Sequence.Min, high.Sequence, sealed.ErrUnsealable)
+				return fmt.Errorf("volume %s begins with sequence %d, but the high-water mark is "+
+					"%d: %w", s.Name, s.Sequence.Min, high.Sequence, sealed.ErrUnsealable)
 			}
 			n, err := t.exec(`INSERT INTO blobs (stream, name, state, indexed, last_server_ts)
 				VALUES (?, ?, 3, ?, ?) ON CONFLICT (name) DO NOTHING`,
@@ -82,7 +82,7 @@ func (x *SQLite) AddSealed(ctx context.Context, volumes []sealed.Volume) error {
 				return err
 			}
 			if n == 0 {
-				return fmt.Errorf("blob %s is known: %w", s.Name, sealed.ErrUnsealable)
+				return fmt.Errorf("volume %s is known: %w", s.Name, sealed.ErrUnsealable)
 			}
 			var key int64
 			if err := t.row([]any{&key}, `SELECT key FROM blobs WHERE name = ?`,
@@ -116,7 +116,7 @@ func (t *tx) seal(s *sealed.Volume, key, stream int64) error {
 		return err
 	}
 	if overlap > 0 {
-		return fmt.Errorf("sequences of blob %s overlap those of another: %w", s.Name,
+		return fmt.Errorf("sequences of volume %s overlap those of another: %w", s.Name,
 			sealed.ErrUnsealable)
 	}
 	apart, err := t.isApart(stream, s)
@@ -135,7 +135,7 @@ func (t *tx) seal(s *sealed.Volume, key, stream int64) error {
 		return err
 	}
 	if n == 0 {
-		return fmt.Errorf("blob %s has the first or last number of another: %w", s.Name,
+		return fmt.Errorf("volume %s has the first or last number of another: %w", s.Name,
 			sealed.ErrUnsealable)
 	}
 	_, err = t.exec(`UPDATE blobs SET state = 3 WHERE key = ?`, key)
