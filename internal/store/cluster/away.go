@@ -244,15 +244,15 @@ func (s *Store) row(ctx context.Context, id store.StreamID) (rows.Stream, error)
 func (s *Store) fragment(
 	ctx context.Context, id store.StreamID, n store.Number,
 ) (store.FragmentInfo, error) {
-	last, changes, ok := s.heads.Get(id, n)
+	last, changes, ok := s.recent.Get(id, n)
 	known := func() (store.FragmentInfo, bool) { return last, ok }
 	return ask(ctx, &s.memory, known, func(ctx context.Context) (store.FragmentInfo, error) {
 		f, err := s.reader.Fragment(ctx, id, n)
 		switch {
 		case err == nil:
-			s.heads.Put(id, f, changes)
+			s.recent.Put(id, f, changes)
 		case !rows.IsAway(err):
-			s.heads.Forget(id, n)
+			s.recent.Forget(id, n)
 		}
 		return f, err
 	})

@@ -115,7 +115,7 @@ type Store struct {
 	log    *slog.Logger
 	gather *objects.Gatherer[rows.Row, store.FragmentInfo]
 	reader *sealed.Reader
-	heads  recent.Fragments // heads of records that were opened, and rows for memory
+	recent recent.Fragments // heads of records that were opened, and rows for memory
 	memory memory
 	watch  *watch
 	node   atomic.Pointer[string] // the ID under which this node commits
@@ -147,7 +147,7 @@ var (
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	o.setDefaults()
 	s := &Store{o: o, log: o.Logger, rings: make(map[store.StreamID]*recent.Ring)}
-	s.heads.Limit = o.FragmentBytes
+	s.recent.Limit = o.FragmentBytes
 	s.work.turn = make(chan struct{}, 1)
 	s.damage.gauge = o.Metrics.Damaged
 	if s.bucket, err = objects.Open(o.Objects, o.Keys); err != nil {

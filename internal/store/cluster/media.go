@@ -95,11 +95,11 @@ func (s *Store) openRecord(
 		return nil, err
 	}
 	m := &storedMedia{body: body, payload: loc.MetaLength}
-	if m.fragment, _, _ = s.heads.Head(id, f); m.fragment == nil {
+	if m.fragment, _, _ = s.recent.Head(id, f); m.fragment == nil {
 		if m.fragment, err = readHead(body, f); err != nil {
 			return nil, errors.Join(err, body.Close())
 		}
-		s.heads.Opened(id, f, m.fragment, nil)
+		s.recent.Opened(id, f, m.fragment, nil)
 	}
 	if !body.Verified() {
 		if err := verify(body, f); err != nil {
