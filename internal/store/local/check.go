@@ -314,7 +314,7 @@ func (c *checker) fragment(ctx context.Context, f *store.FragmentInfo) error {
 			c.row(f, "its volume is not there")
 		} // else reported once, for the volume
 		return nil
-	case errors.Is(err, volume.ErrAway):
+	case errors.Is(err, volume.ErrNoRemote):
 		c.report.Away++
 		return nil
 	case errors.Is(err, store.ErrKey):

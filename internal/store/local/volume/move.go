@@ -142,7 +142,7 @@ func fetch(ctx context.Context, f File, h *Header, name string, from Remote) ([]
 
 // Whole returns the bytes of a sealed volume as it was sealed, wherever they are. from is where
 // those of hollow volumes are; nil when that is not known. ErrGone when they do not exist,
-// ErrCorrupt when they are not what was moved out, ErrAway.
+// ErrCorrupt when they are not what was moved out, ErrNoRemote.
 func (v *Reader) Whole(ctx context.Context, name string, from Remote) (b []byte, err error) {
 	path, err := v.path(name)
 	if err != nil {

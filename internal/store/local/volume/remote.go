@@ -18,16 +18,18 @@ type Remote interface {
 	Delete(ctx context.Context, names []string) error
 }
 
-// ErrAway says that a volume's records are in an object store that is not configured here.
-var ErrAway = errors.New("the records lie in an object store, and none is given (--objects)")
+// ErrNoRemote says that a volume's records are in an object store that is not configured here.
+var ErrNoRemote = errors.New("the records lie in an object store, and none is given (--objects)")
 
 // noRemote is no object store.
 type noRemote struct{}
 
-func (noRemote) Put(context.Context, string, []byte) error { return ErrAway }
+func (noRemote) Put(context.Context, string, []byte) error { return ErrNoRemote }
 
-func (noRemote) Get(context.Context, string, int64) ([]byte, error) { return nil, ErrAway }
+func (noRemote) Get(context.Context, string, int64) ([]byte, error) { return nil, ErrNoRemote }
 
-func (noRemote) Open(context.Context, string, int64, int64) (Body, error) { return nil, ErrAway }
+func (noRemote) Open(context.Context, string, int64, int64) (Body, error) {
+	return nil, ErrNoRemote
+}
 
-func (noRemote) Delete(context.Context, []string) error { return ErrAway }
+func (noRemote) Delete(context.Context, []string) error { return ErrNoRemote }
