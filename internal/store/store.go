@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"math"
 	"time"
 
 	"weir/internal/media"
@@ -73,6 +74,15 @@ const (
 // are past retention.
 func (s *Stream) RetentionEdge(now time.Time) int64 {
 	return now.Add(-time.Duration(s.RetentionHours) * time.Hour).UnixMilli()
+}
+
+// StoredEdge is RetentionEdge for fragments that have rows. Without retention all of them are past
+// it, whatever the clock says, because such a stream keeps its fragments in memory.
+func (s *Stream) StoredEdge(now time.Time) int64 {
+	if s.RetentionHours == 0 {
+		return math.MaxInt64
+	}
+	return s.RetentionEdge(now)
 }
 
 // TimestampKind says which of a fragment's two timestamps a query uses.

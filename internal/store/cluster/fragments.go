@@ -345,7 +345,7 @@ func (s *Store) Fragment(
 		return m.Info, nil
 	}
 	f, err := s.fragment(ctx, id, n)
-	if err == nil && (st.RetentionHours == 0 || f.ServerTimestamp < st.Edge(s.o.Clock())) {
+	if err == nil && f.ServerTimestamp < st.Edge(s.o.Clock()) {
 		err = store.ErrNotFound
 	}
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *Store) open(
 		}
 		return nil, store.ErrGone
 	}
-	if st.RetentionHours == 0 || f.ServerTimestamp < st.Edge(s.o.Clock()) {
+	if f.ServerTimestamp < st.Edge(s.o.Clock()) {
 		return nil, store.ErrGone
 	}
 	m, err := s.openRecord(ctx, id, &f)

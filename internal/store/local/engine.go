@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -293,15 +292,6 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-s.wake:
 		}
 	}
-}
-
-// retentionEdge is the server timestamp before which a stream's stored fragments are past
-// retention, at time now. Of one without retention nothing stored is kept, whatever the clock says.
-func retentionEdge(st *store.Stream, now int64) int64 {
-	if st.RetentionHours == 0 {
-		return math.MaxInt64
-	}
-	return st.RetentionEdge(time.UnixMilli(now))
 }
 
 // state returns what the engine remembers of a stream, and reads it when the stream is used for the

@@ -290,7 +290,7 @@ func (s *Store) List(
 	st.mu.Unlock()
 	stream := st.stream.Load()
 	if stream.RetentionHours > 0 && !st.newer(&q) {
-		stored, err := s.reader.List(ctx, id, q, retentionEdge(stream, now))
+		stored, err := s.reader.List(ctx, id, q, stream.StoredEdge(time.UnixMilli(now)))
 		if err != nil {
 			return nil, fmt.Errorf("list fragments: %w", err)
 		}
@@ -337,7 +337,7 @@ func (s *Store) Fragment(
 		}
 	}
 	if stream := st.stream.Load(); stream.RetentionHours == 0 ||
-		f.ServerTimestamp < retentionEdge(stream, now) {
+		f.ServerTimestamp < stream.StoredEdge(time.UnixMilli(now)) {
 		return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, store.ErrNotFound)
 	}
 	return f, nil

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+	"time"
 
 	"weir/internal/media"
 	"weir/internal/store"
@@ -50,7 +51,7 @@ func (s *Store) open(
 		return m.Open(), nil
 	}
 	if stream := st.stream.Load(); stream.RetentionHours == 0 ||
-		f.ServerTimestamp < retentionEdge(stream, now) {
+		f.ServerTimestamp < stream.StoredEdge(time.UnixMilli(now)) {
 		return nil, store.ErrGone
 	}
 	if head, cipher, whole := s.recent.Head(id, &f); head != nil {

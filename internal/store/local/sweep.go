@@ -102,7 +102,7 @@ func (s *Store) sweepIdle(ctx context.Context) error {
 		}
 		now := s.now()
 		if b.LastServerTimestamp >= now-idleVolume.Milliseconds() &&
-			b.LastServerTimestamp >= retentionEdge(st.stream.Load(), now) {
+			b.LastServerTimestamp >= st.stream.Load().StoredEdge(time.UnixMilli(now)) {
 			continue
 		}
 		errs = append(errs, s.closeVolume(ctx, st, b))
@@ -157,11 +157,12 @@ func (s *Store) sweepRetention(ctx context.Context) error {
 				st.ring.Trim(now-recent.RingAge.Milliseconds(), s.o.MemoryBytes)
 				st.mu.Unlock()
 			}
+			before := stream.StoredEdge(time.UnixMilli(now))
 			for n := sweepVolumes; n == sweepVolumes; {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if n, err = s.expire(ctx, stream.ID, retentionEdge(&stream, now)); err != nil {
+				if n, err = s.expire(ctx, stream.ID, before); err != nil {
 					errs = append(errs, err)
 				}
 			}
@@ -186,7 +187,7 @@ func (s *Store) expire(ctx context.Context, id store.StreamID, before int64) (in
 // dropPast drops the rows of a stream's volumes that are now entirely past its retention, as a
 // sweep would: the last sweep may be a while ago.
 func (s *Store) dropPast(ctx context.Context, st *streamState, stream *store.Stream) error {
-	before := retentionEdge(stream, s.now())
+	before := stream.StoredEdge(time.UnixMilli(s.now()))
 	volumes, err := s.openVolumes(ctx)
 	if err != nil {
 		return err

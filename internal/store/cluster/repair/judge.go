@@ -124,13 +124,12 @@ func (j *Judge) fragment(
 	id := f.Stream.ID
 	v, st, err := j.stream(ctx, id)
 	if err != nil || v != stored {
-		if v == lostStream && (f.Stream.RetentionHours == 0 ||
-			f.Info.ServerTimestamp < f.Stream.RetentionEdge(j.now())) {
+		if v == lostStream && f.Info.ServerTimestamp < f.Stream.StoredEdge(j.now()) {
 			v = expired
 		}
 		return v, nil, err
 	}
-	if st.RetentionHours == 0 || f.Info.ServerTimestamp < st.Edge(j.now()) {
+	if f.Info.ServerTimestamp < st.Edge(j.now()) {
 		return expired, nil, nil
 	}
 	row, err := j.reader.Fragment(ctx, id, f.Info.Number)

@@ -281,7 +281,7 @@ func (w *work) restorePacked(ctx context.Context, info objects.Info) (done bool,
 	if err != nil || v == deleted {
 		return true, err
 	}
-	edge := p.Stream.RetentionEdge(w.o.Clock())
+	edge := p.Stream.StoredEdge(w.o.Clock())
 	if row != nil {
 		edge = row.Edge(w.o.Clock())
 	}

@@ -23,10 +23,9 @@ type Stream struct {
 	FloorMillis int64 // fragments with an earlier server timestamp stay hidden
 }
 
-// Edge is the server timestamp, in milliseconds since the Unix epoch, before which fragments are
-// past retention. Without retention every fragment that has a row is past it.
+// Edge is StoredEdge, but also hides what an earlier retention has hidden.
 func (s *Stream) Edge(now time.Time) int64 {
-	return max(s.RetentionEdge(now), s.FloorMillis)
+	return max(s.StoredEdge(now), s.FloorMillis)
 }
 
 // streamIDs are IDs in the driver's form.
@@ -250,14 +249,13 @@ func lockStream(ctx context.Context, tx pgx.Tx, id store.StreamID) (Stream, erro
 // retention, earlier fragments must go at once, because later ones may have timestamps that are no
 // later.
 func (db *DB) changeRetention(ctx context.Context, tx pgx.Tx, was, next *Stream) error {
-	if next.RetentionHours > was.RetentionHours {
+	if was.RetentionHours > 0 && next.RetentionHours > was.RetentionHours {
 		next.FloorMillis = was.Edge(db.o.Clock())
 	}
 	if _, err := lockHeads(ctx, tx, []string{string(was.ID)}); err != nil {
 		return err
 	}
 	if was.RetentionHours == 0 {
-		next.FloorMillis = was.FloorMillis
 		for _, table := range []string{"fragments", "sealed", "gone"} {
 			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE stream = $1`,
 				was.Key); err != nil {
