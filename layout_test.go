@@ -156,7 +156,7 @@ var imports = map[string][]string{
 		"internal/access", "internal/cameras", "internal/audit",
 		"internal/sts", "internal/policy", "internal/store",
 		"internal/store/local", "internal/store/objects",
-		"internal/api", "internal/auth", "internal/mkv", "internal/fmp4"},
+		"internal/api", "internal/auth", "internal/mkv", "internal/fmp4", "internal/mpegts"},
 }
 
 // pure do no I/O. Formats turn structs into bytes and back, and whoever uses them decides where the

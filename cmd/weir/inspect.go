@@ -10,6 +10,7 @@ import (
 
 	"weir/internal/fmp4"
 	"weir/internal/mkv"
+	"weir/internal/mpegts"
 	"weir/internal/store/local"
 )
 
@@ -40,7 +41,7 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	begin := make([]byte, 16)
+	begin := make([]byte, 189)
 	n, err := f.ReadAt(begin, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -66,14 +67,20 @@ func (c *inspectCmd) Run(std stdio) (err error) {
 		return withHint(fmt.Errorf("%s is the index", c.File),
 			"weir check verifies it; the sqlite3 command reads it")
 	case len(begin) >= 8 && isBox(string(begin[4:8])):
-		data, err := io.ReadAll(f)
-		if err != nil {
-			return err
-		}
-		return fmp4.Dump(w, data)
+		return dumpWhole(w, f, fmp4.Dump)
+	case len(begin) == 189 && begin[0] == 'G' && begin[188] == 'G': // sync bytes of two packets
+		return dumpWhole(w, f, mpegts.Dump)
 	}
 	return withHint(fmt.Errorf("%s is no file that weir knows", c.File),
-		"it knows volumes, objects of a cluster, MP4 segments and Matroska")
+		"it knows volumes, objects of a cluster, MP4 and MPEG-TS segments, and Matroska")
+}
+
+func dumpWhole(w io.Writer, f io.Reader, dump func(io.Writer, []byte) error) error {
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	return dump(w, data)
 }
 
 // isBox reports whether an MP4 file may begin with such a box.

@@ -152,11 +152,15 @@ func TestInspectOthers(t *testing.T) {
 		}
 		return path
 	}
+	packets := strings.Repeat("\x47\x41\x00\x10"+strings.Repeat("\xff", 184), 2)
 	for _, c := range []struct {
 		path, want string
 		code       int
 	}{
 		{"demo.mkv", "Cluster", exitOK},
+		{write("segment.ts", packets), "pid=0x0100", exitOK},
+		{write("cut.ts", packets+"G"), "packet 2: 1 bytes", exitError},
+		{write("Greetings", "G"+packets[1:188]+"?"), "no file that weir knows", exitError},
 		{write("segment.mp4", "\x00\x00\x00\x18stypmsdh\x00\x00\x00\x00msdhmsix"), "styp", exitOK},
 		{write("index.db", "SQLite format 3\x00"), "weir check", exitError},
 		{write("text", "hello, world"), "no file that weir knows", exitError},
