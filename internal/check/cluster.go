@@ -47,11 +47,12 @@ func (c *Command) cluster(
 	if c.JSON {
 		return left, printJSON(out, &r)
 	}
-	return left, c.reportCluster(out, &r, left)
+	c.reportCluster(out, &r, left)
+	return left, nil
 }
 
 // reportCluster prints what was found, and how many problems are left.
-func (c *Command) reportCluster(w io.Writer, r *ClusterReport, left int) error {
+func (c *Command) reportCluster(w io.Writer, r *ClusterReport, left int) {
 	mended := 0
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, p)
@@ -79,5 +80,4 @@ func (c *Command) reportCluster(w io.Writer, r *ClusterReport, left int) error {
 		fmt.Fprintln(w, "--repair would bring back what objects have and drop the rows of what "+
 			"is not there.")
 	}
-	return nil
 }

@@ -46,11 +46,12 @@ func (c *Command) local(
 	if c.JSON {
 		return len(r.Problems), printJSON(out, &r)
 	}
-	return len(r.Problems), c.reportLocal(out, &r)
+	c.reportLocal(out, &r)
+	return len(r.Problems), nil
 }
 
 // reportLocal prints what was found.
-func (c *Command) reportLocal(w io.Writer, r *LocalReport) error {
+func (c *Command) reportLocal(w io.Writer, r *LocalReport) {
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, p)
 	}
@@ -92,5 +93,4 @@ func (c *Command) reportLocal(w io.Writer, r *LocalReport) error {
 			"With a backup: stop the server, put the volume's file from there in its place "+
 			"(one of the same length), check again.")
 	}
-	return nil
 }

@@ -388,7 +388,8 @@ func (r *Reader) element(h *header, e *element) (Event, error) {
 		}
 		return Event{Kind: TagsEvent, Offset: h.off, Tags: tags}, nil
 	case idCluster:
-		return Event{}, r.openCluster(h)
+		r.openCluster(h)
+		return Event{}, nil
 	case idTimestamp:
 		return r.readTimestamp(h)
 	case idSimpleBlock:
@@ -438,14 +439,13 @@ func (r *Reader) openSegment(h *header) (Event, error) {
 }
 
 // openCluster begins a cluster; its Timestamp is still to come.
-func (r *Reader) openCluster(h *header) error {
+func (r *Reader) openCluster(h *header) {
 	r.collecting, r.seenCluster = false, true
 	r.inCluster, r.hasTimecode = true, false
 	r.clusterOff, r.clusterEnd, r.stripped = h.off, unknownSize, 0
 	if h.size != unknownSize {
 		r.clusterEnd = r.in.off + h.size
 	}
-	return nil
 }
 
 func (r *Reader) readTimestamp(h *header) (Event, error) {
