@@ -224,7 +224,7 @@ func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Se
 		var err error
 		found, wait, err = s.findPart(ctx, o, v, track, ref)
 		if err == nil && found.open {
-			segment, err = openPart(o, v, track, found.part, moofSequence(ref))
+			segment, err = openPart(v, track, found.part, moofSequence(ref))
 		}
 		return !wait, err
 	}, func() time.Duration { return hintBlocked })

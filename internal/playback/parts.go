@@ -181,7 +181,7 @@ func (v *view) entryAt(track int, msn int64) *timeline.Entry {
 func moofSequence(ref PartRef) uint32 { return uint32(ref.Sequence)<<12 + uint32(ref.Part) }
 
 // openPart makes a part of the open fragment. The caller closes it.
-func openPart(o *request, v *view, track int, p timeline.Part, sequence uint32) (*Segment, error) {
+func openPart(v *view, track int, p timeline.Part, sequence uint32) (*Segment, error) {
 	l := v.low
 	if l.coming == nil || l.open == nil || l.coming.Number != l.open.Info.Number {
 		return nil, noFragment()
@@ -190,7 +190,7 @@ func openPart(o *request, v *view, track int, p timeline.Part, sequence uint32) 
 	if hold == nil {
 		return nil, noFragment()
 	}
-	segment, err := partOf(o, v, hold, track, p, sequence)
+	segment, err := partOf(v, hold, track, p, sequence)
 	if err != nil {
 		hold.Release()
 		return nil, err
@@ -198,7 +198,7 @@ func openPart(o *request, v *view, track int, p timeline.Part, sequence uint32) 
 	return segment, nil
 }
 
-func partOf(o *request, v *view, hold *live.Hold, track int, p timeline.Part,
+func partOf(v *view, hold *live.Hold, track int, p timeline.Part,
 	sequence uint32) (*Segment, error) {
 	l := v.low
 	state, ok := hold.State()
