@@ -45,10 +45,3 @@ func ParseARN(text string) (ARN, error) {
 		ResourceType: resource[0], Name: resource[1], CreatedMillis: created,
 	}, nil
 }
-
-// String returns the ARN's text.
-func (a ARN) String() string {
-	return "arn:" + a.Partition + ":kinesisvideo:" + a.Region + ":" + a.Account + ":" +
-		a.ResourceType + "/" + a.Name + "/" +
-		strconv.FormatInt(a.CreatedMillis, 10)
-}
