@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -237,45 +236,3 @@ var exitCodes = fmt.Sprintf("Exit codes: 0; 1 when a command fails; 2 when the c
 	"cannot be understood; %d when the server refuses "+
 	"or cannot be reached,\nand for every other error of an API command, as version 1 of the AWS "+
 	"command line has it.", exitAWS)
-
-// writeReference prints docs/cli.md.
-func writeReference(w io.Writer, model *kong.Application) error {
-	var b strings.Builder
-	b.WriteString("# Command line\n\nGenerated from the flags; `go test ./cmd/weir -run " +
-		"Reference -update` writes it anew.\n")
-	var global []flagInfo
-	for _, c := range commandInfos(model) {
-		fmt.Fprintf(&b, "\n## weir %s\n\n%s\n", c.name, c.doc)
-		if c.more != "" {
-			fmt.Fprintf(&b, "\n%s\n", c.more)
-		}
-		fmt.Fprintf(&b, "\n```\n%s\n", c.usage())
-		if c.examples != "" {
-			fmt.Fprintf(&b, "\n%s\n", c.examples)
-		}
-		b.WriteString("```\n")
-		referenceFlags(&b, "argument", "", c.words)
-		for _, g := range grouped("flag", c.flags) {
-			referenceFlags(&b, g.title, "--", g.flags)
-		}
-		global = c.global // of the last command, which is the API's
-	}
-	b.WriteString("\n## Global flags of API commands\n\nEach command that is an operation of the " +
-		"API has them.\n")
-	referenceFlags(&b, "flag", "--", global)
-	fmt.Fprintf(&b, "%s\n%s\n", helpForms, exitCodes)
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func referenceFlags(b *strings.Builder, title, dashes string, flags []flagInfo) {
-	if len(flags) == 0 {
-		return
-	}
-	fmt.Fprintf(b, "\n| %s | |\n|---|---|\n", title)
-	cell := strings.NewReplacer("|", `\|`, "\n", " ")
-	for _, f := range flags {
-		fmt.Fprintf(b, "| `%s` | %s |\n",
-			cell.Replace(strings.TrimSpace(dashes+f.name+" "+f.value)), cell.Replace(f.text()))
-	}
-}
