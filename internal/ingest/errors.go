@@ -53,8 +53,8 @@ func matroskaError(f *fragment, err *mkv.Error) *Error {
 	case mkv.Metadata:
 		return fail(f, api.AckFragmentMetadataLimit, err)
 	case mkv.NoDocument:
-		// 4006 would make the SDK skip a fragment that is only begun in the wrong place; this makes
-		// it begin again.
+		// After 4006 the SDK would skip a fragment that only began in the wrong place. After this
+		// error it begins again.
 		return fail(f, api.AckStreamReadError, err)
 	}
 	return fail(f, api.AckInvalidMKVData, err)

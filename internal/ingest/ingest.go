@@ -40,14 +40,14 @@ type Finder interface {
 	Wait(ctx context.Context, id store.StreamID, after int64) (int64, error)
 }
 
-// Store is what a connection uses of the store.
+// Store is the part of store.Store that a connection uses.
 type Store interface {
 	Appender
 	Finder
 }
 
-// Arrivals is what a store of many processes knows besides: on which connections fragments with
-// relative timecodes came, in any process.
+// Arrivals is implemented by a store of many processes. It knows on which connections, in any
+// process, fragments with relative timecodes came.
 type Arrivals interface {
 	// Arrived returns at most limit fragments that came to a place on other connections within
 	// store.ResendWindow, newest first. It leaves out connections that ended properly.

@@ -48,10 +48,10 @@ func (c *Connection) tags(tags []media.Tag) error {
 // would exceed the limit anyway.
 const maxHeaderTags = 4 * api.MaxFragmentTags
 
-// clip cuts a text that is longer than most bytes, and does not keep the rest in memory.
-func clip(text string, most int) string {
-	if len(text) > most {
-		return strings.Clone(text[:most])
+// clip cuts a text that is longer than limit bytes, and does not keep the rest in memory.
+func clip(text string, limit int) string {
+	if len(text) > limit {
+		return strings.Clone(text[:limit])
 	}
 	return text
 }

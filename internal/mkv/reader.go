@@ -138,18 +138,18 @@ func (r *Reader) AppendPayload(dst []byte) ([]byte, error) {
 	return got, nil
 }
 
-// AppendSome appends up to most bytes of the rest of the current frame to dst. On error dst is
+// AppendSome appends up to limit bytes of the rest of the current frame to dst. On error dst is
 // returned with what arrived.
-func (r *Reader) AppendSome(dst []byte, most int) ([]byte, error) {
+func (r *Reader) AppendSome(dst []byte, limit int) ([]byte, error) {
 	if r.err != nil {
 		return dst, r.err
 	}
-	if n := min(len(r.prefix), most); n > 0 {
+	if n := min(len(r.prefix), limit); n > 0 {
 		dst = append(dst, r.prefix[:n]...)
 		r.prefix = r.prefix[n:]
-		most -= n
+		limit -= n
 	}
-	n := min(r.left, int64(most))
+	n := min(r.left, int64(limit))
 	if n == 0 {
 		return dst, nil
 	}

@@ -211,13 +211,13 @@ func filled(first byte, n int) []byte {
 	return b
 }
 
-// shortReader returns up to most bytes from each Read.
+// shortReader returns up to limit bytes from each Read.
 type shortReader struct {
 	r      io.Reader
 	random *rand.Rand
-	most   int
+	limit  int
 }
 
 func (s shortReader) Read(p []byte) (int, error) {
-	return s.r.Read(p[:min(len(p), 1+s.random.IntN(s.most))])
+	return s.r.Read(p[:min(len(p), 1+s.random.IntN(s.limit))])
 }

@@ -59,7 +59,7 @@ const (
 )
 
 // blockedShare is the percentage of the target duration after which a request is answered with what
-// there is. At 80, hls.js takes a request for lost (src/loader/playlist-loader.ts), and then asks
+// there is. At 80, hls.js considers a request lost (src/loader/playlist-loader.ts), and then asks
 // without directives. It gives up after ten seconds in any case, as Shaka does (connectionTimeout
 // in lib/net/backoff.js), so blockedMost is the longest wait.
 const (
