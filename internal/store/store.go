@@ -63,6 +63,24 @@ type Stream struct {
 	NumberTag uint64 // random; the low 64 bits of the stream's fragment numbers
 }
 
+// Update lets change change a stream under the rules of Streams.UpdateStream, and gives it the
+// version next. After an error the stream may be changed in part.
+func (s *Stream) Update(version, next string, change func(*Stream) error) error {
+	if version != "" && version != s.Version {
+		return ErrVersion
+	}
+	was := *s
+	if err := change(s); err != nil {
+		return err
+	}
+	if s.RetentionHours < 0 {
+		return errors.New("retention is negative")
+	}
+	s.ID, s.Name, s.CreatedMillis, s.NumberTag = was.ID, was.Name, was.CreatedMillis, was.NumberTag
+	s.Version = next
+	return nil
+}
+
 // Storage tiers of a stream (KVS DefaultStorageTier): where its fragments are once they are sealed,
 // on the disk or, if there is one, in an object store.
 const (

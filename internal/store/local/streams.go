@@ -82,18 +82,9 @@ func (s *Store) UpdateStream(
 	shorter := false
 	row, err := s.changeStream(ctx, id, func(st *store.Stream) error {
 		was := st.RetentionHours
-		if version != "" && version != st.Version {
-			return store.ErrVersion
-		}
-		if err := change(st); err != nil {
-			return err
-		}
-		if st.RetentionHours < 0 {
-			return errors.New("retention is negative")
-		}
-		st.Version = next
+		err := st.Update(version, next, change)
 		shorter = st.RetentionHours < was
-		return nil
+		return err
 	})
 	if err != nil {
 		return store.Stream{}, fmt.Errorf("update stream %s: %w", id, err)
@@ -145,15 +136,11 @@ func (s *Store) changeStream(
 		}
 	}
 	row, err := s.idx.UpdateStream(ctx, id, func(row *store.Stream) error {
-		id, name, created, tag := row.ID, row.Name, row.CreatedMillis, row.NumberTag
-		if err := change(row); err != nil {
-			return err
-		}
-		row.ID, row.Name, row.CreatedMillis, row.NumberTag = id, name, created, tag
+		err := change(row)
 		if row.Tags == nil {
 			row.Tags = map[string]string{}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		// It may have been applied after all: read it again and drop what is remembered.

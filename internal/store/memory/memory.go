@@ -168,18 +168,10 @@ func (s *Store) UpdateStream(
 	if err != nil {
 		return store.Stream{}, fmt.Errorf("update stream: %w", err)
 	}
-	if version != "" && version != st.Version {
-		return store.Stream{}, fmt.Errorf("update stream %s: %w", id, store.ErrVersion)
-	}
 	next := copyOf(st.Stream)
-	if err := change(&next); err != nil {
+	if err := next.Update(version, newVersion(), change); err != nil {
 		return store.Stream{}, fmt.Errorf("update stream %s: %w", id, err)
 	}
-	if next.RetentionHours < 0 {
-		return store.Stream{}, fmt.Errorf("update stream %s: retention is negative", id)
-	}
-	next.ID, next.Name, next.CreatedMillis = st.ID, st.Name, st.CreatedMillis
-	next.NumberTag, next.Version = st.NumberTag, newVersion()
 	st.Stream, st.allUntil = copyOf(next), 0
 	st.expire(s.now().UnixMilli()) // a shorter one hides fragments at once
 	return copyOf(next), nil

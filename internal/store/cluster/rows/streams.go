@@ -177,17 +177,7 @@ func (db *DB) UpdateStream(
 	ctx context.Context, id store.StreamID, version string, change func(*store.Stream) error,
 ) (store.Stream, error) {
 	st, err := db.changeStream(ctx, id, func(st *store.Stream) error {
-		if version != "" && version != st.Version {
-			return store.ErrVersion
-		}
-		if err := change(st); err != nil {
-			return err
-		}
-		if st.RetentionHours < 0 {
-			return errors.New("retention is negative")
-		}
-		st.Version = newVersion()
-		return nil
+		return st.Update(version, newVersion(), change)
 	})
 	if err != nil {
 		return store.Stream{}, fmt.Errorf("update stream %s: %w", id, err)
@@ -220,8 +210,7 @@ func (db *DB) changeStream(
 		if err := change(&next.Stream); err != nil {
 			return err
 		}
-		next.ID, next.Name, next.CreatedMillis = was.ID, was.Name, was.CreatedMillis
-		next.NumberTag, next.Tags = was.NumberTag, tags(next.Tags)
+		next.Tags = tags(next.Tags)
 		if next.RetentionHours != was.RetentionHours {
 			if err := db.changeRetention(ctx, tx, &was, &next); err != nil {
 				return err
