@@ -98,11 +98,7 @@ func openRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys
 	id store.StreamID, f store.FragmentInfo,
 ) (*storedMedia, error) {
 	loc := f.Location
-	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
-		loc.Length < loc.MetaLength {
-		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
-	}
-	body, err := volumes.Open(ctx, loc)
+	body, err := openBody(ctx, volumes, loc)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +118,17 @@ func openRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys
 	}
 	return &storedMedia{fragment: fragment, cipher: cipher, body: body, payload: loc.MetaLength,
 		length: loc.Length}, nil
+}
+
+// openBody opens the record of a row, which may be damaged. ErrGone, ErrCorrupt.
+func openBody(
+	ctx context.Context, volumes VolumeReader, loc store.Location,
+) (volume.Body, error) {
+	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
+		loc.Length < loc.MetaLength {
+		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
+	}
+	return volumes.Open(ctx, loc)
 }
 
 // storedMedia is a Media of a record in a volume.

@@ -181,11 +181,7 @@ func verifyRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Ke
 	f store.FragmentInfo, pace func(n int) error,
 ) (_ *media.Fragment, err error) {
 	loc := f.Location
-	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
-		loc.Length < loc.MetaLength {
-		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
-	}
-	body, err := volumes.Open(ctx, loc)
+	body, err := openBody(ctx, volumes, loc)
 	if err != nil {
 		return nil, err
 	}
