@@ -19,15 +19,22 @@ import (
 	"weir/test/output"
 )
 
+// imageStores returns a directory with a cache of images, and a folder "images" for generated ones.
+func imageStores(t *testing.T) (dir string, cache *still.Cache, folder *still.Folder) {
+	t.Helper()
+	dir = t.TempDir()
+	cache, err := still.OpenCache(filepath.Join(dir, "cache"), 1<<20, time.Hour, nil)
+	must(t, err)
+	folder, err = still.OpenFolder(filepath.Join(dir, "images"), 1<<20)
+	must(t, err)
+	return dir, cache, folder
+}
+
 // Tagged fragments have images in the directory that stands for the bucket: one every interval,
 // across fragments, with the service's names and metadata, wherever the producers point to.
 func TestImageGeneration(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	cache, err := still.OpenCache(filepath.Join(dir, "cache"), 1<<20, time.Hour, nil)
-	must(t, err)
-	folder, err := still.OpenFolder(filepath.Join(dir, "images"), 1<<20)
-	must(t, err)
+	dir, cache, folder := imageStores(t)
 	s := newStreamSite(t, func(o *Options) {
 		o.ImageFolder = folder
 		o.Images = images.New(images.Options{Store: o.Store.(engine),
@@ -151,11 +158,7 @@ func (s *fillingStore) Room(ctx context.Context, bytes int64) error {
 // are written again.
 func TestImageGenerationOnAFullDisk(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	cache, err := still.OpenCache(filepath.Join(dir, "cache"), 1<<20, time.Hour, nil)
-	must(t, err)
-	folder, err := still.OpenFolder(filepath.Join(dir, "images"), 1<<20)
-	must(t, err)
+	dir, cache, folder := imageStores(t)
 	disk := &fillingStore{}
 	var log output.Buffer
 	s := newStreamSite(t, func(o *Options) {

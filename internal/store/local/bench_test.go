@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/store"
+	"weir/internal/store/local"
 	"weir/internal/store/local/directory"
 	"weir/internal/store/record"
 	"weir/internal/store/storetest"
@@ -42,6 +43,20 @@ func produce(b *testing.B, n, count int, work func(producer int) error) time.Dur
 	return time.Since(began)
 }
 
+// benchStreams makes n streams that keep a day.
+func benchStreams(b *testing.B, s *local.Store, n int) (ids []store.StreamID) {
+	b.Helper()
+	for i := range n {
+		st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(i),
+			RetentionHours: 24})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids = append(ids, st.ID)
+	}
+	return ids
+}
+
 // BenchmarkAppend appends 200 KB fragments, each producer to a stream of its own. In between it
 // measures the limit in the same way: plainFile, which makes the same calls for the bytes and does
 // nothing else. ratio is the speed of Append divided by that limit, the median over the turns.
@@ -60,15 +75,9 @@ func BenchmarkAppend(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			var ids []store.StreamID
+			ids := benchStreams(b, s, producers)
 			var files []*plainFile
 			for p := range producers {
-				st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(p),
-					RetentionHours: 24})
-				if err != nil {
-					b.Fatal(err)
-				}
-				ids = append(ids, st.ID)
 				f := &plainFile{dir: filepath.Join(dir, fmt.Sprint("plain", p))}
 				if err := os.Mkdir(f.dir, 0o700); err != nil {
 					b.Fatal(err)
@@ -200,15 +209,7 @@ func BenchmarkTogether(b *testing.B) {
 		s := openStore(b, b.TempDir(), clock)
 		defer closeStore(b, s)
 		rec := storetest.Record(clock, 1, benchFragment)
-		var ids []store.StreamID
-		for i := range streams {
-			st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(i),
-				RetentionHours: 24})
-			if err != nil {
-				b.Fatal(err)
-			}
-			ids = append(ids, st.ID)
-		}
+		ids := benchStreams(b, s, streams)
 		sides[i].write = func(p int) error {
 			mine := *rec
 			_, err := storetest.Append(b.Context(), s, ids[p%streams], &mine)

@@ -325,15 +325,7 @@ func TestDamagedPayloadInside(t *testing.T) {
 // else.
 func TestDamagedMetadata(t *testing.T) {
 	dir, clock, st, fragments := fill(t, 3)
-	path := volumePath(dir, fragments[1])
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[fragments[1].Location.Offset+record.HeaderSize+3] ^= 1
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	flip(t, dir, fragments[1], record.HeaderSize+3)
 	s := openStore(t, dir, clock)
 	defer closeStore(t, s)
 	if _, err := s.Open(t.Context(), st.ID, fragments[1]); !errors.Is(err, store.ErrCorrupt) {

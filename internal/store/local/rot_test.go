@@ -101,24 +101,13 @@ func TestDamageBesideWhatIsFetched(t *testing.T) {
 	if err := fetch(0); err != nil {
 		t.Fatal(err)
 	}
-	path := volumePath(dir, fragments[1])
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[fragments[1].Location.Offset+record.HeaderSize+3] ^= 1
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	flip(t, dir, fragments[1], record.HeaderSize+3)
 	for range 2 { // an error is not remembered either
 		if err := fetch(1); !errors.Is(err, store.ErrCorrupt) {
 			t.Fatalf("the damaged one opens with %v", err)
 		}
 	}
-	b[fragments[1].Location.Offset+record.HeaderSize+3] ^= 1
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	flip(t, dir, fragments[1], record.HeaderSize+3) // back
 	for i := range fragments {
 		if err := fetch(i); err != nil {
 			t.Errorf("fragment %d: %v", i, err)

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"weir/internal/store"
 	"weir/internal/store/local"
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/volume"
@@ -101,15 +100,7 @@ func BenchmarkSpinningDisk(b *testing.B) {
 			}
 			defer closeStore(b, s)
 			rec := storetest.Record(clock, 1, benchFragment)
-			var ids []store.StreamID
-			for p := range producers {
-				st, err := s.CreateStream(b.Context(), store.Stream{Name: fmt.Sprint(p),
-					RetentionHours: 24})
-				if err != nil {
-					b.Fatal(err)
-				}
-				ids = append(ids, st.ID)
-			}
+			ids := benchStreams(b, s, producers)
 			var mu sync.Mutex
 			var times []float64
 			var took time.Duration
