@@ -216,3 +216,42 @@ func TestSlowFollowerNeverReadsAnotherFragment(t *testing.T) {
 	}
 	h.Release()
 }
+
+// The buffer of a fragment that somebody followed is used again, as soon as nobody reads it.
+func TestBuffersThatWereFollowedAreUsedAgain(t *testing.T) {
+	o := absolute(newStore())
+	o.Edge, o.Memory, o.Numbers = live.New(live.Options{}), NewMemory(0), NewNumbers()
+	w := o.Edge.Follow(o.Stream.ID)
+	defer w.Close()
+	const size = 1 << 14
+	pool := &o.Memory.pools[sizeClass(size)]
+	// A pool may lose what it is given: in a collection, and at random with the race detector.
+	for n := range int64(50) {
+		body, in := io.Pipe()
+		running := make(chan error, 1)
+		go func() {
+			_, err := run(t, o, body)
+			running <- err
+		}()
+		at := epoch + 1000*n
+		in.Write(build(t).header(sdk).cluster(at).frame(1, at, strings.Repeat("x", size)).Bytes())
+		h := newest(t, w, store.Number(n))
+		read := await(t, w, h, func(s live.State) bool { return len(s.Order) == 1 })
+		in.Write(build(t).end().Bytes())
+		in.Close()
+		if err := <-running; err != nil {
+			t.Fatal(err)
+		}
+		if pool.Get() != nil {
+			t.Fatal("a buffer that is read may be used again")
+		}
+		h.Release()
+		if b, ok := pool.Get().(*[]byte); ok {
+			if &(*b)[0] != &read.Tracks[0].Payload[0] {
+				t.Error("another buffer was given back")
+			}
+			return
+		}
+	}
+	t.Error("no buffer is used again")
+}

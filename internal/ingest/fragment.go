@@ -239,17 +239,17 @@ func (f *fragment) record(
 }
 
 // release ends the fragment's time in flight and gives the memory back; the payload must not be
-// used any more. Followers of the live edge may still read it.
+// used any more. Followers of the live edge may still read it, and then give the buffers back.
 func (f *fragment) release(m *Memory, o owner) {
 	f.numbered()
 	f.live.BrokenOff() // unless it was stored
-	free := f.live.Release(f.buffers)
-	for i := range f.tracks {
-		if free && f.tracks[i].payload != nil {
-			m.recycle(f.tracks[i].payload)
+	tracks := f.tracks
+	f.tracks = nil
+	f.live.Release(f.buffers, func() {
+		for i := range tracks {
+			m.recycle(tracks[i].payload)
 		}
-		f.tracks[i] = samples{}
-	}
+	})
 	m.give(o, f.taken)
 	f.taken = 0
 }

@@ -49,9 +49,9 @@ type Fragment struct {
 	whole   *media.Fragment // when all its frames have come
 	end     *End
 	holds   int
-	watched bool  // somebody held it: its buffers are not used again
-	bytes   int64 // of the buffers that ingest has left to those who hold it
-	dropped bool  // the buffers are gone
+	bytes   int64  // of the buffers that ingest has left to those who hold it
+	free    func() // gives these buffers back
+	dropped bool   // the buffers are gone
 
 	final final
 }
@@ -85,7 +85,7 @@ func (f *Fragment) Add(track int, samples []media.Sample, payload []byte, arrive
 }
 
 // Move replaces the buffer of a track's payload with one that begins with the same bytes. It
-// reports whether the old one may be used again: whether nobody can be reading it.
+// reports whether the old one may be used again at once: whether nobody can be reading it.
 func (f *Fragment) Move(track int, payload []byte) (free bool) {
 	if f == nil {
 		return true
@@ -94,7 +94,7 @@ func (f *Fragment) Move(track int, payload []byte) (free bool) {
 	defer f.stream.mu.Unlock()
 	t := &f.tracks[track]
 	t.payload = payload[:len(t.payload)]
-	return !f.watched
+	return f.holds == 0
 }
 
 // Whole says that all frames have come, and how they will be stored. What breaks off is not whole,
@@ -169,28 +169,36 @@ func (f *Fragment) finish(end *End) {
 }
 
 // Release ends ingest's use of the buffers, after the fragment's end; size is their capacity. It
-// reports whether they may be used again; if not, they belong to those who hold the fragment.
-func (f *Fragment) Release(size int64) (free bool) {
-	if f == nil {
-		return true
+// calls free when nobody can be reading them: at once, or when the last Hold is released. When the
+// fragment is held for so long that its readers are cut off, free is not called, and the garbage
+// collector takes the buffers.
+func (f *Fragment) Release(size int64, free func()) {
+	if f == nil || f.release(size, free) {
+		free()
 	}
+}
+
+// release reports whether nobody holds the fragment. Otherwise the last one who does calls free.
+func (f *Fragment) release(size int64, free func()) (unread bool) {
 	f.edge.mu.Lock()
 	defer f.edge.mu.Unlock()
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
 	if f.holds == 0 {
 		f.drop()
-	} else if !f.dropped {
-		f.bytes = size
+		return true
+	}
+	if !f.dropped {
+		f.bytes, f.free = size, free
 		f.edge.held += size
 	}
-	return !f.watched
+	return false
 }
 
 // drop lets go of the buffers. Edge.mu and stream.mu are held.
 func (f *Fragment) drop() {
 	f.edge.held -= f.bytes
-	f.bytes, f.dropped = 0, true
+	f.bytes, f.free, f.dropped = 0, nil, true
 	for i := range f.tracks {
 		f.tracks[i] = track{}
 	}

@@ -56,23 +56,32 @@ func (f *Fragment) Hold() *Hold {
 		return nil
 	}
 	f.holds++
-	f.watched = true
 	return &Hold{fragment: f}
 }
 
-// Release ends reading: nothing of a State may be read any more.
+// Release ends reading: nothing of a State may be read any more, because its payload may be that of
+// another fragment now.
 func (h *Hold) Release() {
 	h.once.Do(func() {
-		f := h.fragment
-		f.edge.mu.Lock()
-		defer f.edge.mu.Unlock()
-		f.stream.mu.Lock()
-		defer f.stream.mu.Unlock()
-		f.holds--
-		if f.holds == 0 && f.bytes > 0 {
-			f.drop()
+		if free := h.fragment.leave(); free != nil {
+			free()
 		}
 	})
+}
+
+// leave ends a Hold. It returns what gives the buffers back, if this was the last Hold and ingest
+// has released them.
+func (f *Fragment) leave() (free func()) {
+	f.edge.mu.Lock()
+	defer f.edge.mu.Unlock()
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	f.holds--
+	if f.holds == 0 && f.free != nil {
+		free = f.free
+		f.drop()
+	}
+	return free
 }
 
 // Fragment is the one that is held.

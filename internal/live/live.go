@@ -10,9 +10,9 @@
 //
 // Ingest waits for nobody: to report a frame it takes a lock, copies some slice headers, and closes
 // one channel, which wakes all who wait. Media is never copied: a follower takes a Hold and reads
-// the buffers that ingest fills. Buffers that were held are left to the garbage collector and never
-// used again. A follower that holds a fragment long after its end is cut off and reads from the
-// store.
+// the buffers that ingest fills. When the last Hold is released the buffers are used again. A
+// follower that holds a fragment long after its end is cut off and reads from the store; what it
+// held is left to the garbage collector.
 //
 // The number of fragments is bounded, per stream and in all. A fragment beyond the bounds is not
 // shown; followers find it in the store.

@@ -65,10 +65,12 @@ func (r *lowRig) process() *Service {
 
 // sending is a fragment that is being sent: what it will be, and how much has come.
 type sending struct {
-	r    *lowRig
-	rec  *store.Record
-	edge *live.Fragment
-	sent []int // blocks, of each track
+	r       *lowRig
+	rec     *store.Record
+	edge    *live.Fragment
+	payload [][]byte // of each track, as the edge has it
+	sent    []int    // blocks, of each track
+	freed   bool     // the payload was given back
 }
 
 // knownRun is the draft of a run that the test knows: all but the last block are final.
@@ -90,6 +92,7 @@ func (r *lowRig) begin(change ...func(*store.Record)) *sending {
 		ServerTimestamp: f.rec.ServerTimestamp, Tracks: f.rec.Tracks}
 	for i := range f.rec.Runs {
 		head.Drafts = append(head.Drafts, knownRun{&f.rec.Runs[i]})
+		f.payload = append(f.payload, bytes.Clone(f.rec.Payload[i]))
 	}
 	f.sent = make([]int, len(f.rec.Runs))
 	f.edge = r.edge.Begin(r.stream.ID, head)
@@ -128,7 +131,7 @@ func (f *sending) until(millis int64) {
 			decoded += int64(run.Frames[j].Duration)
 		}
 		size := 10 * f.sent[next]
-		f.edge.Add(next, samples, f.rec.Payload[next][:size], time.Now())
+		f.edge.Add(next, samples, f.payload[next][:size], time.Now())
 		synctest.Wait()
 	}
 }
@@ -140,9 +143,19 @@ func (f *sending) store() store.FragmentInfo {
 	synctest.Wait()
 	info := f.r.store.Commit(f.rec, 0)
 	f.edge.Stored(info)
-	f.edge.Release(100)
+	f.release()
 	synctest.Wait()
 	return info
+}
+
+// release ends the sending. The payload is spoilt when another fragment could use its buffers.
+func (f *sending) release() {
+	f.edge.Release(100, func() {
+		f.freed = true
+		for i := range f.payload {
+			clear(f.payload[i])
+		}
+	})
 }
 
 // breakOff ends the fragment, whose producer does not come back.
@@ -158,7 +171,7 @@ const linger = 5 * time.Second
 // cutOff ends the fragment, whose producer may come back.
 func (f *sending) cutOff() {
 	f.edge.BrokenOff()
-	f.edge.Release(100)
+	f.release()
 	synctest.Wait()
 }
 

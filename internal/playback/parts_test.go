@@ -1,6 +1,8 @@
 package playback
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +39,36 @@ func TestDeliveryOfPartsIsMeasured(t *testing.T) {
 			}
 		}
 		f.breakOff()
+	})
+}
+
+// A player that takes a part slowly gets its bytes, although its fragment was stored meanwhile and
+// the session reads the next one: the buffers are used again when it has them all.
+func TestASlowPlayerGetsItsPart(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		r.read(1)
+		f := r.begin()
+		f.until(700)
+		uri := r.read(1).Open.Parts[1].URI
+		ref, err := ParsePart(uri[strings.IndexByte(uri, '?')+1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		part, err := r.service.MediaPart(t.Context(), r.token, ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.store()
+		next := r.begin()
+		next.until(700)
+		if f.freed || !bytes.Equal(contentOf(t, part), r.parts[uri]) {
+			t.Errorf("given back %v, or the part has changed", f.freed)
+		}
+		part.Close()
+		if !f.freed {
+			t.Error("the buffers are never used again")
+		}
+		next.store()
 	})
 }
 

@@ -122,7 +122,7 @@ func TestEndsWithoutALine(t *testing.T) {
 		return !over
 	})
 	q.BrokenOff()
-	q.Release(1)
+	q.Release(1, func() {})
 	eventually(t, "it is not shown any more where it was received", func() bool {
 		own := a.edge.FollowOwn(camera)
 		defer own.Close()
@@ -229,7 +229,7 @@ func TestReaderThatTakesNothing(t *testing.T) {
 			p.block(strings.Repeat("x", 1<<20))
 			if n%8 == 0 {
 				p.BrokenOff()
-				p.Release(1)
+				p.Release(1, func() {})
 				p = a.begin(n)
 			}
 		}

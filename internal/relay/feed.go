@@ -345,7 +345,7 @@ func (l *link) finish(f *incoming, end live.End) {
 		} else {
 			f.fragment.BrokenOff()
 		}
-		f.fragment.Release(l.forget(f))
+		f.fragment.Release(l.forget(f), func() {}) // they are not used again
 	}
 	f.numbered() // after the end, as in ingest
 }

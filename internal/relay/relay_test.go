@@ -228,7 +228,7 @@ func (p *producer) whole(ticks uint32) {
 func (p *producer) store() {
 	p.whole(1)
 	p.Stored(p.site.commit(p.Fragment))
-	p.Release(int64(cap(p.payload)))
+	p.Release(int64(cap(p.payload)), func() { clear(p.payload) })
 }
 
 // waitTime is how long a test waits for something that must happen.
