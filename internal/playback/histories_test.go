@@ -367,7 +367,7 @@ func (h *history) poll(n int, track media.Track) {
 		}
 		if text := textOf(got); text != want {
 			h.Fatalf("poll %d of service %d, track %d: %s", n, i, track.Number,
-				difference(text, want))
+				timelinetest.Difference(text, want))
 		}
 		if want != "" {
 			h.checks[track.Number].reload(want)
@@ -433,17 +433,6 @@ func (h *history) writeSegment(b *strings.Builder, track media.Track, s *timelin
 	b.WriteString("\n")
 }
 
-// difference returns the first line in which two texts differ, and the header of want.
-func difference(got, want string) string {
-	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
-	i := 0
-	for i < min(len(a), len(b))-1 && a[i] == b[i] {
-		i++
-	}
-	return fmt.Sprintf("line %d of %d is\n%s\nwant (of %d)\n%s\nafter\n%s", i+1, len(a), a[i],
-		len(b), b[i], strings.Join(b[:min(i, 8)], "\n"))
-}
-
 // wantZipped checks that the gzip form of a playlist is that of its text.
 func wantZipped(t *testing.T, p *Playlist) {
 	t.Helper()
@@ -452,7 +441,7 @@ func wantZipped(t *testing.T, p *Playlist) {
 		t.Fatal(err)
 	}
 	if text, err := io.ReadAll(z); err != nil || !bytes.Equal(text, p.Text) {
-		t.Fatalf("unzipped: %v: %s", err, difference(string(text), string(p.Text)))
+		t.Fatalf("unzipped: %v: %s", err, timelinetest.Difference(string(text), string(p.Text)))
 	}
 }
 

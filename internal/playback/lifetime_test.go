@@ -10,6 +10,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/store"
 	"weir/internal/timeline"
+	"weir/internal/timeline/timelinetest"
 )
 
 // actions returns every request that a service answers for a session.
@@ -124,7 +125,7 @@ func TestLostCommitsOfAReplay(t *testing.T) {
 		}
 		for _, s := range []*Service{r.service, r.another()} {
 			if got := r.playlist(s, token, 1); got != text {
-				t.Fatal(difference(got, text))
+				t.Fatal(timelinetest.Difference(got, text))
 			}
 		}
 		r.camera.send()

@@ -7,6 +7,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/store"
+	"weir/internal/timeline/timelinetest"
 )
 
 // A replay begins at its start whatever the size of its playlist, grows as time passes, and ends
@@ -141,7 +142,7 @@ func TestReplayOfVeryMany(t *testing.T) {
 		text := r.playlist(r.service, token, 2)
 		check.reload(text)
 		if got := r.playlist(other, token, 2); got != text {
-			t.Fatal(difference(got, text))
+			t.Fatal(timelinetest.Difference(got, text))
 		}
 		if strings.HasSuffix(text, "#EXT-X-ENDLIST\n") {
 			break

@@ -12,6 +12,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/quota"
 	"weir/internal/store"
+	"weir/internal/timeline/timelinetest"
 )
 
 // With --codec-changes=switch, playback continues after a change of resolution or sample rate, with
@@ -81,7 +82,7 @@ func TestCodecSwitch(t *testing.T) {
 	// A process with another flag does not change the session.
 	r.switching = false
 	if got := r.playlist(r.another(), token, 2); got != text {
-		t.Error(difference(got, text))
+		t.Error(timelinetest.Difference(got, text))
 	}
 	recorded := r.recording("", began, r.store.Clock().UnixMilli()-1)
 	r.wantNumbers(r.playlist(r.service, r.open(recorded), 1), sent, 0, 1, 2, 6, 7)

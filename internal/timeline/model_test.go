@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"weir/internal/media"
@@ -208,7 +207,8 @@ func (f *fold) compare(n int) {
 	for i, track := range f.model.Tracks {
 		want, got := f.model.Listing(track, f.camera.Now, edge), f.listing(i, edge)
 		if (want == nil) != (got == nil) || want != nil && want.String() != got.String() {
-			f.Fatalf("step %d, track %d: %s", n, track.Number, difference(text(got), text(want)))
+			f.Fatalf("step %d, track %d: %s", n, track.Number,
+				timelinetest.Difference(text(got), text(want)))
 		}
 	}
 }
@@ -257,14 +257,4 @@ func text(l *timelinetest.Listing) string {
 		return "nothing"
 	}
 	return l.String()
-}
-
-// difference returns the first line in which two texts differ, and the header of want.
-func difference(got, want string) string {
-	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
-	i := 0
-	for i < min(len(a), len(b))-1 && a[i] == b[i] {
-		i++
-	}
-	return fmt.Sprintf("line %d is\n%s\nwant\n%s\nafter\n%s", i+1, a[i], b[i], b[0])
 }

@@ -360,3 +360,14 @@ func scale(v, from, to int64) int64 {
 	}
 	return -int64(q)
 }
+
+// Difference returns the first line in which two texts differ, and the first lines of want.
+func Difference(got, want string) string {
+	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
+	i := 0
+	for i < min(len(a), len(b))-1 && a[i] == b[i] {
+		i++
+	}
+	return fmt.Sprintf("line %d of %d is\n%s\nwant (of %d)\n%s\nafter\n%s", i+1, len(a), a[i],
+		len(b), b[i], strings.Join(b[:min(i, 8)], "\n"))
+}
