@@ -9,33 +9,34 @@ import (
 	"weir/internal/store"
 )
 
-// Head is what is known of a fragment when it begins. It does not change afterwards.
+// Head is what is known about a fragment when it begins. It does not change afterwards.
 type Head struct {
 	Number            store.Number // greater than those of the fragments that the stream stored
 	ProducerTimestamp int64        // milliseconds since the Unix epoch
 	ServerTimestamp   int64        // milliseconds since the Unix epoch: when its first byte arrived
 	Timecode          int64        // the raw Cluster Timestamp
 	Tracks            []media.Track
-	Tags              []media.Tag // those that came before it; others may follow it
+	Tags              []media.Tag // those that came before the fragment; others may follow it
 	Header            []byte      // as in media.Fragment
-	// Drafts are of the tracks, in their order; they are of the edge from now on. None: no frame is
-	// final before all are.
+	// Drafts has one draft for each track, in the order of the tracks. They belong to the edge from
+	// now on. Without Drafts no frame is final before all frames are.
 	Drafts []media.Draft
 }
 
 // End is what became of a fragment.
 type End struct {
-	// Stored: the store has it, under its number. Otherwise it never will: it broke off, could not
-	// be stored, or was there already under another number (a resend).
+	// Stored says that the store has the fragment under its number. Otherwise it never will: the
+	// fragment broke off, could not be stored, or was a resend, which the store has under another
+	// number.
 	Stored bool
-	Info   store.FragmentInfo // of a stored one
-	// Differs: a frame that was said to be final is not as in the stored run, because an irregular
-	// time made earlier ones change.
+	Info   store.FragmentInfo // if Stored
+	// Differs says that a frame that had been called final is not the same in the stored run: a
+	// later frame with an irregular time has changed earlier ones.
 	Differs bool
 }
 
-// Fragment is a fragment that is being received. Ingest adds what comes, followers hold it. It is
-// safe for concurrent use.
+// Fragment is a fragment that is being received. Ingest adds what arrives, and followers read it
+// through Holds. It is safe for concurrent use.
 type Fragment struct {
 	Head
 	edge    *Edge
@@ -43,13 +44,13 @@ type Fragment struct {
 	stream  *stream
 	brought bool // another process receives it
 
-	// Guarded by stream.mu, as the track's fields.
+	// These fields, and those of each track, are guarded by stream.mu.
 	tracks  []track
-	order   []uint8         // of all blocks: the track of each, an index into Head.Tracks
-	whole   *media.Fragment // when all its frames have come
+	order   []uint8         // each block's track, an index into Head.Tracks, as they arrived
+	whole   *media.Fragment // set when all frames have come
 	end     *End
 	holds   int
-	bytes   int64  // of the buffers that ingest has left to those who hold it
+	bytes   int64  // the size of the buffers that ingest has released and followers still hold
 	free    func() // gives these buffers back
 	dropped bool   // the buffers are gone
 
@@ -60,13 +61,13 @@ type Fragment struct {
 type track struct {
 	samples   []media.Sample
 	payload   []byte
-	arrived   []int64 // when each block had come, Unix nanoseconds
+	arrived   []int64 // when each block arrived, Unix nanoseconds
 	delivered int     // blocks that some follower has passed on
 }
 
-// Add shows a block: all blocks of its track so far, with their payload, and when it had arrived.
-// track is an index into Head.Tracks. Both slices may grow in place afterwards, but what is in them
-// must not change.
+// Add shows one more block of a track, which is an index into Head.Tracks. samples and payload are
+// those of all blocks of the track so far; arrived is when the new one arrived. Both slices may
+// grow in place afterwards, but what is in them must not change.
 func (f *Fragment) Add(track int, samples []media.Sample, payload []byte, arrived time.Time) {
 	if f == nil {
 		return
@@ -97,8 +98,8 @@ func (f *Fragment) Move(track int, payload []byte) (free bool) {
 	return f.holds == 0
 }
 
-// Whole says that all frames have come, and how they will be stored. What breaks off is not whole,
-// even if it is stored as far as it came.
+// Whole says that all frames have come, and how they will be stored. A fragment that breaks off is
+// never whole, even if the frames that had come are stored.
 func (f *Fragment) Whole(as *media.Fragment) {
 	if f == nil {
 		return
@@ -111,15 +112,15 @@ func (f *Fragment) Whole(as *media.Fragment) {
 	f.edge.noteBurst(f.id, burst)
 }
 
-// burst is how far the pace at which the blocks came departs from that at which they are presented:
-// the difference between the earliest and the latest one, by their own clock. Sound that comes
-// later than its pictures counts too. stream.mu is held.
+// burst tells how unevenly the blocks came. Every block arrives some time after its presentation
+// time; burst is the difference between the longest and the shortest such delay. So sound that
+// comes later than its pictures counts too. stream.mu is held.
 func (f *Fragment) burst() time.Duration {
 	earliest, latest := int64(math.MaxInt64), int64(math.MinInt64)
 	for i := range f.tracks {
 		t := &f.tracks[i]
 		if kind := f.Tracks[i].Kind; kind != media.Video && kind != media.Audio {
-			continue // it keeps no player waiting
+			continue // no player waits for it
 		}
 		for j := range t.samples {
 			if j >= len(t.arrived) || t.samples[j].Time == media.NoTime {
@@ -149,7 +150,7 @@ func (f *Fragment) BrokenOff() {
 	}
 }
 
-// finish shows the end, if anybody follows. Only the first one counts.
+// finish shows the end of the fragment, if anybody follows. Only the first call counts.
 func (f *Fragment) finish(end *End) {
 	end.Differs = f.differs()
 	f.stream.mu.Lock()
@@ -178,7 +179,7 @@ func (f *Fragment) Release(size int64, free func()) {
 	}
 }
 
-// release reports whether nobody holds the fragment. Otherwise the last one who does calls free.
+// release reports whether nobody holds the fragment. Otherwise the last Hold calls free.
 func (f *Fragment) release(size int64, free func()) (unread bool) {
 	f.edge.mu.Lock()
 	defer f.edge.mu.Unlock()
@@ -195,7 +196,7 @@ func (f *Fragment) release(size int64, free func()) (unread bool) {
 	return false
 }
 
-// drop lets go of the buffers. Edge.mu and stream.mu are held.
+// drop gives up the buffers. Edge.mu and stream.mu are held.
 func (f *Fragment) drop() {
 	f.edge.held -= f.bytes
 	f.bytes, f.free, f.dropped = 0, nil, true
@@ -212,8 +213,8 @@ func (f *Fragment) IsWhole() bool {
 	return f.whole != nil || f.end != nil
 }
 
-// reorder is how many blocks are presented out of order at most: the pictures that H.264 and H.265
-// reorder.
+// reorder is how many blocks at most follow one that is presented later than they are: H.264 and
+// H.265 allow so many pictures.
 const reorder = 16
 
 // Latest is the latest presentation time of the newest blocks of a track, an index into
@@ -230,7 +231,7 @@ func (f *Fragment) Latest(track int) int64 {
 	return latest
 }
 
-// End is what became of the fragment, and false while that is not known.
+// End returns what became of the fragment, and false while that is not known.
 func (f *Fragment) End() (End, bool) {
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()

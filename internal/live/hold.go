@@ -14,39 +14,40 @@ type Hold struct {
 	once     sync.Once
 }
 
-// State is what has come of a fragment so far. It never changes; the next State has more. Do not
-// change it, nor read it after Hold.Release.
+// State is what has come of a fragment so far. It never changes; a later State has more. Do not
+// change it, and do not read it after Hold.Release.
 type State struct {
-	Tracks []Track // as Head.Tracks
-	// Order is of all blocks, as they came: which track each belongs to, an index into Tracks.
+	Tracks []Track // in the order of Head.Tracks
+	// Order has the track of each block, in the order of arrival: an index into Tracks.
 	Order []uint8
-	// Whole is the fragment as it will be stored, from when all its frames have come; nil before,
-	// and when it broke off.
+	// Whole is the fragment as it will be stored. It is nil until all frames have come, and stays
+	// nil if the fragment breaks off.
 	Whole *media.Fragment
-	// Differs is End.Differs. What is final does not grow any more.
+	// Differs is as in End. When it is true, no more frames become final.
 	Differs bool
 }
 
 // Track is what has come of a track.
 type Track struct {
-	// Final is the prefix of the stored run that is known already: BaseDecodeTime and the frames,
-	// one for each block. Unless the fragment's end says that it differs it is exactly that.
+	// Final is the beginning of the run that will be stored, as far as it is known: BaseDecodeTime
+	// and the frames, one for each block. The stored run begins with exactly that, unless Differs
+	// is true in the end.
 	Final   media.Run
-	Samples []media.Sample // all blocks so far
+	Samples []media.Sample // of all blocks so far
 	Payload []byte         // of Samples, back to back
 }
 
-// final is what was derived from what has come, for all followers once.
+// final is what is known about the stored runs. It is derived once, for all followers.
 type final struct {
 	mu      sync.Mutex
-	runs    []media.Run // of the tracks
+	runs    []media.Run // one for each track
 	whole   bool        // runs are those of the whole fragment
 	differs bool
 }
 
-// Hold begins to read the fragment. It returns nil when the edge has let go of the fragment, or
-// when followers hold too much that has ended: the follower then reads from the store. The caller
-// must follow the stream, and must release the Hold.
+// Hold begins to read the fragment. It returns nil when the edge has dropped the fragment, or when
+// followers hold too many bytes of fragments that have ended: the caller then reads from the store.
+// The caller must have a Follower of the stream, and must release the Hold.
 func (f *Fragment) Hold() *Hold {
 	f.edge.mu.Lock()
 	defer f.edge.mu.Unlock()
@@ -111,7 +112,7 @@ func (h *Hold) State() (State, bool) {
 	return s, true
 }
 
-// derive brings what is final up to a state. f.final.mu is held.
+// derive adds to f.final what follows from a state. f.final.mu is held.
 func (f *Fragment) derive(s *State) {
 	d := &f.final
 	switch {
@@ -148,7 +149,7 @@ func (f *Fragment) settle(whole *media.Fragment) {
 	}
 }
 
-// differs says whether something was said to be final and is not.
+// differs reports whether a frame that had been called final is not the same in the stored run.
 func (f *Fragment) differs() bool {
 	f.final.mu.Lock()
 	defer f.final.mu.Unlock()

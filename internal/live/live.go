@@ -1,6 +1,6 @@
 // Package live is the live edge: the fragments that the process is receiving now, frame by frame,
-// before they are stored. Ingest reports a fragment's begin, its frames and its end; followers see
-// what has come so far and then every frame.
+// before they are stored. Ingest reports when a fragment begins, each of its frames, and when it
+// ends; followers see what has come so far and then every frame.
 //
 //	live.go      Edge: which fragments a stream is receiving
 //	fragment.go  Fragment: what ingest tells of one
@@ -77,9 +77,10 @@ func New(o Options) *Edge {
 // bursts are those of the last two fragments of a stream.
 type bursts [2]time.Duration
 
-// Burst is how far the pace at which a stream's frames come departs from that at which they are
-// shown: in the last fragment that came completely, or in the one before if that came more evenly.
-// A producer that sends a fragment at a time has the length of its fragments. 0 when nothing is
+// Burst tells how unevenly a stream's frames come. Every frame arrives some time after its
+// presentation time; Burst is the difference between the longest and the shortest such delay in the
+// last fragment that came completely, or in the one before if that came more evenly. If a producer
+// sends a whole fragment at a time, it is the length of the fragments. It is 0 when nothing is
 // known.
 func (e *Edge) Burst(id store.StreamID) time.Duration {
 	if e == nil {
@@ -132,7 +133,7 @@ type Follower struct {
 	id     store.StreamID
 	stream *stream
 	own    bool            // what others receive is not shown
-	ready  <-chan struct{} // as Remote has it; nil: nothing else receives
+	ready  <-chan struct{} // from Remote.Follow; nil: nothing else receives
 	leave  func()
 	once   sync.Once
 }
@@ -213,14 +214,14 @@ func (e *Edge) of(id store.StreamID) *stream {
 	return s
 }
 
-// tidy forgets a stream that nobody needs. e.mu and s.mu are held.
+// tidy forgets a stream that has neither fragments nor followers. e.mu and s.mu are held.
 func (e *Edge) tidy(id store.StreamID, s *stream) {
 	if len(s.fragments) == 0 && s.followers == 0 {
 		delete(e.streams, id)
 	}
 }
 
-// wake tells who waits that something has changed. s.mu is held.
+// wake tells those who wait that something has changed. s.mu is held.
 func (s *stream) wake() {
 	if s.changed != nil {
 		close(s.changed)
@@ -228,8 +229,8 @@ func (s *stream) wake() {
 	}
 }
 
-// Begin shows a fragment whose first byte has arrived. It returns nil, which takes what it is told
-// and shows nothing, when e is nil or shows enough already.
+// Begin shows a fragment whose first byte has arrived. It returns nil when e is nil or shows enough
+// already: the methods that ingest calls then do nothing.
 func (e *Edge) Begin(id store.StreamID, h Head) *Fragment {
 	if e == nil {
 		return nil
@@ -244,7 +245,7 @@ func (e *Edge) begin(id store.StreamID, h Head, brought bool) *Fragment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.fragments) >= e.o.PerStream {
-		// what has ended makes room
+		// ended fragments make room for new ones
 		ended := func(f *Fragment) bool { return f.end != nil }
 		if at := slices.IndexFunc(s.fragments, ended); at >= 0 {
 			e.removeLocked(s.fragments[at])
@@ -263,8 +264,8 @@ func (e *Edge) begin(id store.StreamID, h Head, brought bool) *Fragment {
 	return f
 }
 
-// remove takes a fragment out whose end was shown for long enough, unless that has been done. Those
-// who hold it are cut off.
+// remove removes a fragment whose end was shown for long enough, if it is still there. Those who
+// hold it are cut off.
 func (e *Edge) remove(f *Fragment) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

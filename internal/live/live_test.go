@@ -17,7 +17,7 @@ import (
 
 const camera = store.StreamID("00000000000000000000000000000001")
 
-// allButLast takes every sample but the newest for final: each lasts a tick.
+// allButLast is a draft that calls every sample but the newest final: each lasts a tick.
 type allButLast struct{ track int }
 
 func (d allButLast) Final(samples []media.Sample) media.Run {
@@ -48,7 +48,7 @@ func (p *producer) block(text string) {
 	p.Add(0, p.samples, p.payload, time.Now())
 }
 
-// frames is the run as it is stored, all frames of which last so many ticks.
+// frames makes the fragment as it is stored: each of its frames lasts so many ticks.
 func (p *producer) frames(last uint32) *media.Fragment {
 	run := media.Run{Track: 1, BaseDecodeTime: 7}
 	for _, s := range p.samples {
@@ -63,8 +63,8 @@ func (p *producer) store() {
 	p.release()
 }
 
-// release ends the producer's use of the payload, which is spoilt when it may be used again: a
-// reader who still reads it then sees that, and so does the race detector.
+// release ends the producer's use of the payload. When the payload may be used again, it is
+// overwritten: a reader who still reads it then sees that, and so does the race detector.
 func (p *producer) release() {
 	p.Release(int64(cap(p.payload)), func() {
 		for i := range p.payload {
@@ -83,7 +83,7 @@ func numbers(w *Follower) []store.Number {
 	return out
 }
 
-// hold is the only fragment of a stream, held.
+// hold holds the only fragment of a stream.
 func hold(t *testing.T, w *Follower) *Hold {
 	t.Helper()
 	fragments, _ := w.Fragments()
@@ -106,7 +106,7 @@ func state(t *testing.T, h *Hold) State {
 	return s
 }
 
-// metrics are registered ones, and a function that returns the value of one.
+// metrics returns registered metrics, and a function that returns the value of one.
 func metrics(t *testing.T) (*Metrics, func(name string) float64) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
@@ -239,8 +239,8 @@ func TestResendIsNotStoredUnderItsNumber(t *testing.T) {
 	}
 }
 
-// TestBuffersAreUsedAgainWhenNobodyReadsThem: sooner, a slow reader would see another fragment's
-// bytes; never, and every fragment that somebody follows would cost its memory anew.
+// If buffers were used again too early, a slow reader would see another fragment's bytes. If they
+// never were, every fragment that somebody follows would need new memory.
 func TestBuffersAreUsedAgainWhenNobodyReadsThem(t *testing.T) {
 	e := New(Options{})
 	w := e.Follow(camera)
@@ -379,9 +379,9 @@ func TestNilKnowsNothing(t *testing.T) {
 	}
 }
 
-// A producer that sends in real time has no bursts, one that sends fragment by fragment has those
-// of its fragments, and one whose sound comes late keeps players waiting as long; a pause in one
-// fragment says little.
+// A producer that sends in real time has no bursts. One that sends fragment by fragment has bursts
+// as long as its fragments, and one whose sound comes late has bursts as long as that delay. A
+// pause in one fragment says little.
 func TestBurstTellsHowUnevenlyFramesCome(t *testing.T) {
 	e := New(Options{Fragments: 2})
 	now := time.Now()
@@ -449,7 +449,7 @@ func TestEverythingIsForgotten(t *testing.T) {
 	}
 }
 
-// TestReadersReadWhileIngestWrites reads what ingest writes meanwhile; the race detector watches.
+// TestReadersReadWhileIngestWrites is for the race detector: followers read while ingest writes.
 func TestReadersReadWhileIngestWrites(t *testing.T) {
 	e := New(Options{})
 	w := e.Follow(camera)

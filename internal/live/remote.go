@@ -10,12 +10,13 @@ import (
 // Edge.Bring, while somebody follows it here.
 type Remote interface {
 	// Follow says that somebody follows a stream here, until leave is called. ready is closed when
-	// what others receive of it is here, or cannot be had.
+	// what others receive of the stream has arrived here, or cannot be fetched.
 	Follow(id store.StreamID) (ready <-chan struct{}, leave func())
 	// Receive says that a producer of the stream is connected to this process, until leave is
 	// called.
 	Receive(id store.StreamID) (leave func())
-	// Burst is Edge.Burst of the stream where it is received; 0 when that cannot be had soon.
+	// Burst asks for the Edge.OwnBurst of the process that receives the stream. It returns 0 when
+	// the answer does not come soon.
 	Burst(id store.StreamID) time.Duration
 }
 
@@ -30,18 +31,18 @@ func (e *Edge) Receive(id store.StreamID) (leave func()) {
 	return e.remote.Receive(id)
 }
 
-// FollowOwn is Follow of what this process receives.
+// FollowOwn is Follow, but shows only what this process receives.
 func (e *Edge) FollowOwn(id store.StreamID) *Follower {
 	w := e.follow(id)
 	w.own, w.leave = true, func() {}
 	return w
 }
 
-// Bring is Begin of a fragment that another process receives. Its Drafts tell what is final there.
+// Bring is Begin for a fragment that another process receives. Its Drafts tell what is final there.
 func (e *Edge) Bring(id store.StreamID, h Head) *Fragment { return e.begin(id, h, true) }
 
-// Ready is closed when what other processes receive of the stream is shown, or cannot be had; nil
-// when there are none.
+// Ready is closed when what other processes receive of the stream is shown, or cannot be fetched.
+// It is nil when there are no other processes.
 func (w *Follower) Ready() <-chan struct{} {
 	if w == nil {
 		return nil
@@ -56,8 +57,8 @@ func (f *Fragment) Touch() {
 	f.stream.wake()
 }
 
-// Differ says that a frame that was said to be final is not as in the stored run: a player may have
-// seen it at another node, if not here. Call it before Whole.
+// Differ says that a frame that had been called final is not the same in the stored run. Even if
+// nobody saw that frame here, a player may have seen it at another node. Call it before Whole.
 func (f *Fragment) Differ() {
 	f.final.mu.Lock()
 	defer f.final.mu.Unlock()
