@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"weir/internal/access"
 	"weir/internal/api"
 	"weir/internal/policy"
 	"weir/internal/store"
@@ -19,16 +18,15 @@ import (
 // verdict is the decision on a signed call and the question, so that it can be asked again while a
 // connection lasts.
 type verdict struct {
-	principal *access.Principal
-	action    string // such as kinesisvideo:PutMedia
-	resource  string // ARN, or anyResource
-	allowed   bool
-	reason    string // why not; "" when it is allowed
+	request  *request
+	action   string // such as kinesisvideo:PutMedia
+	resource string // ARN, or anyResource
+	allowed  bool
+	reason   string // why not; "" when it is allowed
 
-	tags    map[string]string // of the stream
-	sets    map[string]string // tags that the call sets
-	names   []string          // keys of all tags that it sets or removes
-	request *request
+	tags  map[string]string // of the stream
+	sets  map[string]string // tags that the call sets
+	names []string          // keys of all tags that it sets or removes
 }
 
 // anyResource is the resource of calls that name none (IAM user guide, "Resource").
@@ -59,36 +57,42 @@ func (s *Server) permit(req *request, resource string, stream *store.Stream) err
 
 // permitAction is permit for any action. It counts towards no limit.
 func (s *Server) permitAction(req *request, action, resource string, stream *store.Stream) error {
-	v := &verdict{action: action, resource: resource}
+	v := &verdict{request: req, action: action, resource: resource}
 	v.sets, v.names = requestTags(req.input)
 	if stream != nil {
 		v.tags = stream.Tags
 	}
-	return s.judge(req, v)
+	return s.judge(v)
 }
 
 // judge decides on a call, and returns the refusal.
-func (s *Server) judge(req *request, v *verdict) error {
-	v.principal, v.request, req.verdict = req.principal, req, v
+func (s *Server) judge(v *verdict) error {
 	s.decide(v)
-	result := "allowed"
-	if !v.allowed {
-		result = "denied"
-	}
-	s.metrics.decisions.WithLabelValues(req.operation, result).Inc()
+	s.decided(v)
 	if v.allowed {
 		return nil
 	}
 	code := api.AccessDeniedException
-	if op := api.Find(req.operation); op.Service == api.Media || op.Service == api.ArchivedMedia {
+	if op := api.Find(v.request.operation); op.Service == api.Media ||
+		op.Service == api.ArchivedMedia {
 		code = api.NotAuthorizedException // which their models have
 	}
 	return api.NewError(code, v.reason)
 }
 
+// decided counts a decision, and notes it in its request.
+func (s *Server) decided(v *verdict) {
+	v.request.verdict = v
+	result := "allowed"
+	if !v.allowed {
+		result = "denied"
+	}
+	s.metrics.decisions.WithLabelValues(v.request.operation, result).Inc()
+}
+
 // decide fills in the decision.
 func (s *Server) decide(v *verdict) {
-	p := v.principal
+	p := v.request.principal
 	if p == nil { // nobody has signed
 		v.allowed, v.reason = false, "The call is not signed."
 		return
@@ -188,7 +192,7 @@ func (s *Server) last(ctx context.Context, req *request) (context.Context, *last
 	go func() {
 		defer close(ended)
 		var over <-chan time.Time
-		if at := v.principal.Expires; !at.IsZero() {
+		if at := req.principal.Expires; !at.IsZero() {
 			timer := time.NewTimer(at.Sub(s.clock()))
 			defer timer.Stop()
 			over = timer.C

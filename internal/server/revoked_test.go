@@ -31,7 +31,7 @@ func TestDisabledCameraIsCutWithinFiveSeconds(t *testing.T) {
 		must(t, err)
 		s := &Server{access: who, clock: time.Now, stopping: make(chan struct{})}
 		req := &request{Request: &http.Request{}, principal: principal, operation: opPutMedia}
-		req.verdict = &verdict{principal: principal, action: "kinesisvideo:PutMedia",
+		req.verdict = &verdict{action: "kinesisvideo:PutMedia",
 			resource: anyResource, request: req}
 		running, watch := s.last(ctx, req)
 		defer watch.release()
@@ -81,7 +81,7 @@ func TestConnectionsEndWithTimesAndTags(t *testing.T) {
 			s := &Server{access: who, store: inMemory{st}, clock: time.Now,
 				stopping: make(chan struct{})}
 			req := &request{Request: &http.Request{}, principal: principal, target: stream}
-			req.verdict = &verdict{principal: principal, action: "kinesisvideo:GetMedia",
+			req.verdict = &verdict{action: "kinesisvideo:GetMedia",
 				resource: anyResource, request: req, tags: stream.Tags}
 			began := time.Now()
 			_, watch := s.last(ctx, req)

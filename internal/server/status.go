@@ -76,13 +76,12 @@ func certificateEnd(r *http.Request) *api.Timestamp {
 // permitOwn decides on a call that is about the caller itself. It needs no permission, like STS
 // GetSessionToken, but a policy may deny it.
 func (s *Server) permitOwn(req *request) error {
-	v := &verdict{principal: req.principal, request: req, resource: anyResource,
-		action: api.Find(req.operation).Action()}
-	if s.access.Decide(v.principal, v.action, v.resource, s.conditions(v)).Explicit {
-		return s.judge(req, v)
+	v := &verdict{request: req, resource: anyResource, action: api.Find(req.operation).Action()}
+	if s.access.Decide(req.principal, v.action, v.resource, s.conditions(v)).Explicit {
+		return s.judge(v)
 	}
-	v.allowed, req.verdict = true, v
-	s.metrics.decisions.WithLabelValues(req.operation, "allowed").Inc()
+	v.allowed = true
+	s.decided(v)
 	return nil
 }
 
@@ -91,8 +90,7 @@ func (s *Server) getPermissions(ctx context.Context, req *request,
 	in *api.GetPermissionsInput) (*api.GetPermissionsOutput, error) {
 	out := &api.GetPermissionsOutput{Permissions: make([]api.Permission, 0, len(in.Questions))}
 	for _, q := range in.Questions {
-		v := &verdict{principal: req.principal, request: req, action: q.ActionName,
-			resource: q.ResourceARN}
+		v := &verdict{request: req, action: q.ActionName, resource: q.ResourceARN}
 		if arn, err := api.ParseARN(q.ResourceARN); err == nil {
 			if stream, err := s.store.Stream(ctx, arn.Name); err == nil {
 				v.tags = stream.Tags

@@ -24,16 +24,11 @@ func (s *Server) temporary(ctx context.Context, req *request) (response, error) 
 		req.operation = opSTS
 		return nil, err
 	}
-	v := &verdict{principal: req.principal, request: req}
+	v := &verdict{request: req}
 	made := &sts.Call{Principal: req.principal, Form: form,
 		Conditions: s.conditions(v), Decided: func(action, resource string, allowed bool) {
 			v.action, v.resource, v.allowed = action, resource, allowed
-			req.verdict = v
-			result := "allowed"
-			if !allowed {
-				result = "denied"
-			}
-			s.metrics.decisions.WithLabelValues(req.operation, result).Inc()
+			s.decided(v)
 		}, Identified: func(identity string) error {
 			req.identity = identity
 			return s.quotas.Call(identity)
