@@ -107,24 +107,6 @@ func (rs routes) forCameras(credentials http.Handler) routes {
 	return own
 }
 
-// mainHTTP makes the http.Server of the main listener.
-func (s *Server) mainHTTP(config *tls.Config) *http.Server {
-	srv := s.newHTTP(s, config)
-	srv.Protocols.SetHTTP1(true)
-	srv.MaxHeaderBytes = api.MaxHeaderBytes
-	return srv
-}
-
-// camerasHTTP makes the http.Server of the listener for cameras.
-func (s *Server) camerasHTTP(config *tls.Config) *http.Server {
-	srv := s.newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, s.cameras)
-	}), config)
-	srv.Protocols.SetHTTP1(true)
-	srv.MaxHeaderBytes = api.MaxHeaderBytes
-	return srv
-}
-
 // playersHTTP makes the http.Server of the listener for players.
 //
 // net/http runs no more handlers for a connection than it may have streams, even if the client
@@ -132,12 +114,8 @@ func (s *Server) camerasHTTP(config *tls.Config) *http.Server {
 // limits header sections together with their CONTINUATION frames (CVE-2023-45288), and answers to
 // SETTINGS and PING that are not read. The rest is set here.
 func (s *Server) playersHTTP(config *tls.Config) *http.Server {
-	srv := s.newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, s.players)
-	}), config)
-	srv.Protocols.SetHTTP1(true)
+	srv := s.newHTTP(s.at(s.players), config, api.MaxPlayerHeaderBytes)
 	srv.Protocols.SetHTTP2(true)
-	srv.MaxHeaderBytes = api.MaxPlayerHeaderBytes
 	srv.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams: api.MaxPlayerStreams,
 		// Requests of players have no bodies: the least that the protocol allows.
@@ -150,16 +128,23 @@ func (s *Server) playersHTTP(config *tls.Config) *http.Server {
 	return srv
 }
 
-// newHTTP sets what the http.Servers of all listeners have in common.
-func (s *Server) newHTTP(handler http.Handler, config *tls.Config) *http.Server {
+// at returns the handler of a port.
+func (s *Server) at(p *port) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, p) })
+}
+
+// newHTTP makes an http.Server with what those of all listeners have in common.
+func (s *Server) newHTTP(handler http.Handler, config *tls.Config, maxHeader int) *http.Server {
 	srv := &http.Server{
 		Handler:           handler,
 		TLSConfig:         config,
+		MaxHeaderBytes:    maxHeader,
 		Protocols:         new(http.Protocols),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       keepAliveTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	srv.Protocols.SetHTTP1(true)
 	connections.Watch(srv)
 	return srv
 }
@@ -172,36 +157,37 @@ type servers struct {
 
 // newServers makes them.
 func (s *Server) newServers(on Listeners) *servers {
-	all := &servers{http: []*http.Server{s.mainHTTP(on.TLS)},
-		listeners: []net.Listener{s.connections.Listen(on.Main, portMain)}}
+	all := &servers{}
+	add := func(srv *http.Server, l net.Listener, name string) {
+		all.http = append(all.http, srv)
+		all.listeners = append(all.listeners, s.connections.Listen(l, name))
+	}
+	add(s.newHTTP(s, on.TLS, api.MaxHeaderBytes), on.Main, portMain)
+	s.mainScheme = schemeOf(on.TLS)
+	_, s.mainPort, _ = net.SplitHostPort(on.Main.Addr().String())
 	if on.Playback != nil {
-		all.http = append(all.http, s.playersHTTP(on.PlaybackTLS))
-		all.listeners = append(all.listeners, s.connections.Listen(on.Playback, portPlayers))
-		s.playersScheme = "http"
-		if on.PlaybackTLS != nil {
-			s.playersScheme = "https"
-		}
+		add(s.playersHTTP(on.PlaybackTLS), on.Playback, portPlayers)
+		s.playersScheme = schemeOf(on.PlaybackTLS)
 		_, s.playersPort, _ = net.SplitHostPort(on.Playback.Addr().String()) // "" of a Unix socket
 	}
 	if on.Cameras != nil {
-		all.http = append(all.http, s.camerasHTTP(on.CamerasTLS))
-		all.listeners = append(all.listeners, s.connections.Listen(on.Cameras, portCameras))
+		add(s.newHTTP(s.at(s.cameras), on.CamerasTLS, api.MaxHeaderBytes), on.Cameras, portCameras)
 		_, s.camerasPort, _ = net.SplitHostPort(on.Cameras.Addr().String())
 	}
-	s.mainScheme = "http"
-	if on.TLS != nil {
-		s.mainScheme = "https"
-	}
-	_, s.mainPort, _ = net.SplitHostPort(on.Main.Addr().String())
 	if on.Redirect != nil {
-		srv := s.newHTTP(on.RedirectHandler, nil)
-		srv.Protocols.SetHTTP1(true)
-		srv.MaxHeaderBytes = api.MaxPlayerHeaderBytes
+		srv := s.newHTTP(on.RedirectHandler, nil, api.MaxPlayerHeaderBytes)
 		srv.ReadTimeout, srv.WriteTimeout = s.bodyTime, s.answerTime
-		all.http = append(all.http, srv)
-		all.listeners = append(all.listeners, s.connections.Listen(on.Redirect, portRedirect))
+		add(srv, on.Redirect, portRedirect)
 	}
 	return all
+}
+
+// schemeOf returns the scheme of a listener's URLs.
+func schemeOf(config *tls.Config) string {
+	if config != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // serve serves all listeners until one fails or stop is called.
