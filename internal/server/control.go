@@ -229,14 +229,6 @@ func (s *Server) untag(ctx context.Context, stream store.Stream, keys []string) 
 	}))
 }
 
-// tagsOf returns a stream's tags, never nil.
-func tagsOf(stream store.Stream) map[string]string {
-	if stream.Tags == nil {
-		return map[string]string{}
-	}
-	return stream.Tags
-}
-
 func (s *Server) tagStream(ctx context.Context, req *request,
 	in *api.TagStreamInput) (*api.TagStreamOutput, error) {
 	if err := s.tag(ctx, req.target, in.Tags); err != nil {
@@ -255,7 +247,7 @@ func (s *Server) untagStream(ctx context.Context, req *request,
 
 func (s *Server) listTagsForStream(_ context.Context, req *request,
 	_ *api.ListTagsForStreamInput) (*api.ListTagsForStreamOutput, error) {
-	return &api.ListTagsForStreamOutput{Tags: tagsOf(req.target)}, nil
+	return &api.ListTagsForStreamOutput{Tags: req.target.Tags}, nil
 }
 
 // At AWS, TagResource and its kin are for signalling channels. Here they take streams, and there
@@ -278,5 +270,5 @@ func (s *Server) untagResource(ctx context.Context, req *request,
 
 func (s *Server) listTagsForResource(_ context.Context, req *request,
 	_ *api.ListTagsForResourceInput) (*api.ListTagsForResourceOutput, error) {
-	return &api.ListTagsForResourceOutput{Tags: tagsOf(req.target)}, nil
+	return &api.ListTagsForResourceOutput{Tags: req.target.Tags}, nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -223,10 +224,9 @@ func (s *Server) serve(plain http.ResponseWriter, r *http.Request, at *port) {
 		}
 	}()
 
-	switch {
-	case rt == nil || rt.plain == nil:
+	if rt == nil || rt.plain == nil {
 		s.serveAPI(w, req, rt, methods)
-	default:
+	} else {
 		rt.plain.ServeHTTP(w, r)
 	}
 }
@@ -334,33 +334,31 @@ func shorten(text string) string {
 // is not the API's is a fault of the server: it is logged here, once, and the caller only learns
 // its ID.
 func (s *Server) fail(w *recorder, req *request, err error) {
-	status, answer := 0, (*api.Error)(nil)
+	status := 0 // that of the answer's code
+	var answer *api.Error
 	var method *methodError
 	var refused *auth.Error
 	var temporary *sts.Error
 	switch {
 	case errors.As(err, &answer):
-		status = answer.Status()
 	case errors.As(err, &refused):
 		answer = api.NewError(api.ErrorCode(refused.Code), refused.Message)
-		status = answer.Status()
 	case errors.As(err, &temporary):
 		answer = api.NewError(temporary.Code, temporary.Message)
 		status = temporary.Status()
 	case errors.Is(err, store.ErrFull):
 		answer = api.NewError(api.ServiceUnavailable, api.MessageDiskFull)
-		status = answer.Status()
 	case errors.As(err, &method):
 		answer, status = api.NewError(api.UnknownOperationException, method.Error()),
 			http.StatusMethodNotAllowed
 	default:
 		answer = api.NewError(api.InternalFailure, api.MessageInternalFailure)
-		status = answer.Status()
 		if req.Context().Err() == nil {
 			req.log().Error("internal failure", logOperation, req.operation, logStream, req.stream,
 				logError, err)
 		}
 	}
+	status = cmp.Or(status, answer.Status())
 	req.errorType, req.refusal = string(answer.Code), answer.Message
 	switch {
 	case answer.Code == api.InternalFailure:
