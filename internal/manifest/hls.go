@@ -169,6 +169,7 @@ type Segment struct {
 	DateTime    int64
 	HasDateTime bool
 	Duration    int64 // milliseconds
+	Surplus     int64 // nanoseconds more
 	// EXT-X-BYTERANGE: the number of bytes, from the start of the resource; 0 for all of it
 	Range int64
 	URI   string
@@ -183,7 +184,7 @@ func (s *Segment) Append(dst []byte) []byte {
 		dst = append(dst, "#EXT-X-GAP\n"...)
 	}
 	dst = append(dst, "#EXTINF:"...)
-	dst = appendDecimal(dst, s.Duration, 3)
+	dst = appendDecimal(dst, s.Duration*1_000_000+s.Surplus, 9)
 	dst = append(dst, ",\n"...)
 	if s.Range > 0 {
 		dst = append(dst, "#EXT-X-BYTERANGE:"...)

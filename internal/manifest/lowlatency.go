@@ -42,7 +42,7 @@ func (l *LowLatency) append(dst []byte) []byte {
 
 // Part is an EXT-X-PART of a segment (RFC 8216bis section 4.4.4.9).
 type Part struct {
-	Duration    int64 // microseconds
+	Duration    int64 // nanoseconds
 	URI         string
 	Independent bool // a player may begin with it
 	Gap         bool // it cannot be loaded
@@ -50,7 +50,7 @@ type Part struct {
 
 func (p *Part) append(dst []byte) []byte {
 	dst = append(dst, "#EXT-X-PART:DURATION="...)
-	dst = appendDecimal(dst, p.Duration, 6)
+	dst = appendDecimal(dst, p.Duration, 9)
 	dst = append(dst, ",URI=\""...)
 	dst = append(dst, p.URI...)
 	dst = append(dst, '"')

@@ -13,13 +13,13 @@ func TestLowLatency(t *testing.T) {
 		Segments: []Segment{
 			{Duration: 2000, URI: "a"},
 			{Discontinuities: 1, Map: "m", HasDateTime: true, DateTime: 1_700_000_000_000,
-				Duration: 600, URI: "b", Gap: true,
-				Parts: []Part{{Duration: 334_000, URI: "b0", Independent: true, Gap: true},
-					{Duration: 266_000, URI: "b1", Gap: true}}},
+				Duration: 600, Surplus: 7, URI: "b", Gap: true,
+				Parts: []Part{{Duration: 334_000_000, URI: "b0", Independent: true, Gap: true},
+					{Duration: 266_000_000, URI: "b1", Gap: true}}},
 		}}
 	open := Segment{Discontinuities: 1, Parts: []Part{
-		{Duration: 320_000, URI: "c0", Independent: true},
-		{Duration: 334_000, URI: "c1"}}}
+		{Duration: 320_000_000, URI: "c0", Independent: true},
+		{Duration: 334_000_000, URI: "c1"}}}
 	text := open.AppendOpen(m.Append(nil))
 	text = AppendPreloadHint(text, "c2")
 	text = (&Report{URI: "audio", LastMSN: 132, LastPart: 1}).Append(text)
@@ -40,7 +40,7 @@ a
 #EXT-X-PART:DURATION=0.334,URI="b0",INDEPENDENT=YES,GAP=YES
 #EXT-X-PART:DURATION=0.266,URI="b1",GAP=YES
 #EXT-X-GAP
-#EXTINF:0.6,
+#EXTINF:0.600000007,
 b
 #EXT-X-DISCONTINUITY
 #EXT-X-PART:DURATION=0.32,URI="c0",INDEPENDENT=YES

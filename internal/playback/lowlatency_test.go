@@ -94,8 +94,8 @@ func TestTheHintedPartIsWaitedFor(t *testing.T) {
 			if listed := r.part(hint); !bytes.Equal(listed, data) {
 				t.Errorf("part %d is not what was waited for", i)
 			}
-			if !strings.Contains(r.reload(1, Directives{}), `DURATION=0.320001,URI="`+hint+`"`) &&
-				!strings.Contains(r.reload(1, Directives{}), `DURATION=0.080001,URI="`+hint+`"`) {
+			if !strings.Contains(r.reload(1, Directives{}), `DURATION=0.320000001,URI="`+hint+`"`) &&
+				!strings.Contains(r.reload(1, Directives{}), `DURATION=0.080000001,URI="`+hint+`"`) {
 				t.Errorf("part %d is not listed by its name:\n%s", i, r.reload(1, Directives{}))
 			}
 			r.read(1)
@@ -396,7 +396,7 @@ func TestSlowFramesEndTheParts(t *testing.T) {
 		go func() { answer = r.reload(1, Directives{MSN: msn, Part: "2"}) }()
 		synctest.Wait()
 		f.store()
-		if !strings.Contains(answer, "#EXTINF:2.0,\n") {
+		if !strings.Contains(answer, "#EXTINF:2.000000015,\n") {
 			t.Errorf("who waits for a part that will not come is not told:\n%s", answer)
 		}
 	})

@@ -112,8 +112,8 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 
 // tailFrom returns the first entry of the window whose parts are listed.
 func (v *view) tailFrom(track, from, to int) int {
-	most := partTargets * v.state.Target * 1_000_000
-	var after int64 // microseconds from the end of the playlist to the end of an entry
+	most := partTargets * v.state.Target * 1_000_000_000
+	var after int64 // nanoseconds from the end of the playlist to the end of an entry
 	if l := v.low; l.open != nil {
 		for _, p := range l.open.Parts[track] {
 			after += p.Duration
@@ -122,29 +122,37 @@ func (v *view) tailFrom(track, from, to int) int {
 	at := to
 	for at > from && after <= most {
 		at--
-		after += max(v.state.Entries[at].Duration[track], 0) * 1000
+		after += v.lasts(&v.state.Entries[at], track)
 	}
 	return at
+}
+
+// lasts returns the EXTINF of a track's segment of an entry in nanoseconds, 0 without a segment.
+func (v *view) lasts(e *timeline.Entry, track int) int64 {
+	if e.Duration[track] < 0 {
+		return 0
+	}
+	return e.Duration[track]*1_000_000 + v.rules.Surplus(e, track)
 }
 
 // skipFrom returns the first entry of a delta update, and how many segments it leaves out: those
 // that begin further from the end of the last one than the boundary. first is the first entry of
 // the window with the track.
 func (v *view) skipFrom(track, first, to int) (at int, skipped int64) {
-	until := v.skipUntil()
-	var whole int64
+	until := v.skipUntil() * 1_000_000
+	var whole int64 // nanoseconds
 	for i := first; i >= 0 && i < to; i++ {
-		whole += max(v.state.Entries[i].Duration[track], 0)
+		whole += v.lasts(&v.state.Entries[i], track)
 	}
 	for at = first; at >= 0 && at < to; at++ {
-		d := v.state.Entries[at].Duration[track]
-		if d < 0 {
+		e := &v.state.Entries[at]
+		if e.Duration[track] < 0 {
 			continue
 		}
 		if whole <= until {
 			break
 		}
-		whole -= d
+		whole -= v.lasts(e, track)
 		skipped++
 	}
 	return at, skipped

@@ -22,7 +22,7 @@ type Part struct {
 	Begin         int64 // decode time of the first one, ticks
 	Ticks         int64 // how long it lasts
 	Offset, Size  int64 // bytes of the segment's run before it, and in it
-	Duration      int64 // as listed, microseconds: see listedAt
+	Duration      int64 // as listed, nanoseconds: see listedAt
 	Independent   bool  // it begins with a random access point
 }
 
@@ -47,17 +47,29 @@ func Parts(run *media.Run, kind media.Kind, timescale, target int64, whole bool)
 	return parts, false
 }
 
-// listedAt is when a part begins by the durations that are listed of those before it, microseconds
-// from the start of its segment: never before its media, and a microsecond later from part to part.
-// Shaka Player 5.2.12 aborts its source buffer before each append that would begin earlier than the
-// media says, by however little, and in mid-group Chromium then drops all pictures up to the next
-// key frame (DESIGN.md, "Parts").
+// listedAt is when a part begins by the durations that are listed of those before it, nanoseconds
+// from the start of its segment: never before its media, and a nanosecond later from part to part.
+// Shaka Player 5.2.12 aborts its source buffer before each append that would begin earlier, against
+// its media, than the one before, by however little, and in mid-group Chromium then drops all
+// pictures up to the next key frame (DESIGN.md, "Parts").
 func listedAt(part int, ticks, timescale int64) int64 {
-	return -Rescale(-ticks, timescale, 1_000_000) + int64(part)
+	return -Rescale(-ticks, timescale, 1_000_000_000) + int64(part)
 }
 
-// listedMore is by how many microseconds a part may be listed as longer than it is.
+// listedMore is by how many nanoseconds a part may be listed as longer than it is.
 const listedMore = 2
+
+// Surplus is by how many nanoseconds the EXTINF of an entry is longer than its media, in a session
+// with parts: by more than the surplus of its parts together. The hint that follows the last part
+// begins where the durations of the parts say, and is then the first part of the next segment,
+// whose other parts must not begin earlier against their media (listedAt).
+func (r *Rules) Surplus(e *Entry, track int) int64 {
+	if r.PartTarget == 0 {
+		return 0
+	}
+	// All parts but the last one last longer than half of PART-TARGET: see pieces.
+	return 2*max(e.Duration[track], 0)/r.PartTarget + 3
+}
 
 // cutPiece is a part, or a frame that is too long for one.
 type cutPiece struct {
@@ -70,7 +82,7 @@ type cutPiece struct {
 // another frame like its shortest one would not fit: so with frames of equal length the last one of
 // a part need not wait for the frame after it.
 func pieces(run *media.Run, timescale, target int64) []cutPiece {
-	most := (target*1000 - listedMore) * timescale / 1_000_000
+	most := Rescale(target*1_000_000-listedMore, 1_000_000_000, timescale)
 	var all []cutPiece
 	at, offset, shortest := run.BaseDecodeTime, int64(0), int64(0)
 	for i := range run.Frames {
@@ -140,7 +152,7 @@ func longestOf(runs []media.Run, n int, usual, timescale int64) int64 {
 			}
 		}
 	}
-	return -Rescale(-(listedAt(0, longest, timescale) + listedMore), 1_000_000, 1000)
+	return -Rescale(-(listedAt(0, longest, timescale) + listedMore), 1_000_000_000, 1000)
 }
 
 // fills reports whether frames of sound that each last so many milliseconds fill parts of a target.

@@ -82,14 +82,14 @@ func checkParts(t *testing.T, run *media.Run, track *media.Track, target int64,
 		if p.First != first || p.Frames < 1 || p.Offset != bytes || p.Begin != at {
 			t.Fatalf("part %+v does not follow the one before", p)
 		}
-		if p.Duration > target*1000 || p.Ticks*1000 > target*scale {
+		if p.Duration > target*1_000_000 || p.Ticks*1000 > target*scale {
 			t.Fatalf("part %+v is longer than %d ms", p, target)
 		}
 		// Shaka Player aborts before a part that is listed earlier than its media (DESIGN.md)
-		begins := float64(at-run.BaseDecodeTime) / float64(scale) * 1e6
+		begins := float64(at-run.BaseDecodeTime) / float64(scale) * 1e9
 		late := float64(sum) - begins
-		if first > 0 && late < 1 || late > float64(len(parts)+1) {
-			t.Fatalf("part %+v is listed %v µs after its media", p, late)
+		if first > 0 && late < 0.99 || late > float64(len(parts)+1) {
+			t.Fatalf("part %+v is listed %v ns after its media", p, late)
 		}
 		if want := track.Kind == media.Audio || run.Frames[first].Key; p.Independent != want {
 			t.Fatalf("part %+v: independent is %v", p, !want)
@@ -103,16 +103,23 @@ func checkParts(t *testing.T, run *media.Run, track *media.Track, target int64,
 		}
 	}
 	if ended {
-		if d := int64(run.Frames[first].Duration); d*1_000_000 <= (target*1000-2)*scale {
+		if d := int64(run.Frames[first].Duration); d*1_000_000_000 <= (target*1_000_000-2)*scale {
 			t.Fatalf("parts end before a frame of %d ticks", d)
 		}
 		return
 	}
 	span := store.Span{BaseDecodeTime: run.BaseDecodeTime, Duration: run.Duration()}
-	off := sum - 1000*timeline.Millis(&span, scale)
-	if first != len(run.Frames) || max(off, -off) > 1100 {
-		t.Fatalf("%d frames of %d, %d µs of %d ms", first, len(run.Frames), sum,
+	off := sum - 1_000_000*timeline.Millis(&span, scale)
+	if first != len(run.Frames) || max(off, -off) > 1_001_000 {
+		t.Fatalf("%d frames of %d, %d ns of %d ms", first, len(run.Frames), sum,
 			timeline.Millis(&span, scale))
+	}
+	// The hint after the last part begins before the segment that it becomes the first part of.
+	e := timeline.Entry{Duration: [timeline.MaxTracks]int64{timeline.Millis(&span, scale)}}
+	late := float64(sum) - float64(run.Duration())/float64(scale)*1e9
+	if r := (&timeline.Rules{PartTarget: target}); float64(r.Surplus(&e, 0)) < late+0.99 {
+		t.Fatalf("%d parts of %d ms are listed as %v ns longer, and EXTINF as %d", len(parts),
+			e.Duration[0], late, r.Surplus(&e, 0))
 	}
 }
 
@@ -448,7 +455,7 @@ func TestAFrameLongerThanAPartEndsThem(t *testing.T) {
 	}
 	o := c.state.Follow(c.rules, f, c.match, g, false)
 	if o == nil || !o.Ended || len(o.Parts[0]) != 2 ||
-		fmt.Sprint(o.Parts[0][0].Duration, o.Parts[0][1].Duration) != "320001 80001" {
+		fmt.Sprint(o.Parts[0][0].Duration, o.Parts[0][1].Duration) != "320000001 80000001" {
 		t.Fatalf("open as %+v", o)
 	}
 }

@@ -22,6 +22,7 @@ type glassCamera struct {
 	rate   [2]int // frames per second, a fraction
 	sound  bool
 	bframe bool
+	leap   int // frames after which its clock leaps ahead by an hour, each time; 0: never
 
 	mu   sync.Mutex
 	sent []time.Time // of each frame: when the encoder got it
@@ -39,7 +40,12 @@ func (g *glassCamera) encode() []string {
 		args = append(args, "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
 			"-c:a", "aac")
 	}
-	args = append(args, "-vf", "scale=320:192:flags=neighbor,format=yuv420p", "-c:v", "libx264",
+	filter := "scale=320:192:flags=neighbor,format=yuv420p"
+	if g.leap > 0 {
+		filter += fmt.Sprintf(",setpts=PTS+floor(N/%d)*3600/TB", g.leap)
+		args = append(args, "-fps_mode", "passthrough")
+	}
+	args = append(args, "-vf", filter, "-c:v", "libx264",
 		"-preset", "ultrafast", "-tune", "zerolatency", "-threads", "1", "-sc_threshold", "0", "-g",
 		fmt.Sprint(int(float64(g.group)*g.fps()+0.5)))
 	if g.bframe {
