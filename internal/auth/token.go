@@ -35,7 +35,8 @@ const (
 	tagSize      = 16
 	expirySize   = 5
 	headerSize   = 2
-	tokenSize    = headerSize + nonceSize + sessionIDSize + expirySize + tagSize // 51
+	// bytes of a token besides its data: 35, so that a session's has 51
+	tokenOverhead = headerSize + nonceSize + expirySize + tagSize
 
 	// maxTokenKeys is how many keys a file may have; with more, Rotate would have no free ID.
 	maxTokenKeys = 200
@@ -168,26 +169,10 @@ func parseTokenKeys(text string) ([]tokenKey, error) {
 // Seal makes the token of a session: tokenLength characters of A-Za-z0-9_-. It panics when the
 // session ID does not have sessionIDSize bytes, which no caller's input can cause.
 func (k *TokenKeys) Seal(c Claims) string {
-	k.mu.RLock()
-	key := &k.keys[0]
-	k.mu.RUnlock()
-	var nonce [nonceSize]byte
-	_, _ = rand.Read(nonce[:]) // never fails: it ends the process instead
-	return key.seal(nonce, c)
-}
-
-func (key *tokenKey) seal(nonce [nonceSize]byte, c Claims) string {
 	if len(c.SessionID) != sessionIDSize {
 		panic(fmt.Sprintf("auth: session id of %d bytes", len(c.SessionID)))
 	}
-	token := make([]byte, 0, tokenSize)
-	token = append(token, tokenVersion, key.id)
-	token = append(token, nonce[:]...)
-	plain := make([]byte, 0, sessionIDSize+expirySize)
-	plain = append(plain, c.SessionID...)
-	plain = appendExpiry(plain, c.Expires)
-	token = key.aead.Seal(token, nonce[:], plain, token[:headerSize])
-	return base64.RawURLEncoding.EncodeToString(token)
+	return k.seal(tokenVersion, []byte(c.SessionID), c.Expires)
 }
 
 // Open returns the claims of a token. Its errors are ErrTokenInvalid, and ErrTokenExpired together
@@ -196,28 +181,18 @@ func (k *TokenKeys) Open(token string) (Claims, error) {
 	if len(token) != tokenLength {
 		return Claims{}, ErrTokenInvalid
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) != tokenSize || raw[0] != tokenVersion {
-		return Claims{}, ErrTokenInvalid
-	}
-	key := k.find(raw[1])
-	if key == nil {
-		return Claims{}, ErrTokenInvalid
-	}
-	header, nonce, sealed := raw[:headerSize], raw[headerSize:headerSize+nonceSize], raw[headerSize+
-		nonceSize:]
-	plain, err := key.aead.Open(nil, nonce, sealed, header)
+	id, expires, err := k.open(tokenVersion, token)
 	if err != nil {
-		return Claims{}, ErrTokenInvalid
+		return Claims{}, err
 	}
-	c := Claims{SessionID: string(plain[:sessionIDSize]),
-		Expires: readExpiry(plain[sessionIDSize:])}
+	c := Claims{SessionID: string(id), Expires: expires}
 	if !k.now().Before(c.Expires) {
 		return c, ErrTokenExpired
 	}
 	return c, nil
 }
 
+// Tokens of links: the same as those of sessions, but with data of any length up to a limit.
 const (
 	linkVersion = 2
 	maxLinkData = 256
@@ -230,44 +205,65 @@ func (k *TokenKeys) SealLink(data []byte, expires time.Time) (string, error) {
 	if len(data) > maxLinkData {
 		return "", fmt.Errorf("link of %d bytes, want %d at most", len(data), maxLinkData)
 	}
-	k.mu.RLock()
-	key := &k.keys[0]
-	k.mu.RUnlock()
-	token := make([]byte, headerSize+nonceSize, headerSize+nonceSize+len(data)+expirySize+tagSize)
-	token[0], token[1] = linkVersion, key.id
-	nonce := token[headerSize:]
-	_, _ = rand.Read(nonce) // never fails: it ends the process instead
-	plain := appendExpiry(append([]byte(nil), data...), expires)
-	token = key.aead.Seal(token, nonce, plain, token[:headerSize])
-	return base64.RawURLEncoding.EncodeToString(token), nil
+	return k.seal(linkVersion, data, expires), nil
 }
 
 // OpenLink returns the data of a token that SealLink made. Its errors are ErrTokenInvalid and
 // ErrTokenExpired.
 func (k *TokenKeys) OpenLink(token string) ([]byte, error) {
-	const most = headerSize + nonceSize + maxLinkData + expirySize + tagSize
-	if len(token) > base64.RawURLEncoding.EncodedLen(most) {
+	if len(token) > base64.RawURLEncoding.EncodedLen(tokenOverhead+maxLinkData) {
 		return nil, ErrTokenInvalid
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) < headerSize+nonceSize+expirySize+tagSize || raw[0] != linkVersion {
-		return nil, ErrTokenInvalid
-	}
-	key := k.find(raw[1])
-	if key == nil {
-		return nil, ErrTokenInvalid
-	}
-	sealed := raw[headerSize+nonceSize:]
-	plain, err := key.aead.Open(nil, raw[headerSize:headerSize+nonceSize], sealed,
-		raw[:headerSize])
+	data, expires, err := k.open(linkVersion, token)
 	if err != nil {
-		return nil, ErrTokenInvalid
+		return nil, err
 	}
-	data, expires := plain[:len(plain)-expirySize], readExpiry(plain[len(plain)-expirySize:])
 	if !k.now().Before(expires) {
 		return nil, ErrTokenExpired
 	}
 	return data, nil
+}
+
+// seal makes a token with data and an expiry.
+func (k *TokenKeys) seal(version byte, data []byte, expires time.Time) string {
+	k.mu.RLock()
+	key := &k.keys[0]
+	k.mu.RUnlock()
+	var nonce [nonceSize]byte
+	_, _ = rand.Read(nonce[:]) // never fails: it ends the process instead
+	return key.seal(version, nonce, data, expires)
+}
+
+func (key *tokenKey) seal(
+	version byte, nonce [nonceSize]byte, data []byte, expires time.Time,
+) string {
+	token := make([]byte, 0, tokenOverhead+len(data))
+	token = append(token, version, key.id)
+	token = append(token, nonce[:]...)
+	plain := make([]byte, 0, len(data)+expirySize)
+	plain = appendExpiry(append(plain, data...), expires)
+	token = key.aead.Seal(token, nonce[:], plain, token[:headerSize])
+	return base64.RawURLEncoding.EncodeToString(token)
+}
+
+// open returns the data and the expiry of a token, which may have passed. ErrTokenInvalid.
+func (k *TokenKeys) open(version byte, token string) ([]byte, time.Time, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) < tokenOverhead || raw[0] != version {
+		return nil, time.Time{}, ErrTokenInvalid
+	}
+	key := k.find(raw[1])
+	if key == nil {
+		return nil, time.Time{}, ErrTokenInvalid
+	}
+	header, nonce, sealed := raw[:headerSize], raw[headerSize:headerSize+nonceSize],
+		raw[headerSize+nonceSize:]
+	plain, err := key.aead.Open(nil, nonce, sealed, header)
+	if err != nil {
+		return nil, time.Time{}, ErrTokenInvalid
+	}
+	n := len(plain) - expirySize
+	return plain[:n], readExpiry(plain[n:]), nil
 }
 
 // appendExpiry appends a time in seconds.

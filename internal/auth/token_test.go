@@ -119,7 +119,8 @@ func TestTokenVectors(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := Claims{SessionID: string(session), Expires: time.Unix(expires, 0).UTC()}
-		if got := keys[0].seal([nonceSize]byte(nonce), want); got != f[5] {
+		if got := keys[0].seal(tokenVersion, [nonceSize]byte(nonce), session,
+			want.Expires); got != f[5] {
 			t.Errorf("sealed %s, want %s", got, f[5])
 		}
 		k := &TokenKeys{keys: keys, Clock: func() time.Time { return time.Unix(expires-1, 0) }}
