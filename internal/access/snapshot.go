@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -348,11 +349,8 @@ func merged(a, b map[string]string) map[string]string {
 		return a
 	}
 	out := make(map[string]string, len(a)+len(b))
-	for _, tags := range []map[string]string{a, b} {
-		for key, value := range tags {
-			out[key] = value
-		}
-	}
+	maps.Copy(out, a)
+	maps.Copy(out, b)
 	return out
 }
 

@@ -144,21 +144,21 @@ func (r *Registry) changeGrants(
 	ctx context.Context, of Holder, name string,
 	edit func(policies *[]string, tags *map[string]string) error,
 ) error {
-	any := store.AnyRevision
+	const revision = store.AnyRevision
 	switch of {
 	case HolderUser:
 		if err := r.notFixed(name); err != nil {
 			return err
 		}
-		return change(ctx, r, kindUser, name, any, func(d *userDocument) error {
+		return change(ctx, r, kindUser, name, revision, func(d *userDocument) error {
 			return edit(d.grants())
 		})
 	case HolderRole:
-		return change(ctx, r, kindRole, name, any, func(d *roleDocument) error {
+		return change(ctx, r, kindRole, name, revision, func(d *roleDocument) error {
 			return edit(d.grants())
 		})
 	case HolderCamera:
-		return change(ctx, r, kindCamera, name, any, func(d *cameraDocument) error {
+		return change(ctx, r, kindCamera, name, revision, func(d *cameraDocument) error {
 			return edit(d.grants())
 		})
 	}

@@ -141,13 +141,15 @@ func (v *Verifier) source(name string) *source {
 	}
 	p, err := read(d)
 	if err != nil {
-		v.log.Error("nobody is believed", "error", err)
+		v.log.Error("tokens of a provider are refused: it cannot be read",
+			"provider", name, "error", err)
 		return nil
 	}
 	s := &source{provider: p, log: v.log}
 	if p.Keys != nil {
 		if s.keys, err = parseKeys(p.Keys); err != nil {
-			v.log.Error("nobody is believed", "provider", name, "error", err)
+			v.log.Error("tokens of a provider are refused: its keys cannot be read",
+				"provider", name, "error", err)
 			return nil
 		}
 	}
