@@ -16,7 +16,7 @@ export interface Warning {
 
 const month = 30 * 86_400; // seconds
 const slow = 600; // seconds between lists; each one is an event in the audit log
-const quick = 30; // seconds between looks at their streams, which are none
+const quick = 15; // seconds between looks at their streams, which are none
 const looked = 1000; // streams at most whose cameras are looked after
 const named = 5; // as many are called by name
 
