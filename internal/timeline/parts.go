@@ -7,32 +7,33 @@ import (
 	"weir/internal/store"
 )
 
-// partOverhang is by how many milliseconds a slice of a session with parts may outlast the target
-// duration: where it ends is decided before what follows is known. It leaves the sound room to
-// overlap by a frame, 128 ms of AAC at 8 kHz, and to round to the target duration with it.
+// partOverhang is by how many milliseconds a slice may be longer than the target duration in a
+// session with parts, where the end of a slice is decided before what follows is known. A slice
+// that is up to half a second longer still rounds to the target duration; what is left of that half
+// second is room for the sound, which may overlap by a frame, 128 ms of AAC at 8 kHz.
 const partOverhang = 350
 
-// leastFill is the least percentage of PART-TARGET that parts should last, but for the last one of
-// a segment (Apple's HLS authoring specification, Low-Latency HLS).
+// leastFill is the least percentage of PART-TARGET that each part of a segment but the last one
+// should last (Apple's HLS authoring specification, Low-Latency HLS).
 const leastFill = 85
 
 // Part is a part of a segment: some frames of its run.
 type Part struct {
-	First, Frames int   // access units of the segment's run before it, and in it
-	Begin         int64 // decode time of the first one, ticks
+	First, Frames int   // access units of the segment's run before the part, and in it
+	Begin         int64 // decode time of its first access unit, ticks
 	Ticks         int64 // how long it lasts
-	Offset, Size  int64 // bytes of the segment's run before it, and in it
+	Offset, Size  int64 // bytes of the segment's run before the part, and in it
 	Duration      int64 // as listed, nanoseconds: see listedAt
 	Independent   bool  // it begins with a random access point
 }
 
 // Parts cuts the run of a segment, whose frames are access units, into parts of at most target
-// milliseconds. whole says that it is all of the run. Otherwise it is the beginning of it, and the
-// parts are those that nothing can change which follows. ended: there is a frame longer than that,
-// and no part from there on.
+// milliseconds. whole says that the run is complete. Otherwise more frames may follow, and the
+// parts are those that no later frame can change. ended says that a frame is longer than target;
+// there are no parts from that frame on.
 func Parts(run *media.Run, kind media.Kind, timescale, target int64, whole bool) (parts []Part,
 	ended bool) {
-	for i, p := range pieces(run, timescale, target) {
+	for i, p := range cutParts(run, timescale, target) {
 		if p.long {
 			return parts, true
 		}
@@ -47,10 +48,10 @@ func Parts(run *media.Run, kind media.Kind, timescale, target int64, whole bool)
 	return parts, false
 }
 
-// listedAt is when a part begins by the durations that are listed of those before it, nanoseconds
-// from the start of its segment: never before its media, and a nanosecond later from part to part.
-// Shaka Player 5.2.12 aborts its source buffer before each append that would begin earlier, against
-// its media, than the one before, by however little, and in mid-group Chromium then drops all
+// listedAt is when a part begins according to the listed durations of the parts before it, in
+// nanoseconds from the start of its segment. It is never before the part's media, and the
+// difference grows by a nanosecond from part to part. If it ever became smaller, Shaka Player
+// 5.2.12 would abort its source buffer before that part, and in mid-group Chromium then drops all
 // pictures up to the next key frame (DESIGN.md, "Parts").
 func listedAt(part int, ticks, timescale int64) int64 {
 	return -Rescale(-ticks, timescale, 1_000_000_000) + int64(part)
@@ -60,30 +61,31 @@ func listedAt(part int, ticks, timescale int64) int64 {
 const listedMore = 2
 
 // Surplus is by how many nanoseconds the EXTINF of an entry is longer than its media, in a session
-// with parts: by more than the surplus of its parts together. The hint that follows the last part
-// begins where the durations of the parts say, and is then the first part of the next segment,
-// whose other parts must not begin earlier against their media (listedAt).
+// with parts. It is more than the surplus of all its parts. A player places the hint that follows
+// the last part by the durations of the parts. The hint becomes the first part of the next segment,
+// whose other parts are placed by the EXTINFs, and must not begin earlier against their media than
+// the first one (listedAt).
 func (r *Rules) Surplus(e *Entry, track int) int64 {
 	if r.PartTarget == 0 {
 		return 0
 	}
-	// All parts but the last one last longer than half of PART-TARGET: see pieces.
+	// All parts but the last one last longer than half of PART-TARGET: see cutParts.
 	return 2*max(e.Duration[track], 0)/r.PartTarget + 3
 }
 
-// cutPiece is a part, or a frame that is too long for one.
-type cutPiece struct {
+// cutPart is a part, or a frame that is too long for a part.
+type cutPart struct {
 	Part
 	long bool
 	full bool // no frame that follows belongs to it
 }
 
-// pieces divides a run into parts, greedily, and frames that are too long. A part is full when
-// another frame like its shortest one would not fit: so with frames of equal length the last one of
-// a part need not wait for the frame after it.
-func pieces(run *media.Run, timescale, target int64) []cutPiece {
+// cutParts divides a run into parts, each as long as possible, and frames that are too long for a
+// part. A part is full when another frame as short as its shortest one would not fit. So with
+// frames of equal length a part is full with its last frame, and need not wait for the next one.
+func cutParts(run *media.Run, timescale, target int64) []cutPart {
 	most := Rescale(target*1_000_000-listedMore, 1_000_000_000, timescale)
-	var all []cutPiece
+	var all []cutPart
 	at, offset, shortest := run.BaseDecodeTime, int64(0), int64(0)
 	for i := range run.Frames {
 		d, size := int64(run.Frames[i].Duration), int64(run.Frames[i].Size)
@@ -92,7 +94,7 @@ func pieces(run *media.Run, timescale, target int64) []cutPiece {
 			all[n-1].full = true
 		}
 		if n == 0 || all[n-1].full {
-			all = append(all, cutPiece{Part: Part{First: i, Begin: at, Offset: offset}})
+			all = append(all, cutPart{Part: Part{First: i, Begin: at, Offset: offset}})
 			n, shortest = n+1, d
 		}
 		p := &all[n-1]
@@ -105,10 +107,11 @@ func pieces(run *media.Run, timescale, target int64) []cutPiece {
 	return all
 }
 
-// PartTarget is the PART-TARGET of a session in milliseconds: some frames of its first track, whose
-// newest runs (access units) are given, and which together last about as long as wanted, also
-// milliseconds, or one that lasts longer. sound, milliseconds, is how long frames of its sound
-// last, 0 without: whole ones of these must fill a part well too.
+// PartTarget computes the PART-TARGET of a session from the newest runs (access units) of its first
+// track. It is the time, in milliseconds, that several frames together last: about as long as
+// wanted, also milliseconds, or a single frame if that lasts longer. sound is how many milliseconds
+// a frame of the session's sound lasts, 0 without sound: a whole number of them must fill a part
+// well too.
 func PartTarget(runs []media.Run, timescale int64, wanted, sound float64) int64 {
 	var lengths []int64
 	for i := range runs {
@@ -121,7 +124,7 @@ func PartTarget(runs []media.Run, timescale int64, wanted, sound float64) int64 
 	}
 	slices.Sort(lengths)
 	usual := max(lengths[(len(lengths)-1)/2], 1)
-	// times of Matroska are rounded: 30 frames a second are 33.3 ms each
+	// Matroska rounds times: at 30 frames a second each frame lasts 33.3 ms
 	most := max(1, int(wanted*float64(timescale)/1000/float64(usual)+0.05))
 	for n := most; n > 0; n-- {
 		if t := longestOf(runs, n, usual, timescale); fills(sound, t) {
@@ -136,8 +139,8 @@ func PartTarget(runs []media.Run, timescale int64, wanted, sound float64) int64 
 	return longestOf(runs, most, usual, timescale)
 }
 
-// longestOf is how long n frames of the runs last at most, in milliseconds, rounded up. A pause or
-// a lost frame among them does not count: it is a quarter longer than usual.
+// longestOf is how long n successive frames of the runs last at most, in milliseconds, rounded up.
+// Those that last a quarter longer than usual do not count: there was a pause, or a frame was lost.
 func longestOf(runs []media.Run, n int, usual, timescale int64) int64 {
 	most := int64(n) * usual
 	longest := most
@@ -166,27 +169,27 @@ func fills(sound float64, target int64) bool {
 
 // Gap is what was listed of a fragment that broke off.
 type Gap struct {
-	Parts [MaxTracks][]Part // indexed like Rules.Tracks; in a state that was read as listed only
+	Parts [MaxTracks][]Part // indexed like Rules.Tracks; a checkpoint has only what is listed
 }
 
-// Open is a fragment that is being received and is listed in parts, as far as it has come.
+// Open is a fragment that is still being received. What has come of it is listed in parts.
 type Open struct {
-	Info  store.FragmentInfo // with the spans of what has come
+	Info  store.FragmentInfo // its spans are those of what has come
 	Match Match
-	// Entry is what it would be listed as if it ended now: its first slice.
+	// Entry is how the fragment would be listed if it ended now. It is its first slice.
 	Entry Entry
 	Parts [MaxTracks][]Part // of the entry, indexed like Rules.Tracks
-	// Ended: a frame was too long for a part, and none follows it; or the slice is full.
+	// Ended says that no part follows: a frame was too long for a part, or the slice is full.
 	Ended bool
-	// Again is not nil when the fragment is one that broke off, sent again from its start: it is
-	// the entry that the broken one had.
+	// Again is not nil when the fragment broke off before and is sent again from its start: it is
+	// the entry that it had then.
 	Again *Entry
 }
 
 // Resumes compares an open fragment that broke off with next, which may be the same one sent again.
-// same says that next begins with the parts that were listed, as far as it has come; all, that it
-// has all of them. It may begin a little earlier or later, because the clock of sound begins anew
-// with each connection.
+// same says that the parts of next, as far as it has come, are those that were listed; all says
+// that it has all of them. It may begin a little earlier or later, because the clock of sound
+// begins anew with each connection.
 func (o *Open) Resumes(r *Rules, next *Open) (same, all bool) {
 	all = true
 	for i, track := range r.Scaled(o.Match.Generation.Scales).Tracks {
@@ -205,7 +208,7 @@ func (o *Open) Resumes(r *Rules, next *Open) (same, all bool) {
 	return true, all
 }
 
-// Resume makes o go on with what was listed of a fragment that broke off.
+// Resume makes o continue what was listed of a fragment that broke off.
 func (o *Open) Resume(was *Open) {
 	if o.Again = was.Again; o.Again == nil {
 		o.Again = &was.Entry
@@ -216,9 +219,9 @@ func (o *Open) Resume(was *Open) {
 // Listed reports whether there is a part to list.
 func (o *Open) Listed() bool { return len(o.Parts[0])+len(o.Parts[1]) > 0 }
 
-// Follow tells what is to be listed in parts of a fragment that is being received: nil while it
-// must wait for its commit, by the rules of DESIGN.md's section on parts. f is its row so far,
-// without spans; g holds the runs that are final, as blocks; whole says that these are all.
+// Follow decides which parts of a fragment that is still being received are listed. It returns nil
+// while the fragment must wait for its commit (DESIGN.md, "Parts"). f is its row so far, without
+// spans; g holds the runs that are final, as blocks; whole says that they are complete.
 func (t *State) Follow(r *Rules, f store.FragmentInfo, c Match, g *media.Fragment,
 	whole bool) *Open {
 	f.Spans = store.SpansOf(g)
@@ -251,8 +254,8 @@ func (t *State) Follow(r *Rules, f store.FragmentInfo, c Match, g *media.Fragmen
 	return o
 }
 
-// goesOn reports whether every track has frames, begins where its latest entry ended or later, and
-// needs no silence before them.
+// goesOn reports whether every track has frames and begins no earlier than its latest entry ended,
+// and whether no silence is needed before them.
 func (t *State) goesOn(r *Rules, f *store.FragmentInfo) bool {
 	for i := range r.Tracks {
 		span := f.Span(r.Tracks[i].Number)
@@ -270,9 +273,9 @@ func (t *State) goesOn(r *Rules, f *store.FragmentInfo) bool {
 	return true
 }
 
-// cut cuts the parts of the entry. Of a fragment that is not whole sound is listed as far as it
-// surely belongs to this slice: the slice cannot end before a part of the pictures that is not
-// complete, nor within one that leaves it short enough.
+// cut makes the parts of the entry. While the fragment is not whole, sound is listed only as far as
+// it surely belongs to this slice. The slice surely lasts until the end of the last part of its
+// pictures that is complete, and over the part that is not complete if it is short enough for that.
 func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool) {
 	slice := o.Entry.Slice
 	var sure int64 // milliseconds
@@ -303,8 +306,8 @@ func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool)
 	}
 }
 
-// AddAfter is Add while o is open: f may be that fragment. differs says that frames are stored
-// others than those that were listed. It reports whether the open fragment became a gap. After an
+// AddAfter is Add while o is open: f may be that fragment. differs says that the stored frames are
+// not those that were listed. AddAfter reports whether the open fragment became a gap. After an
 // error it is still open, unless it is a gap. A fragment that was sent again keeps its date.
 func (t *State) AddAfter(r *Rules, f *store.FragmentInfo, c Match,
 	read func() (*media.Fragment, error), o *Open, differs bool) (gap bool, err error) {
@@ -347,7 +350,7 @@ func (o *Open) became(r *Rules, f *store.FragmentInfo, c Match) bool {
 	return true
 }
 
-// ticks is how much of a track is listed.
+// ticks returns how much of a track is listed, in ticks.
 func (o *Open) ticks(track int) int64 {
 	var sum int64
 	for i := range o.Parts[track] {
@@ -356,8 +359,9 @@ func (o *Open) ticks(track int) int64 {
 	return sum
 }
 
-// Break lists as a gap what was listed of a fragment in parts, if anything was, and that will not
-// be an entry. The gap is in the playlists of all tracks, so that they go on to number alike.
+// Break makes a gap of a fragment that was listed in parts and will not become an entry. If none of
+// its parts was listed, it does nothing. The playlists of all tracks have the gap, so that their
+// numbers stay the same.
 func (t *State) Break(r *Rules, o *Open) {
 	if !o.Listed() {
 		return

@@ -135,7 +135,7 @@ func boundary(frames []media.Frame, separates []bool, starts []int64, from, late
 // milliseconds after the fragment's start. It returns none in a session without parts.
 func (r *Rules) partStarts(run *media.Run, timescale, start int64) (starts []int64) {
 	if r.PartTarget > 0 {
-		for _, p := range pieces(run, timescale, r.PartTarget) {
+		for _, p := range cutParts(run, timescale, r.PartTarget) {
 			starts = append(starts, Rescale(p.Begin, timescale, 1000)-start)
 		}
 	}
