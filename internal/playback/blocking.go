@@ -161,7 +161,7 @@ func (q *reload) refuse(v *view, track int) error {
 	if !q.blocks {
 		return nil
 	}
-	next, parts := v.low.counts[track], 0
+	next, parts := v.low.next[track], 0
 	if v.low.open != nil {
 		parts = len(v.low.open.Parts[track])
 	}
@@ -186,7 +186,7 @@ func (v *view) mostParts() int { return int(2 * v.state.Target * 1000 / v.rules.
 // has reports whether the playlist has what the request waits for.
 func (s *Service) has(ctx context.Context, o *request, v *view, track int,
 	q reload) (bool, error) {
-	next := v.low.counts[track]
+	next := v.low.next[track]
 	msn, part := q.msn, q.part
 	if part < 0 || msn < next-1 || !q.blocks {
 		return msn < next, nil

@@ -50,7 +50,7 @@ type lowLatency struct {
 	edge    <-chan struct{}           // closed at a change of the live edge since the last step
 	state   listing                   // what can be listed
 	changed chan struct{}             // closed when that changes
-	counts  [timeline.MaxTracks]int64 // sequence numbers of the segments that come next
+	next    [timeline.MaxTracks]int64 // sequence numbers of the segments that come next
 	parts   map[partsKey]*segmentParts
 	written [timeline.MaxTracks][2]writtenPlaylist
 }
@@ -410,10 +410,10 @@ func (l *lowLatency) settle(v *view) {
 	}
 	l.state = now
 	for i := range v.rules.Tracks {
-		l.counts[i] = v.state.Dropped[i]
+		l.next[i] = v.state.Dropped[i]
 		for j := range v.state.Entries {
 			if v.state.Entries[j].Duration[i] >= 0 {
-				l.counts[i]++
+				l.next[i]++
 			}
 		}
 	}

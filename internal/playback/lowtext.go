@@ -165,7 +165,7 @@ func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int
 	t, l := v.state, v.low
 	number := v.rules.Tracks[track].Number
 	// The segment before decides the name of the first one's first part.
-	msn, before := l.counts[track], -1
+	msn, before := l.next[track], -1
 	begin := to
 	for begin > 0 && (begin > from || before < 0) {
 		begin--
@@ -225,10 +225,10 @@ func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int
 func (s *Service) report(ctx context.Context, o *request, v *view,
 	track int) (*manifest.Report, error) {
 	l := v.low
-	r := &manifest.Report{LastMSN: l.counts[track] - 1, LastPart: -1,
+	r := &manifest.Report{LastMSN: l.next[track] - 1, LastPart: -1,
 		URI: MediaPlaylistRef{Track: v.rules.Tracks[track].Number}.uri(o.token)}
 	if l.open != nil && len(l.open.Parts[track]) > 0 {
-		r.LastMSN, r.LastPart = l.counts[track], int64(len(l.open.Parts[track])-1)
+		r.LastMSN, r.LastPart = l.next[track], int64(len(l.open.Parts[track])-1)
 		return r, nil
 	}
 	if e := v.entryAt(track, r.LastMSN); e != nil && v.listsParts(o) {

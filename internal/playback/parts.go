@@ -120,7 +120,7 @@ type place struct {
 func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 	ref PartRef) (found place, wait bool, err error) {
 	l := v.low
-	next := l.counts[track]
+	next := l.next[track]
 	msn, index := ref.Sequence, ref.Part
 	if msn < next { // perhaps the first part of the next segment
 		e := v.entryAt(track, msn)
@@ -164,7 +164,7 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 // entryAt returns the entry of a track's segment with a media sequence number, or nil if the state
 // does not have it.
 func (v *view) entryAt(track int, msn int64) *timeline.Entry {
-	n := v.low.counts[track]
+	n := v.low.next[track]
 	for i := len(v.state.Entries) - 1; i >= 0; i-- {
 		if v.state.Entries[i].Duration[track] < 0 {
 			continue
