@@ -29,7 +29,7 @@ RACE      := -race -trimpath -gcflags=github.com/...=-l -gcflags=modernc.org/sql
 PURE      := awscli fmp4 manifest media mkv mpegts policy recut store/record timeline
 MODELS    := ^Test((Live|Replay|Switching)Timeline|LostCommits(OfAReplay)?|ReplayOfVeryMany)$$
 
-.PHONY: all build deb demo test compiled check e2e bench scale soak glass follow fuzz crash cluster-crash cluster-year attack deps programs bench-deps clean
+.PHONY: all build deb demo test compiled check e2e bench scale soak glass follow fuzz crash cluster-crash cluster-year upgrade attack deps programs bench-deps clean
 
 all: build
 
@@ -123,6 +123,11 @@ cluster-crash: build $(S3SERVER)
 	  ./internal/store/cluster
 	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_CLUSTER_ROUNDS=$(or $(CRASH_ROUNDS),200) $(GO) test -count=1 \
 	  -timeout 60m -run '^TestClusterKillNine$$' -v ./test/e2e
+
+# Nodes of an older weir, FROM (a path), are replaced one after the other while everything goes on; docs/cluster.md.
+upgrade: build $(S3SERVER)
+	WEIR_E2E_REQUIRE_TOOLS=1 WEIR_E2E_BINARY=$(CURDIR)/bin/weir WEIR_UPGRADE_FROM=$(abspath $(FROM)) $(GO) test -count=1 -v \
+	  -run '^TestRollingUpgrade$$' ./test/e2e
 
 # YEAR simulated days of a cluster's compaction, retention and sweeps, 365 by default, some minutes; docs/cluster.md.
 cluster-year: $(S3SERVER)

@@ -24,7 +24,8 @@ type clusterSite struct {
 	gateway   *clustertest.Gateway
 	database  string
 	objects   string
-	accessKey string // file
+	accessKey string   // file
+	env       []string // of nodes, too
 }
 
 // databasePassword is in the address of the database, which asks for none.
@@ -32,8 +33,13 @@ const databasePassword = "correct-horse-battery-staple"
 
 func newClusterSite(t *testing.T) *clusterSite {
 	t.Helper()
-	c := &clusterSite{t: t, postgres: clustertest.StartPostgres(t),
-		gateway: clustertest.StartGateway(t), accessKey: filepath.Join(t.TempDir(), "access.key")}
+	return newClusterSiteOver(t, clustertest.StartGateway(t))
+}
+
+func newClusterSiteOver(t *testing.T, objects *clustertest.Gateway) *clusterSite {
+	t.Helper()
+	c := &clusterSite{t: t, postgres: clustertest.StartPostgres(t), gateway: objects,
+		accessKey: filepath.Join(t.TempDir(), "access.key")}
 	c.reach(c.postgres.Address(), c.gateway.Endpoint())
 	return c
 }
@@ -48,12 +54,18 @@ func (c *clusterSite) reach(postgres, gateway string) {
 // node starts a node with a directory of its own.
 func (c *clusterSite) node(flags ...string) *server {
 	c.t.Helper()
+	return c.nodeOf(weirBinary, flags...)
+}
+
+// nodeOf starts a node of another program.
+func (c *clusterSite) nodeOf(program string, flags ...string) *server {
+	c.t.Helper()
 	data := filepath.Join(c.t.TempDir(), "data")
-	cmd := exec.Command(weirBinary, append([]string{"serve", "--listen", "127.0.0.1:0", "--data",
+	cmd := exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0", "--data",
 		data, "--objects", c.objects, "--access-key-file", c.accessKey}, flags...)...)
-	cmd.Env = append(os.Environ(), "WEIR_DATABASE="+c.database,
+	cmd.Env = append(append(os.Environ(), "WEIR_DATABASE="+c.database,
 		"AWS_ACCESS_KEY_ID="+clustertest.AccessKey,
-		"AWS_SECRET_ACCESS_KEY="+clustertest.SecretKey)
+		"AWS_SECRET_ACCESS_KEY="+clustertest.SecretKey), c.env...)
 	s := startCommand(c.t, data, cmd)
 	s.secrets.all = append(s.secrets.all, databasePassword, clustertest.SecretKey)
 	return s
@@ -63,8 +75,14 @@ func (c *clusterSite) node(flags ...string) *server {
 func through(t *testing.T, nodes ...*server) *httptest.Server {
 	t.Helper()
 	var turn atomic.Int64
+	return balance(t, func() *server { return nodes[int(turn.Add(1))%len(nodes)] })
+}
+
+// balance returns a load balancer that asks for each request which node gets it.
+func balance(t *testing.T, next func() *server) *httptest.Server {
+	t.Helper()
 	balancer := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		to, err := url.Parse(nodes[int(turn.Add(1))%len(nodes)].URL)
+		to, err := url.Parse(next().URL)
 		if err != nil {
 			t.Error(err)
 		}
