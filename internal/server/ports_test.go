@@ -202,7 +202,8 @@ func TestStopEndsAnswersOverHTTP2(t *testing.T) {
 // reads nothing at all loses the connection.
 func TestSlowClientsOverHTTP2(t *testing.T) {
 	t.Parallel()
-	s, _ := newPlayersSite(t, func(o *Options) { o.answerTime = 100 * time.Millisecond })
+	// It holds for the calls below as well, and other tests run beside this one.
+	s, _ := newPlayersSite(t, func(o *Options) { o.answerTime = 500 * time.Millisecond })
 	c := s.dialHTTP2(0)
 	c.request(1, "/player/player.js")
 	c.until(frameReset, 1)

@@ -392,17 +392,19 @@ func TestTwoConnectionsOfOneStream(t *testing.T) {
 }
 
 // A stop lets the current fragment come to its end, acknowledges it, and only then ends the answer.
+// Where no fragment is coming in, it ends the answer at once.
 func TestStopWaitsForTheEndOfTheFragment(t *testing.T) {
 	t.Parallel()
 	s := newStreamSite(t, func(o *Options) { o.DrainTimeout = patience })
-	p := s.dial("cam1")
+	p, idle := s.dial("cam1"), s.dial("cam1")
 	p.started()
+	idle.started()
 	now := time.Now().Add(-3 * time.Second).UnixMilli()
 	c := newCamera(t)
 	p.send(c.cluster(now, 3, 100).take())
 	p.until(fmt.Sprintf("BUFFERING %d", now))
 	go s.stop()
-	<-s.server.stopping
+	idle.ended() // a while after all connections have heard of the stop
 	p.send(c.frames(now, 3, 3, 100).take())
 	p.send(c.cluster(now+1000, 1, 100).take())
 	p.until(fmt.Sprintf("PERSISTED %d", now))
