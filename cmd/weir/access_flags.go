@@ -19,7 +19,7 @@ const accessKeyFile = "access.key"
 
 // accessFlags are the flags of weir serve for the registry of keys, policies and roles.
 type accessFlags struct {
-	AccessKeyFile string `name:"access-key-file" group:"Access" env:"WEIR_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the secrets of keys are sealed with, made at the first start; access.key in the data directory without this."`
+	AccessKeyFile string `name:"access-key-file" group:"Access" env:"WEIR_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that seals the secrets of keys, made at the first start. By default, access.key in the data directory."`
 }
 
 // keyFile returns the path of the key that seals secrets.

@@ -20,10 +20,10 @@ const auditCloseTime = 5 * time.Second
 
 // auditFlags are the flags of weir serve about the audit log.
 type auditFlags struct {
-	AuditFile string        `name:"audit-file" group:"Access" env:"WEIR_AUDIT_FILE" type:"path" placeholder:"FILE" help:"Audit log, one JSON object a line; audit/audit.jsonl in the data directory without this. Files that are full stand beside it."`
+	AuditFile string        `name:"audit-file" group:"Access" env:"WEIR_AUDIT_FILE" type:"path" placeholder:"FILE" help:"Audit log, with a JSON object on each line. Full files are kept beside it. By default, audit/audit.jsonl in the data directory."`
 	AuditSize byteSize      `name:"audit-max-size" default:"64MiB" group:"Access" env:"WEIR_AUDIT_MAX_SIZE" placeholder:"SIZE" help:"Size at which another file of the audit log begins."`
 	AuditAge  time.Duration `name:"audit-max-age" default:"720h" group:"Access" env:"WEIR_AUDIT_MAX_AGE" placeholder:"DURATION" help:"Age at which another file of the audit log begins."`
-	AuditKeep int           `name:"audit-keep" default:"12" group:"Access" env:"WEIR_AUDIT_KEEP" placeholder:"N" help:"Full files of the audit log that are kept; the oldest ones are deleted. 0: 12."`
+	AuditKeep int           `name:"audit-keep" default:"12" group:"Access" env:"WEIR_AUDIT_KEEP" placeholder:"N" help:"How many full files of the audit log are kept; the oldest are deleted. 0 means 12."`
 }
 
 // check refuses flags with which no start could succeed.

@@ -33,15 +33,15 @@ type cameraCmd struct {
 // a certificate signing request is sent.
 type cameraFilesFlags struct {
 	Out  string `default:"." type:"path" placeholder:"DIR" help:"Directory for the files; made if there is none."`
-	Days int    `placeholder:"N" help:"Days until the certificate ends; 365 without this."`
+	Days int    `placeholder:"N" help:"Days until the certificate ends; 365 by default."`
 	serverFlags
-	Name string `arg:"" help:"Name of the camera, which is that of its stream: letters, digits, - and _."`
+	Name string `arg:"" help:"Name of the camera, and of its stream: letters, digits, - and _."`
 }
 
 // cameraAddCmd adds a camera.
 type cameraAddCmd struct {
-	Policy []string          `placeholder:"NAME" help:"Policies of the camera, with commas between, instead of camera, which allows the stream of its own name."`
-	Role   []string          `placeholder:"NAME" help:"Roles that it may have credentials of as well, with commas between."`
+	Policy []string          `placeholder:"NAME" help:"Policies of the camera, separated by commas, instead of the policy camera, which allows the stream of its own name."`
+	Role   []string          `placeholder:"NAME" help:"Roles of which it may also get credentials, separated by commas."`
 	Tags   map[string]string `placeholder:"KEY=VALUE;..." help:"Tags, which policies know as aws:PrincipalTag."`
 	cameraFilesFlags
 }
@@ -82,7 +82,7 @@ func (c *cameraAddCmd) Run(ctx context.Context, std stdio) error {
 
 // cameraRenewCmd renews a certificate.
 type cameraRenewCmd struct {
-	Overlap time.Duration `placeholder:"TIME" help:"How long the certificate before is accepted beside the new one, such as 24h; it is refused at once without this."`
+	Overlap time.Duration `placeholder:"TIME" help:"How long the old certificate is still accepted, such as 24h. By default, it is refused at once."`
 	cameraFilesFlags
 }
 

@@ -23,10 +23,10 @@ import (
 // cameraFlags are about cameras with certificates.
 type cameraFlags struct {
 	CameraListen              string   `name:"camera-listen" group:"Addresses" env:"WEIR_CAMERA_LISTEN" placeholder:"ADDR" help:"Also listen here, with TLS, for cameras that have certificates: for their credentials and for signed calls."`
-	CameraURL                 string   `name:"camera-url" group:"Addresses" env:"WEIR_CAMERA_URL" placeholder:"URL" help:"What cameras are told to use, where that is not the address they came to."`
-	CameraHosts               []string `name:"camera-hosts" group:"Addresses" env:"WEIR_CAMERA_HOSTS" placeholder:"NAME" help:"More names and addresses that the certificate at --camera-listen is for, with commas between. It always has the host of --camera-url and of --advertise-url, the name of this machine, and the addresses at it that cameras come to."`
-	ClientCA                  string   `name:"client-ca" group:"Access" env:"WEIR_CLIENT_CA" type:"path" placeholder:"FILE" help:"Certificates in PEM of authorities whose client certificates cameras may come with, beside those of weir camera add."`
-	AcceptUnregisteredCameras bool     `name:"accept-unregistered-cameras" group:"Access" env:"WEIR_ACCEPT_UNREGISTERED_CAMERAS" help:"Register a camera that comes with a certificate of --client-ca and that nobody has added; it may use the stream of its own name."`
+	CameraURL                 string   `name:"camera-url" group:"Addresses" env:"WEIR_CAMERA_URL" placeholder:"URL" help:"URL that cameras are told to use. By default, the address that they came to."`
+	CameraHosts               []string `name:"camera-hosts" group:"Addresses" env:"WEIR_CAMERA_HOSTS" placeholder:"NAME" help:"More names and addresses for the certificate at --camera-listen, separated by commas. It always has the hosts of --camera-url and --advertise-url, the name of this machine, and its addresses that cameras come to."`
+	ClientCA                  string   `name:"client-ca" group:"Access" env:"WEIR_CLIENT_CA" type:"path" placeholder:"FILE" help:"Certificates in PEM of authorities whose client certificates cameras may have, besides those of weir camera add."`
+	AcceptUnregisteredCameras bool     `name:"accept-unregistered-cameras" group:"Access" env:"WEIR_ACCEPT_UNREGISTERED_CAMERAS" help:"Register a camera that nobody has added if it has a certificate of --client-ca. It may use the stream of its own name."`
 }
 
 func (f *cameraFlags) check() error {

@@ -104,7 +104,7 @@ func (a *streamArgument) ref() (stream api.StreamRef) {
 
 // rangeFlags are a range of time in human terms.
 type rangeFlags struct {
-	From  string `required:"" placeholder:"TIME" help:"Begin there: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
+	From  string `required:"" placeholder:"TIME" help:"Begin there: \"10m ago\", \"today 14:00\", a date, epoch seconds. A time without a zone is local, while timestamps of the API commands are UTC."`
 	To    string `placeholder:"TIME" help:"End there, in the same forms; now by default."`
 	Clock string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
 }

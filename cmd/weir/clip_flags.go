@@ -6,5 +6,5 @@ const clipsDirectory = "clips"
 
 // clipFlags are the flags of weir serve about clips.
 type clipFlags struct {
-	ClipCache byteSize `name:"clip-cache" default:"256MiB" group:"Playback" env:"WEIR_CLIP_CACHE" placeholder:"SIZE" help:"Disk for headers of long clips, which are kept for the next request; that of a day takes about 50MB."`
+	ClipCache byteSize `name:"clip-cache" default:"256MiB" group:"Playback" env:"WEIR_CLIP_CACHE" placeholder:"SIZE" help:"Space on the disk for headers of long clips, which are kept for the next request. The header of a day takes about 50MB."`
 }

@@ -24,9 +24,9 @@ import (
 
 // clusterFlags make a server a node of a cluster.
 type clusterFlags struct {
-	NodeURL  string        `name:"node-url" group:"Addresses" env:"WEIR_NODE_URL" placeholder:"URL" help:"URL at which the other nodes of a cluster reach this very one, to follow what it receives frame by frame: not that of a load balancer. Otherwise the address that it listens on; with all of them, the one that it reaches the database from."`
-	Database string        `name:"database" group:"Storage" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Be a node of the cluster whose rows this PostgreSQL database has, and whose bytes --objects has. The data directory then holds this node's cache and its own files only."`
-	Notice   time.Duration `name:"stop-notice" default:"0s" env:"WEIR_STOP_NOTICE" placeholder:"DURATION" help:"How long /readyz says no while everything is served still, before a stop begins: what a load balancer needs to look elsewhere."`
+	NodeURL  string        `name:"node-url" group:"Addresses" env:"WEIR_NODE_URL" placeholder:"URL" help:"URL at which the other nodes of a cluster reach this very node, to follow what it receives frame by frame; not that of a load balancer. By default, the address that it listens on; if it listens on all, the one from which it connects to the database."`
+	Database string        `name:"database" group:"Storage" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Be a node of the cluster that has its rows in this PostgreSQL database and its bytes in --objects. The data directory then has only this node's cache and its own files."`
+	Notice   time.Duration `name:"stop-notice" default:"0s" env:"WEIR_STOP_NOTICE" placeholder:"DURATION" help:"How long /readyz says no before a stop begins, while everything is still served, so that a load balancer looks elsewhere."`
 }
 
 // maxNotice is less than service managers wait before they kill.

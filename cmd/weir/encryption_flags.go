@@ -13,12 +13,12 @@ import (
 
 // encryptionKeyFlag is the flag of every command that reads recordings.
 type encryptionKeyFlag struct {
-	EncryptionKeyFile string `name:"encryption-key-file" group:"Storage" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the data keys of encrypted recordings are sealed with, made at the first start with --encrypt; encryption.key in the data directory without this."`
+	EncryptionKeyFile string `name:"encryption-key-file" group:"Storage" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that seals the data keys of encrypted recordings, made at the first start with --encrypt. By default, encryption.key in the data directory."`
 }
 
 // encryptionFlags are the flags of weir serve for encryption at rest.
 type encryptionFlags struct {
-	Encrypt bool `group:"Storage" env:"WEIR_ENCRYPT" help:"Encrypt what is recorded from now on with AES-256-GCM, under a key of each stream. What is there already stays as it is, and both play."`
+	Encrypt bool `group:"Storage" env:"WEIR_ENCRYPT" help:"Encrypt what is recorded from now on with AES-256-GCM, under a key for each stream. Older recordings stay as they are, and both play."`
 
 	encryptionKeyFlag `embed:""`
 }
@@ -43,10 +43,10 @@ type rotateEncryptionKeyCmd struct {
 
 // Help is shown by weir keys rotate-encryption-key --help.
 func (c *rotateEncryptionKeyCmd) Help() string {
-	return `The file of the key, encryption.key in the data directory, gets a new key for each one in it, the data keys of all streams are
-sealed anew, and the old keys go. Recordings are not touched. If it is broken off, call it again. With --lost a new key takes the
-place of one that is lost, and a file that is there is kept beside it. Recordings that the lost key opened stay where they are until their
-retention is over; put its line at the end of the new file when it is found again.
+	return `The key file, encryption.key in the data directory, gets a new key for each one in it. The data keys of all streams are sealed anew,
+and the old keys are removed. Recordings are not touched. If the command is interrupted, run it again. With --lost, a new key replaces
+a lost one, and an existing file is kept beside it. Recordings under the lost key stay until their retention ends; if you find the key
+again, put its line at the end of the new file.
 
 Example:
 

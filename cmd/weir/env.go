@@ -23,7 +23,7 @@ const (
 // envCmd prints the variables that point AWS clients at a server.
 type envCmd struct {
 	Data        string `default:"./weir-data" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory of the server."`
-	EndpointURL string `name:"endpoint-url" placeholder:"URL" help:"Another URL than the one that the running server is reached at."`
+	EndpointURL string `name:"endpoint-url" placeholder:"URL" help:"A URL other than the one at which the running server is reached."`
 }
 
 // Help is shown by weir env --help.

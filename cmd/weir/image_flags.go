@@ -20,9 +20,9 @@ const imageLife = time.Hour
 
 // imageFlags are the flags of weir serve about images.
 type imageFlags struct {
-	FFmpeg     string   `name:"ffmpeg" default:"ffmpeg" group:"Images" env:"WEIR_FFMPEG" placeholder:"PATH" help:"The ffmpeg that decodes what images are made of; a name without a slash is looked for in PATH. Without it there are no images, and everything else works."`
-	ImageCache byteSize `name:"image-cache" default:"256MiB" group:"Images" env:"WEIR_IMAGE_CACHE" placeholder:"SIZE" help:"Space for images that were made, in the data directory; they are kept for an hour at most."`
-	Generated  byteSize `name:"generated-images" default:"1GiB" group:"Images" env:"WEIR_GENERATED_IMAGES" placeholder:"SIZE" help:"Space for images of tagged fragments, in the data directory; the oldest make room for new ones. 0: none are generated."`
+	FFmpeg     string   `name:"ffmpeg" default:"ffmpeg" group:"Images" env:"WEIR_FFMPEG" placeholder:"PATH" help:"The ffmpeg that decodes frames for images; a name without a slash is looked up in PATH. Without it there are no images, and everything else works."`
+	ImageCache byteSize `name:"image-cache" default:"256MiB" group:"Images" env:"WEIR_IMAGE_CACHE" placeholder:"SIZE" help:"Space in the data directory for finished images, which are kept for an hour at most."`
+	Generated  byteSize `name:"generated-images" default:"1GiB" group:"Images" env:"WEIR_GENERATED_IMAGES" placeholder:"SIZE" help:"Space in the data directory for images of tagged fragments; the oldest make room for new ones. 0 generates none."`
 }
 
 // check refuses a path without a program. A name may be installed later.

@@ -17,18 +17,18 @@ type imagesCmd struct {
 	Every   time.Duration `default:"3s" placeholder:"DURATION" help:"From one image to the next: 200ms or more."`
 	PNG     bool          `name:"png" help:"Write PNG instead of JPEG."`
 	Quality int           `default:"80" placeholder:"N" help:"Quality of JPEG, 1 to 100."`
-	Width   int           `placeholder:"PIXELS" help:"Width; by the height, in the video's shape, without it."`
-	Height  int           `placeholder:"PIXELS" help:"Height; by the width, in the video's shape, without it."`
+	Width   int           `placeholder:"PIXELS" help:"Width. By default, it follows from the height and the video's shape."`
+	Height  int           `placeholder:"PIXELS" help:"Height. By default, it follows from the width and the video's shape."`
 	serverFlags
 	streamArgument
-	Directory string `arg:"" help:"Directory for the files; it is made when it is not there."`
+	Directory string `arg:"" help:"Directory for the files; it is made if there is none."`
 }
 
 // Help is shown by weir images --help.
 func (c *imagesCmd) Help() string {
 	return `Each file is named by the moment that it shows, in UTC, such as
 2026-09-21T14-13-20.000Z.jpg, and its name is printed. Moments without an image
-are told on standard error. The range may be as long as you like.
+are reported on standard error. The range may be as long as you like.
 
 Examples:
 

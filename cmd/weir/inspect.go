@@ -17,8 +17,8 @@ import (
 // inspectCmd prints the content of a file as text.
 type inspectCmd struct {
 	File     string `arg:"" type:"existingfile" help:"A volume of the data directory, an object of a cluster, a media segment or initialization segment, or Matroska."`
-	Offset   int64  `placeholder:"N" help:"Of a volume or an object only the record at this offset, with its frames."`
-	Fragment string `placeholder:"NUMBER" help:"Of a volume or an object only the fragment with this number, with its frames."`
+	Offset   int64  `placeholder:"N" help:"Of a volume or an object, print only the record at this offset, with its frames."`
+	Fragment string `placeholder:"NUMBER" help:"Of a volume or an object, print only the fragment with this number, with its frames."`
 }
 
 // Help is shown by weir inspect --help.

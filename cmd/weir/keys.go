@@ -25,7 +25,7 @@ type keysCmd struct {
 
 // sharedKeysFlag names the cluster whose keys a command is about.
 type sharedKeysFlag struct {
-	Database string `group:"Cluster" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Do it for the cluster whose rows this database has; --data is then only where the access key file lies."`
+	Database string `group:"Cluster" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Do it for the cluster that has its rows in this database. --data then only says where the access key file is."`
 }
 
 // hintShared says what to do about an error of a cluster's keys.
@@ -63,10 +63,10 @@ type resetRootCmd struct {
 // Help is shown by weir keys reset-root --help.
 func (c *resetRootCmd) Help() string {
 	return `Root is the profile "default" of the file "credentials" in the data directory. Its old key pair opens nothing from the next
-start on; temporary credentials that it got end with it. Everything else in the file stays as it is.
+start on, and temporary credentials that it got end with it. Everything else in the file stays as it is.
 
-With --database the pair is that of all nodes of a cluster. They may run: each writes the new pair into the file "credentials" of its
-directory at its next start, and takes the old one until then.
+With --database, the pair is that of all nodes of a cluster. They may run: at its next start, each writes the new pair into the file
+"credentials" of its directory; until then it accepts the old one.
 
 Examples:
 
@@ -118,12 +118,12 @@ type rotateAccessKeyCmd struct {
 
 // Help is shown by weir keys rotate-access-key --help.
 func (c *rotateAccessKeyCmd) Help() string {
-	return `The file of the key, access.key in the data directory, gets a new key, and the old one goes. Key pairs and everything else stay
-as they are. If it is broken off, call it again. With --lost the secrets are deleted instead, with the keys of users and the
-authority that vouches for cameras; users, policies, roles and the key pair of root stay.
+	return `The key file, access.key in the data directory, gets a new key, and the old one is removed. Key pairs and everything else stay
+as they are. If the command is interrupted, run it again. With --lost, the secrets are deleted instead, with the keys of users and
+the authority that vouches for cameras; users, policies, roles and the key pair of root stay.
 
-With --database the secrets are those of a cluster, none of whose nodes may run. Copy the file to every node then, and start them.
-With --lost the key pair of root becomes that of the node that starts first.
+With --database, the secrets are those of a cluster, none of whose nodes may run. Afterwards copy the file to every node, and start
+them. With --lost, the key pair of root becomes that of the node that starts first.
 
 Examples:
 

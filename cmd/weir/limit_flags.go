@@ -14,7 +14,7 @@ import (
 // limitFlags are the limits on clients. The flags are the fields of their table.
 type limitFlags struct {
 	quota.Limits `embed:""`
-	Viewers      int `name:"viewers-per-session" default:"1" env:"WEIR_VIEWERS_PER_SESSION" placeholder:"N" help:"Players that may share the URL of a session: what a session may ask for is multiplied by it."`
+	Viewers      int `name:"viewers-per-session" default:"1" env:"WEIR_VIEWERS_PER_SESSION" placeholder:"N" help:"How many players may share the URL of a session. It multiplies the limits of a session."`
 }
 
 func (f *limitFlags) check() error {

@@ -12,8 +12,8 @@ import (
 
 // lowLatencyFlags are about what players see of fragments that are being received.
 type lowLatencyFlags struct {
-	LowLatency string        `name:"low-latency" default:"on" enum:"on,off" group:"Playback" env:"WEIR_LOW_LATENCY" placeholder:"on|off" help:"HLS sessions of mode LIVE in fragmented MP4 that are opened from now on list a fragment in parts while it comes in (low-latency HLS)."`
-	PartTarget time.Duration `name:"part-target" default:"200ms" group:"Playback" env:"WEIR_PART_TARGET" placeholder:"DURATION" help:"About how long such parts are: as many whole frames as fit, one at least. Players stay three parts behind the camera."`
+	LowLatency string        `name:"low-latency" default:"on" enum:"on,off" group:"Playback" env:"WEIR_LOW_LATENCY" placeholder:"on|off" help:"Whether new HLS sessions of mode LIVE in fragmented MP4 list a fragment in parts while it comes in (low-latency HLS)."`
+	PartTarget time.Duration `name:"part-target" default:"200ms" group:"Playback" env:"WEIR_PART_TARGET" placeholder:"DURATION" help:"About how long such parts are. A part has as many whole frames as fit, and at least one. Players stay three parts behind the camera."`
 }
 
 // parts reports whether any session has parts.

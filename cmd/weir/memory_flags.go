@@ -15,7 +15,7 @@ import (
 
 // memoryFlags are about how much of the machine's memory the server may use.
 type memoryFlags struct {
-	IngestMemory byteSize `name:"ingest-memory" default:"1GiB" group:"Connections" env:"WEIR_INGEST_MEMORY" placeholder:"SIZE" help:"Memory for fragments that come in, of all producers together; beyond it they wait. A fragment may have a fifth of it, and 50 MB at most; a stream takes half, those of a user, role or camera three quarters."`
+	IngestMemory byteSize `name:"ingest-memory" default:"1GiB" group:"Connections" env:"WEIR_INGEST_MEMORY" placeholder:"SIZE" help:"Memory for incoming fragments of all producers together; beyond it they wait. A fragment may take a fifth of it, and 50 MB at most; a stream half; the streams of a user, role or camera three quarters."`
 }
 
 func (f *memoryFlags) check() error {

@@ -16,7 +16,7 @@ const notificationKeyFile = "notification-key"
 
 // notificationFlags are the flags of weir serve about notifications.
 type notificationFlags struct {
-	NotificationAllow []string `name:"notification-allow" sep:"," group:"Notifications" env:"WEIR_NOTIFICATION_ALLOW" placeholder:"NETWORK" help:"Networks that notifications may go to, such as 10.1.2.0/24 or 203.0.113.7, with commas between; 0.0.0.0/0,::/0 for all. Without it there are no notifications."`
+	NotificationAllow []string `name:"notification-allow" sep:"," group:"Notifications" env:"WEIR_NOTIFICATION_ALLOW" placeholder:"NETWORK" help:"Networks that notifications may go to, such as 10.1.2.0/24 or 203.0.113.7, separated by commas; 0.0.0.0/0,::/0 for all. Without this there are no notifications."`
 }
 
 // networks parses the networks; a single address is one.

@@ -13,7 +13,7 @@ import (
 
 // openCmd opens the console.
 type openCmd struct {
-	Print bool `help:"Print the link, and open nothing."`
+	Print bool `help:"Print the link instead of opening it."`
 	serverFlags
 	Stream string `arg:"" optional:"" help:"Name of a stream to show at once."`
 }

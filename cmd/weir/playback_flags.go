@@ -13,9 +13,9 @@ import (
 
 // playbackFlags are about the listener for players.
 type playbackFlags struct {
-	PlaybackListen  string `name:"playback-listen" group:"Addresses" env:"WEIR_PLAYBACK_LISTEN" placeholder:"ADDR" help:"Also listen here, for players alone: what session URLs, clip links and /player open, never signed calls. With TLS, HTTP/2 and HTTP/1.1 are spoken."`
-	PlaybackURL     string `name:"playback-url" group:"Addresses" env:"WEIR_PLAYBACK_URL" placeholder:"URL" help:"What session URLs and clip links begin with; otherwise as other URLs, with the port of --playback-listen if that is set."`
-	PlaybackTLSCert string `name:"playback-tls-cert" group:"Addresses" env:"WEIR_PLAYBACK_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain of --playback-listen in PEM; read again when it changes; that of --listen otherwise."`
+	PlaybackListen  string `name:"playback-listen" group:"Addresses" env:"WEIR_PLAYBACK_LISTEN" placeholder:"ADDR" help:"Also listen here, only for players: for what session URLs, clip links and /player open, never for signed calls. With TLS, it speaks HTTP/2 and HTTP/1.1."`
+	PlaybackURL     string `name:"playback-url" group:"Addresses" env:"WEIR_PLAYBACK_URL" placeholder:"URL" help:"What session URLs and clip links begin with. By default, what other URLs begin with, but with the port of --playback-listen if that is set."`
+	PlaybackTLSCert string `name:"playback-tls-cert" group:"Addresses" env:"WEIR_PLAYBACK_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain of --playback-listen in PEM, read again when it changes. By default, that of --listen."`
 	PlaybackTLSKey  string `name:"playback-tls-key" group:"Addresses" env:"WEIR_PLAYBACK_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key of --playback-tls-cert in PEM."`
 }
 

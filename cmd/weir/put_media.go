@@ -26,7 +26,7 @@ type putMediaCmd struct {
 	Realtime       bool          `help:"Send a file at the speed of its timestamps, as a camera would."`
 	Loop           bool          `help:"Play the file again and again, in real time, without a gap in its times."`
 	JSON           bool          `name:"json" help:"Print each acknowledgement as a line of JSON."`
-	GiveUpAfter    time.Duration `name:"give-up-after" default:"10m" placeholder:"TIME" help:"How long to go on trying while nothing succeeds."`
+	GiveUpAfter    time.Duration `name:"give-up-after" default:"10m" placeholder:"TIME" help:"How long to keep trying while nothing succeeds."`
 	serverFlags
 	File string `arg:"" help:"A Matroska file or pipe of H.264 or H.265, with or without audio; - for standard input."`
 }
@@ -34,8 +34,8 @@ type putMediaCmd struct {
 // Help is shown by weir put-media --help.
 func (c *putMediaCmd) Help() string {
 	return `Cuts any Matroska into fragments that begin with key frames, sends them with PutMedia, and waits until the server has stored
-each of them. A broken connection is made again, and what was not acknowledged is sent again. Ctrl-C ends the fragment at
-hand, waits for its acknowledgement and leaves. The exit code is 0 only when every fragment is stored.
+each of them. After a broken connection, it connects again and sends again what was not acknowledged. Ctrl-C ends the current
+fragment, waits for its acknowledgement and exits. The exit code is 0 only if every fragment is stored.
 
 Examples:
 

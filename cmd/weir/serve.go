@@ -47,7 +47,7 @@ const maxSyncInterval = 10 * time.Second
 type serveCmd struct {
 	Listen          string `default:"127.0.0.1:8480" group:"Addresses" env:"WEIR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
 	Data            string `default:"./weir-data" group:"Storage" env:"WEIR_DATA" type:"path" placeholder:"DIR" help:"Data directory, made at the first start."`
-	AdvertiseURL    string `name:"advertise-url" group:"Addresses" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy; otherwise the address they came to."`
+	AdvertiseURL    string `name:"advertise-url" group:"Addresses" env:"WEIR_ADVERTISE_URL" placeholder:"URL" help:"URL that clients are told to use, for a server behind a proxy. By default, the address that they came to."`
 	Region          string `default:"us-west-2" env:"WEIR_REGION" placeholder:"NAME" help:"AWS region to stand for."`
 	AccountID       string `name:"account-id" default:"000000000000" env:"WEIR_ACCOUNT_ID" placeholder:"DIGITS" help:"AWS account to stand for: twelve digits."`
 	MetricsListen   string `name:"metrics-listen" group:"Addresses" env:"WEIR_METRICS_LISTEN" placeholder:"ADDR" help:"Serve /metrics on this address instead of the main one, and /debug/pprof/ with it."`
@@ -67,7 +67,7 @@ type serveCmd struct {
 	clusterFlags `embed:""`
 
 	encryptionFlags `embed:""`
-	SyncInterval    time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments so long, then sync them together; acknowledgements wait and promise the same, and a stream stores one fragment per interval. About 250ms; 0s syncs each at once."`
+	SyncInterval    time.Duration `name:"sync-interval" default:"0s" group:"Storage" env:"WEIR_SYNC_INTERVAL" placeholder:"DURATION" help:"For spinning disks: collect fragments for so long, then sync them together. Acknowledgements wait, and a stream stores one fragment in each interval. Use about 250ms; 0s syncs each fragment at once."`
 
 	memoryFlags    `embed:""`
 	accessFlags    `embed:""`
@@ -75,17 +75,16 @@ type serveCmd struct {
 	tokenFlags     `embed:""`
 	auditFlags     `embed:""`
 
-	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets, let it end, and go on, so that no connection is refused. Without one, start as usual."`
+	Takeover bool `env:"WEIR_TAKEOVER" help:"Take the place of the server that runs over the data directory: get its listening sockets and let it end, so that no connection is refused. If none runs, start as usual."`
 
 	ready func(endpoint string) // called when requests are answered; may be nil
 }
 
 // Help is shown by weir serve --help.
 func (c *serveCmd) Help() string {
-	return `SIGTERM or Ctrl-C stops it when what is in flight is done, or after ten seconds; a second one stops it at once. Fragments
-that come in have four seconds to end. A socket that systemd passes (LISTEN_FDS) is served instead of
---listen, one called "playback" instead of --playback-listen, one called "camera" instead of --camera-listen, one called "redirect"
-instead of --redirect-http, one called "metrics" instead of --metrics-listen.
+	return `SIGTERM or Ctrl-C stops it once what is in flight is done, or after ten seconds; a second one stops it at once. Incoming
+fragments have four seconds to end. A socket that systemd passes (LISTEN_FDS) replaces --listen. Sockets named "playback",
+"camera", "redirect" and "metrics" replace --playback-listen, --camera-listen, --redirect-http and --metrics-listen.
 
 Example:
 

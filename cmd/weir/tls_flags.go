@@ -25,12 +25,12 @@ type tlsFlags struct {
 	TLSCert       string        `name:"tls-cert" group:"TLS" env:"WEIR_TLS_CERT" type:"path" placeholder:"FILE" help:"Certificate chain in PEM; with --tls-key, only https is spoken. Both are read again when they change."`
 	TLSKey        string        `name:"tls-key" group:"TLS" env:"WEIR_TLS_KEY" type:"path" placeholder:"FILE" help:"Private key in PEM."`
 	TLSSelfSigned bool          `name:"tls-self-signed" group:"TLS" env:"WEIR_TLS_SELF_SIGNED" help:"For first steps: use a certificate of an authority in the data directory, made at the first start. Clients need its file, DATA/tls/ca.pem."`
-	ACME          []string      `name:"acme" group:"TLS" env:"WEIR_ACME" placeholder:"HOST" help:"Get certificates for these host names, with commas between, from an ACME authority, whose terms of service you agree to. It must reach port 443 of --listen or port 80 of --redirect-http."`
-	ACMEDirectory string        `name:"acme-directory" group:"TLS" env:"WEIR_ACME_DIRECTORY" placeholder:"URL" help:"Directory of another ACME authority than Let's Encrypt."`
-	ACMECA        string        `name:"acme-ca" group:"TLS" env:"WEIR_ACME_CA" type:"path" placeholder:"FILE" help:"Certificates in PEM to trust at --acme-directory, in place of the system's."`
+	ACME          []string      `name:"acme" group:"TLS" env:"WEIR_ACME" placeholder:"HOST" help:"Get certificates for these host names, separated by commas, from an ACME authority, to whose terms of service you agree. It must reach port 443 of --listen or port 80 of --redirect-http."`
+	ACMEDirectory string        `name:"acme-directory" group:"TLS" env:"WEIR_ACME_DIRECTORY" placeholder:"URL" help:"Directory of an ACME authority other than Let's Encrypt."`
+	ACMECA        string        `name:"acme-ca" group:"TLS" env:"WEIR_ACME_CA" type:"path" placeholder:"FILE" help:"Certificates in PEM to trust at --acme-directory, instead of the system's."`
 	ACMEContact   string        `name:"acme-contact" group:"TLS" env:"WEIR_ACME_CONTACT" placeholder:"MAIL" help:"Mail address that the ACME authority may write to."`
 	RedirectHTTP  string        `name:"redirect-http" group:"TLS" env:"WEIR_REDIRECT_HTTP" placeholder:"ADDR" help:"Also listen here without TLS, send GET and HEAD on to https, and answer the challenges of --acme."`
-	HSTS          time.Duration `name:"hsts" default:"0s" group:"TLS" env:"WEIR_HSTS" placeholder:"DURATION" help:"Tell browsers at /player to use https for the whole host that long (Strict-Transport-Security); 0s tells nothing."`
+	HSTS          time.Duration `name:"hsts" default:"0s" group:"TLS" env:"WEIR_HSTS" placeholder:"DURATION" help:"Tell browsers at /player to use only https for the whole host for so long (Strict-Transport-Security). 0s says nothing."`
 }
 
 func (f *tlsFlags) check() error {

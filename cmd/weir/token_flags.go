@@ -13,7 +13,7 @@ import (
 
 // tokenFlags are the flags of weir serve about the tokens of sessions.
 type tokenFlags struct {
-	TokenKeyAge  time.Duration `name:"token-key-max-age" default:"720h" group:"Access" env:"WEIR_TOKEN_KEY_MAX_AGE" placeholder:"DURATION" help:"Age at which another key begins to seal session URLs, clip links and temporary credentials; those that are out stay good. 0s: never by itself."`
+	TokenKeyAge  time.Duration `name:"token-key-max-age" default:"720h" group:"Access" env:"WEIR_TOKEN_KEY_MAX_AGE" placeholder:"DURATION" help:"Age at which another key begins to seal session URLs, clip links and temporary credentials. Those already given out stay valid. 0s never changes the key by itself."`
 	BindSessions bool          `name:"bind-sessions" group:"Access" env:"WEIR_BIND_SESSIONS" help:"Let a session be watched from one address only, that of its first request (IPv6: one /64 network). Behind a proxy it needs --trusted-proxies. Not for clients that change networks."`
 }
 

@@ -19,7 +19,7 @@ import (
 
 // sessionFlags say what an HLS session shows, in simpler terms than the API.
 type sessionFlags struct {
-	From    string        `placeholder:"TIME" help:"Begin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds. Local time without a zone, unlike timestamps of the API commands, which are UTC."`
+	From    string        `placeholder:"TIME" help:"Begin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds. A time without a zone is local, while timestamps of the API commands are UTC."`
 	To      string        `placeholder:"TIME" help:"End there, in the same forms; now by default."`
 	Mode    string        `enum:"LIVE,LIVE_REPLAY,ON_DEMAND," default:"" placeholder:"MODE" help:"LIVE, LIVE_REPLAY or ON_DEMAND; LIVE by default, ON_DEMAND with --from."`
 	DVR     time.Duration `name:"dvr" placeholder:"DURATION" help:"Live, with what was stored before to go back to: 30m, 2h. A playlist lists 5,000 fragments at most."`
@@ -146,7 +146,7 @@ const playerVariable = "WEIR_PLAYER"
 
 // Help is shown by weir play --help.
 func (c *playCmd) Help() string {
-	return `Opens the server's player page in the browser, or runs what WEIR_PLAYER says with the HLS URL behind it.
+	return `Opens the server's player page in the browser, or runs the command in WEIR_PLAYER, followed by the HLS URL.
 
 Examples:
 

@@ -79,7 +79,7 @@ var archivedOperations = []*Operation{
 			optional("MaxResults", number(KindLong, "ListFragmentsMaxResults", 1,
 				MaxListFragments), "One page of at most so many, instead of all."),
 			optional("NextToken", shapePageToken,
-				"One page: that after the one with this NextToken."),
+				"One page: the one after that with this NextToken."),
 			optional("FragmentSelector", shapeFragmentSelector,
 				"Which fragments, by whose clock; required without NextToken.")),
 		Output: structure("ListFragmentsOutput",

@@ -37,7 +37,7 @@ var (
 	memberCSR   = optional("CertificateSigningRequest", shapeCSR,
 		"A certificate signing request in PEM, such as file://cam1.csr.").flag("csr")
 	memberDays = optional("CertificateDays", shapeDays,
-		"Days until the certificate ends; 365 without this.").flag("days")
+		"Days until the certificate ends; 365 by default.").flag("days")
 )
 
 const day = 24 * time.Hour

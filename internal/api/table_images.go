@@ -16,8 +16,8 @@ var (
 const (
 	docSamplingInterval = "Milliseconds from one image to the next: 200 or more; 3000 by default."
 	docFormatConfig     = "JPEGQuality from 1 to 100; 80 by default."
-	docWidth            = "Width in pixels; absent: by the height, in the video's shape."
-	docHeight           = "Height in pixels; absent: by the width, in the video's shape."
+	docWidth            = "Width in pixels. By default, from the height and the video's shape."
+	docHeight           = "Height in pixels. By default, from the width and the video's shape."
 )
 
 var operationGetImages = &Operation{
@@ -38,9 +38,9 @@ var operationGetImages = &Operation{
 		optional("WidthPixels", shapeImageWidth, docWidth),
 		optional("HeightPixels", shapeImageHeight, docHeight),
 		optional("MaxResults", number(KindLong, "GetImagesMaxResults", 1, MaxImagesResults),
-			"One page of at most so many, and 25, instead of all."),
+			"One page of at most so many, and never more than 25, instead of all."),
 		optional("NextToken", shapePageToken,
-			"One page: that after the one with this NextToken.")),
+			"One page: the one after that with this NextToken.")),
 	Output: structure("GetImagesOutput",
 		optional("Images", &Shape{Kind: KindList, Name: "Images", Item: structure("Image",
 			optional("TimeStamp", shapeTimestamp, ""),

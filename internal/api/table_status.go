@@ -78,7 +78,7 @@ var statusOperations = []*Operation{
 			optional("MaxResults", number(KindLong, "ListFragmentTagsMaxResults", 1,
 				MaxTaggedFragments), "One page, of the tags of at most so many fragments."),
 			optional("NextToken", shapePageToken,
-				"One page: that after the one with this NextToken."),
+				"One page: the one after that with this NextToken."),
 			optional("FragmentSelector", shapeFragmentSelector,
 				"Which fragments, by whose clock; required without NextToken.")),
 		Output: structure("ListFragmentTagsOutput",

@@ -97,14 +97,14 @@ func OperationOptions(op *api.Operation) []Option {
 	}
 	out = append(out,
 		Option{Name: flagInputJSON, Value: "JSON",
-			Doc: "All parameters as JSON, or file://NAME; other flags go before."},
+			Doc: "All parameters as JSON, or file://NAME; other flags override it."},
 		Option{Name: FlagSkeleton, Kind: MaybeWord, Value: "[input|output]",
 			Choices: []string{"input", "output"}, Doc: "Print a sample of the input, or check " +
 				"the input and print a sample of the output; nothing is called."})
 	if op.Paging != nil {
 		out = append(out,
 			Option{Name: flagStart, Value: "TOKEN",
-				Doc: "Go on where an answer with this NextToken ended."},
+				Doc: "Continue where an answer with this NextToken ended."},
 			Option{Name: flagPageSize, Kind: OneNumber, Value: "N",
 				Doc: "Size of the pages to ask for; the answer is the same."},
 			Option{Name: flagMaxItems, Kind: OneNumber, Value: "N",

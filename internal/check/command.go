@@ -17,29 +17,29 @@ import (
 
 // Command is weir check: its flags, and what it prints.
 type Command struct {
-	Data   string `arg:"" optional:"" default:"./weir-data" env:"WEIR_DATA" type:"path" help:"Data directory; not looked at with --database."`
+	Data   string `arg:"" optional:"" default:"./weir-data" env:"WEIR_DATA" type:"path" help:"Data directory; not used with --database."`
 	Repair bool   `help:"Repair what can be repaired. The server must be stopped; nodes of a cluster may run."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
 
 	Database string `group:"Cluster" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Check a cluster: its database, and the objects of --objects."`
 	Objects  string `group:"Cluster" env:"WEIR_OBJECTS" placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Object store of the cluster, as for weir serve."`
-	Deep     bool   `group:"Cluster" help:"Read every byte of a cluster's recordings and verify its checksum; without this, what tells of them."`
+	Deep     bool   `group:"Cluster" help:"Read every byte of a cluster's recordings and verify its checksum. By default, only what describes them is read."`
 
-	EncryptionKeyFile string `name:"encryption-key-file" group:"Storage" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the data keys of encrypted recordings are sealed with, made at the first start with --encrypt; encryption.key in the data directory without this."`
+	EncryptionKeyFile string `name:"encryption-key-file" group:"Storage" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that seals the data keys of encrypted recordings, made at the first start with --encrypt. By default, encryption.key in the data directory."`
 }
 
 // Help is shown by weir check --help.
 func (c *Command) Help() string {
 	return `Reads everything that is stored and verifies that the index and the volumes agree and that every checksum holds. Without
---repair nothing is changed, and the server may be running; with it, an index that is lost or does not agree with the
+--repair nothing is changed, and the server may be running. With it, an index that is lost or does not agree with the
 volumes is made again from them, and the old one is kept beside it. Nothing else is deleted.
 
-With --database it verifies that a cluster's rows and objects agree: every object that rows tell of is there and whole, and every
+With --database, it verifies that a cluster's rows and objects agree: every object that rows refer to is there and whole, and every
 fragment in the objects that should have a row has one. --repair makes rows again that the database has lost, in a failover or by a
 restore, deletes again what was deleted meanwhile, and drops the rows of objects that are not there. Nodes may be running; they do no
-work in the background until it has ended. A run that is broken off is taken up by the next one.
+background work until it has ended. If it is interrupted, the next run continues.
 
-Exit codes: 0 all is well, or is now; 1 the check could not be done; 2 wrong usage; 3 something does not hold.
+Exit codes: 0 all is well, or is now; 1 the check could not be done; 2 wrong usage; 3 there is a problem.
 
 Examples:
 

@@ -16,28 +16,28 @@ import (
 
 // Command is weir migrate: its flags, and what it prints.
 type Command struct {
-	Data string `arg:"" type:"path" help:"Data directory of the server that ran on one machine; it is stopped."`
+	Data string `arg:"" type:"path" help:"Data directory of the single server, which must be stopped."`
 
-	Database    string `required:"" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Database of the cluster, which is new."`
+	Database    string `required:"" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Database of the cluster, which must be new."`
 	Objects     string `required:"" env:"WEIR_OBJECTS" placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Object store of the cluster. Its keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the AWS credentials file."`
 	WarmObjects string `name:"warm-objects" env:"WEIR_WARM_OBJECTS" placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Object store that the server had as --objects, for its streams with the storage tier WARM."`
-	Decrypt     bool   `help:"Copy encrypted recordings too, decrypted: let the object store encrypt what it has."`
+	Decrypt     bool   `help:"Copy encrypted recordings too, decrypted: have the object store encrypt them."`
 
-	AccessKeyFile     string `name:"access-key-file" env:"WEIR_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the secrets of keys are sealed with; access.key in the data directory without this."`
-	EncryptionKeyFile string `name:"encryption-key-file" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that the data keys of encrypted recordings are sealed with; encryption.key in the data directory without this."`
+	AccessKeyFile     string `name:"access-key-file" env:"WEIR_ACCESS_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that seals the secrets of keys. By default, access.key in the data directory."`
+	EncryptionKeyFile string `name:"encryption-key-file" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that seals the data keys of encrypted recordings. By default, encryption.key in the data directory."`
 }
 
 // Help is shown by weir migrate --help.
 func (c *Command) Help() string {
 	return `Copies streams with all fragments, open playback sessions, keys, users, policies, roles and cameras. Fragment numbers, ARNs,
-URLs and keys stay valid. The server must be stopped; the directory gets what a start would do, and stays as it is otherwise. Every
-checksum is verified, every object is read again after it was written, and in the end both list the same fragments. A run that was
-broken off is taken up by the next one; no node starts before all is there.
+URLs and keys stay valid. The server must be stopped. The directory is changed as a start would change it, and stays as it is otherwise. Every
+checksum is verified, every object is read back after it was written, and in the end both list the same fragments. If a run is
+interrupted, the next one continues. No node starts before everything is there.
 
 Afterwards copy the access key file to every node and start them with the same --database and --objects. The audit log and certificates
 stay in the directory.
 
-Exit codes: 0 all is copied; 1 it is not, and the next run goes on; 2 wrong usage; 3 all is copied that can be read.
+Exit codes: 0 everything is copied; 1 it is not, and the next run continues; 2 wrong usage; 3 everything that can be read is copied.
 
 Example:
 
