@@ -104,9 +104,9 @@ func (a *streamArgument) ref() (stream api.StreamRef) {
 
 // rangeFlags are a range of time in human terms.
 type rangeFlags struct {
-	From  string `required:"" placeholder:"TIME" help:"Begin there: \"10m ago\", \"today 14:00\", a date, epoch seconds. A time without a zone is local, while timestamps of the API commands are UTC."`
-	To    string `placeholder:"TIME" help:"End there, in the same forms; now by default."`
-	Clock string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
+	From string `required:"" placeholder:"TIME" help:"Begin there: \"10m ago\", \"today 14:00\", a date, epoch seconds. A time without a zone is local, while timestamps of the API commands are UTC."`
+	To   string `placeholder:"TIME" help:"End there, in the same forms; now by default."`
+	clockFlag
 }
 
 // between returns both ends.
@@ -122,7 +122,12 @@ func (f *rangeFlags) between(now time.Time) (start, end api.Timestamp, err error
 	return api.Timestamp(from.UnixMilli()), api.Timestamp(to.UnixMilli()), nil
 }
 
-func (f *rangeFlags) selector() api.FragmentSelectorType {
+// clockFlag says whose times a range is in.
+type clockFlag struct {
+	Clock string `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
+}
+
+func (f *clockFlag) selector() api.FragmentSelectorType {
 	if f.Clock == "producer" {
 		return api.SelectorProducerTimestamp
 	}

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"weir/internal/api"
@@ -19,14 +18,14 @@ import (
 
 // sessionFlags say what an HLS session shows, in simpler terms than the API.
 type sessionFlags struct {
-	From    string        `placeholder:"TIME" help:"Begin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds. A time without a zone is local, while timestamps of the API commands are UTC."`
-	To      string        `placeholder:"TIME" help:"End there, in the same forms; now by default."`
-	Mode    string        `enum:"LIVE,LIVE_REPLAY,ON_DEMAND," default:"" placeholder:"MODE" help:"LIVE, LIVE_REPLAY or ON_DEMAND; LIVE by default, ON_DEMAND with --from."`
-	DVR     time.Duration `name:"dvr" placeholder:"DURATION" help:"Live, with what was stored before to go back to: 30m, 2h. A playlist lists 5,000 fragments at most."`
-	Clock   string        `enum:"server,producer" default:"server" placeholder:"CLOCK" help:"Whose times --from and --to are: server or producer."`
-	Expires int           `default:"43200" placeholder:"SECONDS" help:"Life of the URL: 300 to 43200."`
+	From string        `placeholder:"TIME" help:"Begin there and not live: \"10m ago\", \"today 14:00\", a date, epoch seconds. A time without a zone is local, while timestamps of the API commands are UTC."`
+	To   string        `placeholder:"TIME" help:"End there, in the same forms; now by default."`
+	Mode string        `enum:"LIVE,LIVE_REPLAY,ON_DEMAND," default:"" placeholder:"MODE" help:"LIVE, LIVE_REPLAY or ON_DEMAND; LIVE by default, ON_DEMAND with --from."`
+	DVR  time.Duration `name:"dvr" placeholder:"DURATION" help:"Live, with what was stored before to go back to: 30m, 2h. A playlist lists 5,000 fragments at most."`
+	clockFlag
+	Expires int `default:"43200" placeholder:"SECONDS" help:"Life of the URL: 300 to 43200."`
 	serverFlags
-	Stream string `arg:"" help:"Name or ARN of the stream."`
+	streamArgument
 }
 
 // open opens a session and returns its URL.
@@ -73,25 +72,18 @@ func (f *sessionFlags) checkDVR() error {
 
 // input is the API's input for the flags.
 func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput, error) {
-	in := &api.GetHLSStreamingSessionURLInput{Expires: f.Expires,
+	in := &api.GetHLSStreamingSessionURLInput{StreamRef: f.ref(), Expires: f.Expires,
 		PlaybackMode: api.PlaybackMode(f.Mode),
 		// Neither of the API's defaults: players lose pictures at discontinuities where nothing is
 		// missing, or wait at a gap without one.
 		DiscontinuityMode: api.DiscontinuityOnDiscontinuity}
-	if strings.HasPrefix(f.Stream, "arn:") {
-		in.StreamARN = f.Stream
-	} else {
-		in.StreamName = f.Stream
-	}
-	clock := map[string]api.FragmentSelectorType{"server": api.SelectorServerTimestamp,
-		"producer": api.SelectorProducerTimestamp}[f.Clock]
 	if f.From == "" {
 		if f.To != "" || f.Mode != "" && in.PlaybackMode != api.PlaybackModeLive {
 			return nil, withHint(errors.New("--from is missing"),
 				"a recording needs a beginning, such as --from \"10m ago\"")
 		}
 		in.PlaybackMode = api.PlaybackModeLive
-		in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: clock}
+		in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: f.selector()}
 		return in, nil
 	}
 	if in.PlaybackMode == api.PlaybackModeLive {
@@ -113,7 +105,7 @@ func (f *sessionFlags) input(now time.Time) (*api.GetHLSStreamingSessionURLInput
 		end := api.Timestamp(to.UnixMilli())
 		times.EndTimestamp = &end
 	}
-	in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: clock,
+	in.HLSFragmentSelector = &api.FragmentSelector{FragmentSelectorType: f.selector(),
 		TimestampRange: times}
 	return in, nil
 }
