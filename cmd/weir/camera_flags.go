@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 
@@ -103,19 +102,10 @@ func (c *serveCmd) listenForCameras(
 // cameraHosts are the names in the certificate of the listener for cameras from the start.
 func (c *serveCmd) cameraHosts(logger *slog.Logger) []string {
 	hosts := append([]string{"localhost"}, c.CameraHosts...)
-	for _, known := range []string{c.CameraURL, c.AdvertiseURL} {
-		if u, err := url.Parse(known); err == nil {
-			hosts = append(hosts, u.Hostname())
-		}
-	}
 	if host, _, err := net.SplitHostPort(c.CameraListen); err == nil {
 		hosts = append(hosts, host)
 	}
-	name, err := os.Hostname()
-	if err != nil {
-		logger.Warn("the name of this machine is not known", "error", err)
-	}
-	return append(hosts, name)
+	return append(hosts, knownHosts(logger, c.CameraURL, c.AdvertiseURL)...)
 }
 
 // cameraAddress is where a camera on this machine finds its listener.

@@ -161,8 +161,13 @@ func (s *serving) orderCertificates(ctx context.Context) error {
 }
 
 // ownHosts are the names in a certificate of --tls-self-signed from the start.
-func (c *serveCmd) ownHosts(logger *slog.Logger) (hosts []string) {
-	for _, known := range []string{c.AdvertiseURL, c.PlaybackURL} {
+func (c *serveCmd) ownHosts(logger *slog.Logger) []string {
+	return knownHosts(logger, c.AdvertiseURL, c.PlaybackURL)
+}
+
+// knownHosts returns the hosts of URLs and the name of this machine.
+func knownHosts(logger *slog.Logger, urls ...string) (hosts []string) {
+	for _, known := range urls {
 		if u, err := url.Parse(known); err == nil {
 			hosts = append(hosts, u.Hostname())
 		}
