@@ -59,7 +59,7 @@ func (c *rotateEncryptionKeyCmd) Run(std stdio) error {
 	n, kept, err := local.RotateEncryptionKey(c.Data, path, c.Lost)
 	switch {
 	case errors.Is(err, store.ErrLocked):
-		return withHint(fmt.Errorf("data directory %s is in use", c.Data), "stop the server first")
+		return inUse(c.Data)
 	case errors.Is(err, store.ErrKey):
 		return hintEncryptionKey(err, c.Data)
 	case errors.Is(err, fs.ErrNotExist):

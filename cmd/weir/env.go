@@ -53,19 +53,11 @@ func (c *envCmd) Run(std stdio) error {
 		return withHint(fmt.Errorf("read the key pair: %w", err),
 			"the server makes it at its first start: weir serve --data %s", quote(c.Data))
 	}
-	keys, err := auth.ParseCredentials(data)
+	keys, err := auth.ParseKeys(data)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", filepath.Join(c.Data, credentialsFile), err)
 	}
-	if len(keys) == 0 {
-		return fmt.Errorf("read %s: no key pair in it", filepath.Join(c.Data, credentialsFile))
-	}
-	key := keys[0]
-	for _, k := range keys {
-		if k.Profile == "default" {
-			key = k
-		}
-	}
+	key := keys.Default()
 	lines := []string{
 		"export AWS_ENDPOINT_URL=" + quote(target.endpoint),
 		"export AWS_ACCESS_KEY_ID=" + quote(key.AccessKeyID),

@@ -41,6 +41,11 @@ func hintShared(err error) error {
 	return err
 }
 
+// inUse is the error of a command that needs a directory without a server.
+func inUse(data string) error {
+	return withHint(fmt.Errorf("data directory %s is in use", data), "stop the server first")
+}
+
 // hintNoData says what to do about a directory without recordings; ofNode is for that of a node.
 func hintNoData(err error, data, ofNode string) error {
 	if isNodeDirectory(data) {
@@ -94,7 +99,7 @@ func (c *resetRootCmd) Run(ctx context.Context, std stdio) error {
 	})
 	switch {
 	case errors.Is(err, store.ErrLocked):
-		return withHint(fmt.Errorf("data directory %s is in use", c.Data), "stop the server first")
+		return inUse(c.Data)
 	case errors.Is(err, fs.ErrNotExist):
 		return hintNoData(err, c.Data, hintKeysOfNode)
 	case err != nil:
@@ -142,7 +147,7 @@ func (c *rotateAccessKeyCmd) Run(ctx context.Context, std stdio) (err error) {
 	st, err := local.Open(ctx, c.Data,
 		local.Options{EncryptionKeyFile: c.EncryptionKeyFile})
 	if errors.Is(err, store.ErrLocked) {
-		return withHint(fmt.Errorf("data directory %s is in use", c.Data), "stop the server first")
+		return inUse(c.Data)
 	}
 	if err != nil {
 		return err
