@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -202,14 +201,13 @@ func (c *cameraFilesFlags) tell(
 		text += fmt.Sprintf("The certificate ends at %s.\n",
 			time.UnixMilli(int64(list[0].NotAfter)).UTC().Format(time.RFC3339))
 	}
-	address, host := "", ""
+	address := "https://HOST:PORT"
 	if issued.CameraURL != nil {
 		address = *issued.CameraURL
 	} else {
 		text += "The server has no --camera-listen yet, where it would answer cameras.\n"
 	}
-	address = cmp.Or(address, "https://HOST:PORT")
-	host = strings.TrimPrefix(address, "https://")
+	host := strings.TrimPrefix(address, "https://")
 	if u, err := url.Parse(address); err == nil && u.Port() == "" && u.Host != "" {
 		host = u.Hostname() + ":443"
 	}

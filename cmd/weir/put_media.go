@@ -125,32 +125,31 @@ func (c *putMediaCmd) Run(ctx context.Context, std stdio) error {
 // source opens the input. Only regular files are closed: on standard input a read may be blocked.
 func (c *putMediaCmd) source(stdin io.Reader, start time.Time, say func(string)) (recut.Source,
 	func(), error) {
-	clock := recut.SystemClock{}
 	open := func() (io.ReadCloser, error) { return os.Open(c.File) }
+	var src recut.Source
+	closeSource := func() {}
 	switch {
 	case c.File == "-":
-		var src recut.Source = recut.New(stdin, say)
-		if c.Realtime {
-			src = recut.Pace(src, clock)
-		}
-		return recut.OnClock(src, start, clock), func() {}, nil
+		src = recut.New(stdin, say)
 	case c.Loop:
 		if f, err := open(); err != nil {
 			return nil, nil, err
 		} else if err := f.Close(); err != nil {
 			return nil, nil, err
 		}
-		return recut.OnClock(recut.Pace(recut.Loop(open, say), clock), start, clock), func() {}, nil
+		src = recut.Loop(open, say)
+	default:
+		f, err := open()
+		if err != nil {
+			return nil, nil, err
+		}
+		src, closeSource = recut.New(f, say), func() { _ = f.Close() } // only read
 	}
-	f, err := open()
-	if err != nil {
-		return nil, nil, err
-	}
-	var src recut.Source = recut.New(f, say)
-	if c.Realtime {
+	clock := recut.SystemClock{}
+	if c.Realtime || c.Loop {
 		src = recut.Pace(src, clock)
 	}
-	return recut.OnClock(src, start, clock), func() { _ = f.Close() }, nil // only read
+	return recut.OnClock(src, start, clock), closeSource, nil
 }
 
 // ensureStream creates a stream if there is none with that name.
