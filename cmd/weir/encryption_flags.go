@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"weir/internal/store"
 	"weir/internal/store/local"
@@ -55,7 +53,7 @@ Example:
 
 // Run rotates the key of a directory that no server uses.
 func (c *rotateEncryptionKeyCmd) Run(std stdio) error {
-	path := cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key"))
+	path := local.KeyFile(c.Data, c.EncryptionKeyFile)
 	n, kept, err := local.RotateEncryptionKey(c.Data, path, c.Lost)
 	switch {
 	case errors.Is(err, store.ErrLocked):

@@ -108,8 +108,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 	exited := -1
 	parser, err := kong.New(&root,
 		kong.Name("weir"),
-		kong.Description(
-			"A self-hosted video stream server that speaks the Amazon Kinesis Video Streams API."),
+		kong.Description(overview),
 		kong.Vars{"version": version},
 		kong.Writers(std.Out, std.Err),
 		kong.Exit(func(code int) { exited = code; panic(exitRequest{}) }),

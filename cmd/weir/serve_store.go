@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,7 +29,7 @@ func (c *serveCmd) openStore(ctx context.Context, s *serving,
 		return nil, err
 	}
 	options.Encrypt, options.EncryptionKeyFile = c.Encrypt, c.EncryptionKeyFile
-	warnExposed(s.log, cmp.Or(c.EncryptionKeyFile, filepath.Join(c.Data, "encryption.key")))
+	warnExposed(s.log, local.KeyFile(c.Data, c.EncryptionKeyFile))
 	if s.sockets != nil { // the last process that had the directory may still be ending
 		options.LockWait = lockTime
 	}

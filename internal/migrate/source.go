@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -64,8 +63,8 @@ func openSource(ctx context.Context, o *Options) (_ *source, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.keys, err = encryption.OpenReadOnly(cmp.Or(o.EncryptionKey,
-		filepath.Join(o.Dir, "encryption.key")), s.volumes); err != nil {
+	s.keys, err = encryption.OpenReadOnly(local.KeyFile(o.Dir, o.EncryptionKey), s.volumes)
+	if err != nil {
 		return nil, err
 	}
 	s.reader = local.NewReader(s.rows, s.volumes, s.keys, 32<<20)

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -11,16 +12,10 @@ import (
 	"weir/internal/store/record"
 )
 
-// encryptionKeyFile is the file with the key that seals the data keys, in the data directory unless
-// an option says otherwise.
-const encryptionKeyFile = "encryption.key"
-
-// keyFile is the path of the key that seals a directory's data keys.
-func keyFile(dir, path string) string {
-	if path == "" {
-		return filepath.Join(dir, encryptionKeyFile)
-	}
-	return path
+// KeyFile returns the path of the key that seals a directory's data keys: that of an option, or
+// else encryption.key in the directory.
+func KeyFile(dir, path string) string {
+	return cmp.Or(path, filepath.Join(dir, "encryption.key"))
 }
 
 // entry prepares a record for writing, encrypted if that is asked for; info then has the checksum
@@ -107,7 +102,7 @@ func (s *Store) destroyKeys(id store.StreamID) {
 // keys that it has sealed (encryption.Forget). path is that of Options. store.ErrLocked when a
 // server is running, fs.ErrNotExist when there is no data directory.
 func RotateEncryptionKey(dir, path string, lost bool) (streams int, kept string, err error) {
-	path = keyFile(dir, path)
+	path = KeyFile(dir, path)
 	err = Alone(dir, func() error {
 		volumes, err := volume.Open(filepath.Join(dir, VolumesDirectory), volume.Options{})
 		if err != nil {

@@ -120,7 +120,7 @@ func openOver(
 		return nil, fmt.Errorf("open store: %w", errors.Join(err, rows.Close(), volumes.Close()))
 	}
 	o.Index, o.Volumes = rows, volumes
-	o.Keys, err = encryption.Open(encryption.Options{KeyFile: keyFile(dir, o.EncryptionKeyFile),
+	o.Keys, err = encryption.Open(encryption.Options{KeyFile: KeyFile(dir, o.EncryptionKeyFile),
 		Files: volumes, Encrypt: o.Encrypt})
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", errors.Join(err, rows.Close(), volumes.Close()))

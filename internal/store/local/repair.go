@@ -75,7 +75,7 @@ func checkDir(
 	if err != nil {
 		return Report{}, errors.Join(err, rows.Close())
 	}
-	keys, err := encryption.OpenReadOnly(keyFile(dir, key), volumes)
+	keys, err := encryption.OpenReadOnly(KeyFile(dir, key), volumes)
 	if err != nil {
 		return Report{}, errors.Join(err, rows.Close(), volumes.Close())
 	}
