@@ -255,3 +255,47 @@ func TestBuffersThatWereFollowedAreUsedAgain(t *testing.T) {
 	}
 	t.Error("no buffer is used again")
 }
+
+// A buffer that somebody reads is lost when it grows: it does so once, to what the fragment before
+// took.
+func TestFollowedBuffersGrowOnce(t *testing.T) {
+	o := absolute(newStore())
+	o.Edge = live.New(live.Options{})
+	w := o.Edge.Follow(o.Stream.ID)
+	defer w.Close()
+	body, in := io.Pipe()
+	running := make(chan error, 1)
+	go func() {
+		_, err := run(t, o, body)
+		running <- err
+	}()
+	b := build(t).header(sdk)
+	const frames = 40
+	var after store.Number
+	for n := range int64(2) {
+		at := epoch + 1000*n
+		b.cluster(at)
+		var h *live.Hold
+		buffers := map[*byte]bool{}
+		for i := range int64(frames) {
+			b.frame(1, at+20*i, strings.Repeat("x", 10_000))
+			in.Write(b.Bytes())
+			b.Reset()
+			if h == nil {
+				h = newest(t, w, after)
+			}
+			s := await(t, w, h, func(s live.State) bool { return len(s.Order) == int(i+1) })
+			buffers[&s.Tracks[0].Payload[0]] = true
+		}
+		if n == 1 && len(buffers) > 2 {
+			t.Errorf("%d bytes went through %d buffers", frames*10_000, len(buffers))
+		}
+		after = h.Fragment().Number
+		h.Release()
+	}
+	in.Write(b.end().Bytes())
+	in.Close()
+	if err := <-running; err != nil {
+		t.Fatal(err)
+	}
+}

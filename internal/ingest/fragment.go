@@ -181,7 +181,8 @@ func (f *fragment) read(ctx context.Context, c *Connection, track, size int) ([]
 	payload, start := t.payload, len(t.payload)
 	for {
 		step := min(start+size-len(payload), memoryStep)
-		growth := int64(roomSize(payload, step) - cap(payload))
+		room := f.room(c, track, payload, step)
+		growth := int64(roomSize(payload, room) - cap(payload))
 		need := f.doc.size + f.buffers + growth + int64(f.frames+1)*frameCost
 		if need > f.taken {
 			n := max(need-f.taken, memoryStep)
@@ -195,7 +196,7 @@ func (f *fragment) read(ctx context.Context, c *Connection, track, size int) ([]
 		}
 		if growth > 0 {
 			old := payload
-			payload = c.o.Memory.grown(old, step)
+			payload = c.o.Memory.grown(old, room)
 			if f.live.Move(track, payload) {
 				c.o.Memory.recycle(old)
 			}
@@ -207,6 +208,16 @@ func (f *fragment) read(ctx context.Context, c *Connection, track, size int) ([]
 			return nil, err
 		}
 	}
+}
+
+// room is how many bytes more a track's buffer is to have room for when step more come. One that
+// somebody reads is lost when it grows, so that it grows at once to the size of the fragment before.
+func (f *fragment) room(c *Connection, track int, payload []byte, step int) int {
+	if len(payload)+step <= cap(payload) || !f.live.Held() {
+		return step
+	}
+	before := c.hints[f.doc.tracks[track].Number].bytes
+	return max(step, min(before, maxPooled)-len(payload))
 }
 
 // record makes the record to be stored. next is the start of the next cluster in Unix nanoseconds,

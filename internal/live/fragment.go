@@ -98,6 +98,16 @@ func (f *Fragment) Move(track int, payload []byte) (free bool) {
 	return f.holds == 0
 }
 
+// Held reports whether somebody may be reading the buffers, so that Move would return false.
+func (f *Fragment) Held() bool {
+	if f == nil {
+		return false
+	}
+	f.stream.mu.Lock()
+	defer f.stream.mu.Unlock()
+	return f.holds > 0
+}
+
 // Whole says that all frames have come, and how they will be stored. A fragment that breaks off is
 // never whole, even if the frames that had come are stored.
 func (f *Fragment) Whole(as *media.Fragment) {
