@@ -52,6 +52,7 @@ type Fragment struct {
 	holds   int
 	bytes   int64  // the size of the buffers that ingest has released and followers still hold
 	free    func() // gives these buffers back
+	kept    bool   // something may read the buffers for ever: they are not used again
 	dropped bool   // the buffers are gone
 
 	final final
@@ -95,7 +96,7 @@ func (f *Fragment) Move(track int, payload []byte) (free bool) {
 	defer f.stream.mu.Unlock()
 	t := &f.tracks[track]
 	t.payload = payload[:len(t.payload)]
-	return f.holds == 0
+	return f.holds == 0 && !f.kept
 }
 
 // Held reports whether somebody may be reading the buffers, so that Move would return false.
@@ -105,7 +106,7 @@ func (f *Fragment) Held() bool {
 	}
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
-	return f.holds > 0
+	return f.holds > 0 || f.kept
 }
 
 // Whole says that all frames have come, and how they will be stored. A fragment that breaks off is
@@ -197,7 +198,7 @@ func (f *Fragment) release(size int64, free func()) (unread bool) {
 	defer f.stream.mu.Unlock()
 	if f.holds == 0 {
 		f.drop()
-		return true
+		return !f.kept
 	}
 	if !f.dropped {
 		f.bytes, f.free = size, free

@@ -70,6 +70,16 @@ func (h *Hold) Release() {
 	})
 }
 
+// Abandon is Release for a reader whose Write failed: net/http may still be writing it then, to a
+// stream of HTTP/2 that the client has reset (writeDataFromHandler). The buffers are never used
+// again, or the client could get what is another's.
+func (h *Hold) Abandon() {
+	h.fragment.stream.mu.Lock()
+	h.fragment.kept = true
+	h.fragment.stream.mu.Unlock()
+	h.Release()
+}
+
 // leave ends a Hold. It returns what gives the buffers back, if this was the last Hold and ingest
 // has released them.
 func (f *Fragment) leave() (free func()) {
@@ -79,7 +89,9 @@ func (f *Fragment) leave() (free func()) {
 	defer f.stream.mu.Unlock()
 	f.holds--
 	if f.holds == 0 && f.free != nil {
-		free = f.free
+		if !f.kept {
+			free = f.free
+		}
 		f.drop()
 	}
 	return free

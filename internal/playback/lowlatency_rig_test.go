@@ -239,6 +239,20 @@ func (r *lowRig) part(uri string) []byte {
 	return data
 }
 
+// openPart returns a part, which the caller closes.
+func (r *lowRig) openPart(uri string) *Segment {
+	r.Helper()
+	ref, err := ParsePart(uri[strings.IndexByte(uri, '?')+1:])
+	if err != nil {
+		r.Fatal(err)
+	}
+	part, err := r.service.MediaPart(r.Context(), r.token, ref)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return part
+}
+
 func (r *lowRig) getPart(ctx context.Context, uri string) ([]byte, error) {
 	r.Helper()
 	ref, err := ParsePart(uri[strings.IndexByte(uri, '?')+1:])

@@ -213,11 +213,17 @@ func partOf(v *view, hold *live.Hold, track int, p timeline.Part,
 	r := v.rules.Scaled(l.match.Generation.Scales)
 	start, _ := r.Start(&l.open.Info)
 	own, blocks := l.order[track], blocksOf(at.Final.Frames, p.First+p.Frames)
-	return packPart(r, &l.coming.Tracks[own], units, store.Bytes(at.Payload), p, track, start,
-		sequence, func() {
+	var segment *Segment
+	segment, err := packPart(r, &l.coming.Tracks[own], units, store.Bytes(at.Payload), p, track,
+		start, sequence, func() {
+			if segment.failed {
+				hold.Abandon()
+				return
+			}
 			hold.Delivered(own, blocks, time.Now())
 			hold.Release()
 		})
+	return segment, err
 }
 
 // blocksOf returns in how many blocks the first access units of a run came.

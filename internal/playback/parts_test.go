@@ -2,7 +2,7 @@ package playback
 
 import (
 	"bytes"
-	"strings"
+	"io"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,14 +50,7 @@ func TestASlowPlayerGetsItsPart(t *testing.T) {
 		f := r.begin()
 		f.until(700)
 		uri := r.read(1).Open.Parts[1].URI
-		ref, err := ParsePart(uri[strings.IndexByte(uri, '?')+1:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		part, err := r.service.MediaPart(t.Context(), r.token, ref)
-		if err != nil {
-			t.Fatal(err)
-		}
+		part := r.openPart(uri)
 		f.store()
 		next := r.begin()
 		next.until(700)
@@ -70,6 +63,38 @@ func TestASlowPlayerGetsItsPart(t *testing.T) {
 		}
 		next.store()
 	})
+}
+
+// A part that could not be written keeps its buffers from being used again: HTTP/2 may still be at
+// work on it.
+func TestAPartThatFailsKeepsItsBuffers(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		r.read(1)
+		f := r.begin()
+		f.until(700)
+		part := r.openPart(r.read(1).Open.Parts[1].URI)
+		if err := part.WriteRange(noWriter{}, 0, part.Length); err == nil {
+			t.Error("no error")
+		}
+		part.Close()
+		f.store()
+		next := r.begin()
+		next.until(700)
+		if r.read(1); f.freed {
+			t.Error("what HTTP/2 may still write is used again")
+		}
+		next.store()
+	})
+}
+
+// noWriter takes headers and fails with media.
+type noWriter struct{}
+
+func (noWriter) Write(p []byte) (int, error) {
+	if len(p) >= 8 && string(p[4:8]) == "moof" {
+		return len(p), nil
+	}
+	return 0, io.ErrClosedPipe
 }
 
 func TestBlocksOfUnits(t *testing.T) {

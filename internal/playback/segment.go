@@ -22,6 +22,7 @@ type Segment struct {
 	stream *mpegts.Segment // instead of frames
 	media  store.Media
 	done   func() // called instead of media's Close; nil: that is called
+	failed bool   // it could not be written
 }
 
 // WriteRange writes length bytes of the segment from an offset on, stored frames as
@@ -42,6 +43,7 @@ func (s *Segment) WriteRange(w io.Writer, from, length int64) error {
 		return nil
 	}
 	_, err := s.frames.Slice(from-int64(len(s.Header)), length).WriteTo(w)
+	s.failed = err != nil
 	return err
 }
 
