@@ -234,14 +234,16 @@ func (r *Range) each(off, length int64, use func([]byte) (int, error)) (n int64,
 		part := c.bytes[at%chunkSize : c.size]
 		part = part[:min(int64(len(part)), length-n)]
 		k, err := use(part)
-		r.give(c)
 		n, at = n+int64(k), at+int64(k)
 		if err == nil && k < len(part) {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
+			// c is not used again: net/http may still write it to a stream of HTTP/2 that the
+			// client has reset (writeDataFromHandler).
 			return n, err
 		}
+		r.give(c)
 	}
 	return n, nil
 }

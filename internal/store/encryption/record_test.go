@@ -210,6 +210,41 @@ func TestRanges(t *testing.T) {
 	}
 }
 
+// keepingWriter keeps what it is given and fails, as a stream of HTTP/2 does that was reset.
+type keepingWriter struct{ kept []byte }
+
+func (w *keepingWriter) Write(p []byte) (int, error) {
+	w.kept = p
+	return 0, io.ErrClosedPipe
+}
+
+// What could not be written is not overwritten with what is decrypted next: net/http may still be
+// writing it.
+func TestFailedWritesKeepTheirBytes(t *testing.T) {
+	k := newKey(stream)
+	rec := fragment(rand.New(rand.NewPCG(1, 3)), 9, 3*chunkSize)
+	want := bytes.Join(rec.Payload, nil)
+	stored, head := encrypt(t, k, rec)
+	_, p, err := k.Decrypt(stored[:head])
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := p.Range(store.Bytes(stored[head:]))
+	defer whole.Close()
+	var w keepingWriter
+	if _, err := whole.WriteTo(&w); err != io.ErrClosedPipe {
+		t.Fatal(err)
+	}
+	for i := int64(1); i < 3; i++ {
+		if _, err := whole.ReadAt(make([]byte, 9), i*chunkSize); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(w.kept, want[:len(w.kept)]) {
+		t.Error("other bytes are in what may still be written")
+	}
+}
+
 // mend corrects the checksums of a record, as somebody without the key can.
 func mend(stored []byte, head int) []byte {
 	b := bytes.Clone(stored)
