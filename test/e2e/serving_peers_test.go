@@ -144,13 +144,13 @@ func children(b *testing.B, pid int) (pids []int) {
 	return pids
 }
 
-// keyPair is a certificate of 127.0.0.1 that signs itself, with its files.
+// keyPair is a certificate of 127.0.0.1 and other names that signs itself, with its files.
 type keyPair struct {
 	certificate, key string // paths of PEM files
 	parsed           *x509.Certificate
 }
 
-func newKeyPair(t testing.TB, dir string) *keyPair {
+func newKeyPair(t testing.TB, dir string, names ...string) *keyPair {
 	t.Helper()
 	fatal := func(err error) {
 		if err != nil {
@@ -161,6 +161,7 @@ func newKeyPair(t testing.TB, dir string) *keyPair {
 	fatal(err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:  names,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true,
 	}
