@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"sync"
 
 	"weir/internal/media"
 	"weir/internal/store"
@@ -86,9 +84,8 @@ func (s *Store) openRecord(
 	ctx context.Context, id store.StreamID, f *store.FragmentInfo,
 ) (*storedMedia, error) {
 	loc := f.Location
-	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
-		loc.Length < loc.MetaLength || loc.Length > record.MaxLength {
-		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
+	if err := record.CheckLocation(loc); err != nil {
+		return nil, err
 	}
 	body, err := s.cache.Open(ctx, loc.Volume, loc.Offset, loc.Length)
 	if err != nil {
@@ -102,7 +99,8 @@ func (s *Store) openRecord(
 		s.recent.Opened(id, f, m.fragment, nil)
 	}
 	if !body.Verified() {
-		if err := verify(body, f); err != nil {
+		err := record.VerifyPayload(body, loc.MetaLength, loc.Length, f.PayloadCRC)
+		if err != nil {
 			return nil, errors.Join(err, body.Close())
 		}
 		body.SetVerified()
@@ -113,33 +111,11 @@ func (s *Store) openRecord(
 // readHead reads and verifies header and metadata of a record.
 func readHead(body *objects.Body, f *store.FragmentInfo) (*media.Fragment, error) {
 	head := make([]byte, f.Location.MetaLength)
-	if _, err := body.ReadAt(head, 0); err != nil {
+	if err := record.Read(body, head, 0); err != nil {
 		return nil, err
 	}
 	_, fragment, err := contents.DecodeHead(head, f)
 	return fragment, err
-}
-
-// verifyBuffers are buffers for verifying payloads.
-var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
-
-// verify verifies the checksum of a record's payload.
-func verify(body *objects.Body, f *store.FragmentInfo) error {
-	buf := verifyBuffers.Get().(*[]byte)
-	defer verifyBuffers.Put(buf)
-	crc := uint32(0)
-	for off := f.Location.MetaLength; off < f.Location.Length; {
-		b := (*buf)[:min(int64(len(*buf)), f.Location.Length-off)]
-		if _, err := body.ReadAt(b, off); err != nil {
-			return err
-		}
-		crc = crc32.Update(crc, record.Castagnoli, b)
-		off += int64(len(b))
-	}
-	if crc != f.PayloadCRC {
-		return fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
-	}
-	return nil
 }
 
 // storedMedia is a Media of a record in the cache.

@@ -3,7 +3,10 @@ package cluster_test
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -220,6 +223,19 @@ func TestDamage(t *testing.T) {
 	data, err := n.Bucket().ReadAll(t.Context(), first.Location.Volume, 0,
 		first.Location.Offset+first.Location.Length)
 	must(t, err)
+	dir, at := t.TempDir(), first.Location
+	other := f.node(func(o *cluster.Options) { o.CacheDir = dir })
+	body, err := other.Cache().Open(t.Context(), at.Volume, at.Offset, at.Length)
+	must(t, err)
+	must(t, body.Close())
+	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			err = os.Truncate(path, at.Offset+at.Length-1)
+		}
+		return err
+	}))
+	reads(t, other, st.ID, first, 0)
+
 	data[len(data)-1] ^= 1
 	must(t, n.Bucket().Put(t.Context(), first.Location.Volume, data))
 	reads(t, n, st.ID, first, 0) // as it is here

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
-	"sync"
 	"time"
 
 	"weir/internal/media"
@@ -82,7 +79,7 @@ func (s *Store) open(
 // intact.
 func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*storedMedia) error {
 	return func(m *storedMedia) error {
-		err := m.verify(f.PayloadCRC)
+		err := record.VerifyPayload(m.body, m.payload, m.length, f.PayloadCRC)
 		if err == nil {
 			s.recent.Verified(id, &f)
 		} else if errors.Is(err, store.ErrCorrupt) {
@@ -103,10 +100,7 @@ func openRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys
 		return nil, err
 	}
 	head := make([]byte, loc.MetaLength)
-	if _, err := body.ReadAt(head, 0); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%w: volume ends inside of the record", store.ErrCorrupt)
-		}
+	if err := record.Read(body, head, 0); err != nil {
 		return nil, errors.Join(err, body.Close())
 	}
 	h, fragment, cipher, err := keys.DecodeFragment(id, head)
@@ -124,9 +118,8 @@ func openRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys
 func openBody(
 	ctx context.Context, volumes VolumeReader, loc store.Location,
 ) (volume.Body, error) {
-	if loc.MetaLength < record.HeaderSize || loc.MetaLength > record.MaxMetaLength ||
-		loc.Length < loc.MetaLength {
-		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
+	if err := record.CheckLocation(loc); err != nil {
+		return nil, err
 	}
 	return volumes.Open(ctx, loc)
 }
@@ -142,31 +135,6 @@ type storedMedia struct {
 	opened []*encryption.Range // what is decrypted
 
 	unverified func(*storedMedia) error // verifies the payload; nil when that is done
-}
-
-// verifyBuffers are buffers for verifying payloads.
-var verifyBuffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
-
-// verify verifies the checksum of a record's payload. What it reads is then in the page cache when
-// it is sent.
-func (m *storedMedia) verify(want uint32) error {
-	buf := verifyBuffers.Get().(*[]byte)
-	defer verifyBuffers.Put(buf)
-	crc := uint32(0)
-	for off := m.payload; off < m.length; {
-		b := (*buf)[:min(int64(len(*buf)), m.length-off)]
-		if _, err := m.body.ReadAt(b, off); errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: volume ends inside of the record", store.ErrCorrupt)
-		} else if err != nil {
-			return err
-		}
-		crc = crc32.Update(crc, record.Castagnoli, b)
-		off += int64(len(b))
-	}
-	if crc != want {
-		return fmt.Errorf("%w: checksum of the payload", store.ErrCorrupt)
-	}
-	return nil
 }
 
 func (m *storedMedia) Fragment() *media.Fragment { return m.fragment }

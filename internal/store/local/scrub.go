@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -194,9 +193,7 @@ func verifyRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Ke
 			if err := pace(n); err != nil {
 				return err
 			}
-			if _, err := body.ReadAt(b[:n], off); errors.Is(err, io.EOF) {
-				return fmt.Errorf("%w: volume ends inside of the record", store.ErrCorrupt)
-			} else if err != nil {
+			if err := record.Read(body, b[:n], off); err != nil {
 				return err
 			}
 			b, off = b[n:], off+int64(n)
