@@ -441,21 +441,7 @@ func FuzzRecut(f *testing.F) {
 	f.Add(matroska(f, []media.Track{videoTrack, audioTrack},
 		"a0 K0 a43 v40 a21 v80 K120 a128 v160 a100"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		in := map[int][]string{}
-		r := mkv.NewReader(bytes.NewReader(data), mkv.DefaultLimits())
-		for {
-			ev, err := r.Next()
-			if err != nil {
-				break
-			}
-			if ev.Kind == mkv.Frame {
-				p, err := r.AppendPayload(nil)
-				if err != nil {
-					break
-				}
-				in[ev.Track] = append(in[ev.Track], string(p))
-			}
-		}
+		in := payloads(data)
 		c := New(bytes.NewReader(data), nil)
 		next := map[int]int{} // index in the input of the first frame that may come
 		var start int64
@@ -482,4 +468,25 @@ func FuzzRecut(f *testing.F) {
 			next[f.Track] += i + 1
 		}
 	})
+}
+
+// payloads returns the frames of each track as they come in, each in the form in which it is sent.
+func payloads(data []byte) map[int][]string {
+	in := map[int][]string{}
+	c := New(bytes.NewReader(data), nil)
+	for {
+		ev, err := c.r.Next()
+		if err == nil && ev.Kind == mkv.TracksReady {
+			err = c.setTracks(c.r.Tracks())
+		}
+		i := slices.IndexFunc(c.tracks, func(t media.Track) bool { return t.Number == ev.Track })
+		if err == nil && ev.Kind == mkv.Frame && i >= 0 {
+			var p []byte
+			p, err = c.payload(&c.tracks[i], ev)
+			in[ev.Track] = append(in[ev.Track], string(p))
+		}
+		if err != nil {
+			return in
+		}
+	}
 }
