@@ -83,6 +83,7 @@ func (s *Store) verification(id store.StreamID, f store.FragmentInfo) func(*stor
 		if err == nil {
 			s.recent.Verified(id, &f)
 		} else if errors.Is(err, store.ErrCorrupt) {
+			m.body.Forget(m.length) // only a copy may be damaged
 			s.metrics.CorruptReads.Inc()
 		}
 		return err
@@ -100,18 +101,21 @@ func openRecord(ctx context.Context, volumes VolumeReader, keys *encryption.Keys
 		return nil, err
 	}
 	head := make([]byte, loc.MetaLength)
-	if err := record.Read(body, head, 0); err != nil {
-		return nil, errors.Join(err, body.Close())
+	m := &storedMedia{body: body, payload: loc.MetaLength, length: loc.Length}
+	if err = record.Read(body, head, 0); err == nil {
+		var h record.Header
+		h, m.fragment, m.cipher, err = keys.DecodeFragment(id, head)
+		if err == nil && (h.Number != f.Number || h.Length != loc.Length) {
+			err = fmt.Errorf("%w: another record lies here", store.ErrCorrupt)
+		}
 	}
-	h, fragment, cipher, err := keys.DecodeFragment(id, head)
-	if err == nil && (h.Number != f.Number || h.Length != loc.Length) {
-		err = fmt.Errorf("%w: another record lies here", store.ErrCorrupt)
+	if errors.Is(err, store.ErrCorrupt) {
+		body.Forget(loc.Length) // only a copy may be damaged
 	}
 	if err != nil {
 		return nil, errors.Join(err, body.Close())
 	}
-	return &storedMedia{fragment: fragment, cipher: cipher, body: body, payload: loc.MetaLength,
-		length: loc.Length}, nil
+	return m, nil
 }
 
 // openBody opens the record of a row, which may be damaged. ErrGone, ErrCorrupt.

@@ -37,7 +37,7 @@ func (r *remote) Open(
 	if err != nil {
 		return nil, err
 	}
-	return remoteBody{b}, nil
+	return remoteBody{b, func() { r.cache.Drop(name) }}, nil
 }
 
 func (r *remote) Delete(ctx context.Context, names []string) error {
@@ -48,9 +48,12 @@ func (r *remote) Delete(ctx context.Context, names []string) error {
 }
 
 // remoteBody is an open record in an object.
-type remoteBody struct{ *objects.Body }
+type remoteBody struct {
+	*objects.Body
+	drop func() // drops the object from the cache
+}
 
 func (b remoteBody) Range(off, n int64) (store.Range, error) { return b.Body.Range(off, n), nil }
 
-// Forget does nothing: the scrub leaves objects alone.
-func (remoteBody) Forget(int64) {}
+// Forget implements volume.Body. What is open stays as it is.
+func (b remoteBody) Forget(int64) { b.drop() }

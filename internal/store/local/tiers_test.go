@@ -19,6 +19,7 @@ import (
 	"weir/internal/store/local/index"
 	"weir/internal/store/local/localtest"
 	"weir/internal/store/local/volume"
+	"weir/internal/store/record"
 	"weir/internal/store/storetest"
 )
 
@@ -142,6 +143,22 @@ func testAway(h *harness, st store.Stream, a, b, c store.FragmentInfo) {
 		h.must(m.Close())
 	}
 	h.dir.objects.Damage(name, at)
+
+	// Damage of what is in the cache is read once.
+	for _, at := range []int{at, int(a.Location.Offset + record.HeaderSize + 1)} {
+		h.reopen() // nothing is in memory
+		h.dir.objects.Spoil(name, at)
+		open, err := h.store.Open(h.ctx, st.ID, a)
+		if err == nil {
+			_, err = open.Payload(0)
+			h.must(open.Close())
+		}
+		h.wantErr(err, store.ErrCorrupt)
+		open, err = h.store.Open(h.ctx, st.ID, a)
+		h.must(err)
+		h.read(open)
+	}
+	h.hot(st.ID)
 	h.must(h.store.MoveVolumes(h.ctx))
 	if names := h.dir.objects.Names(); len(names) > 0 {
 		h.Errorf("brought back, and there are objects %v", names)

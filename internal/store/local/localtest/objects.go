@@ -17,6 +17,7 @@ type Objects struct {
 	objects map[string][]byte // by name; guarded by mu
 	away    bool              // guarded by mu
 	puts    func()            // guarded by mu
+	spoilt  map[string]int    // bytes of copies; guarded by mu
 }
 
 var _ volume.Remote = (*Objects)(nil)
@@ -40,6 +41,13 @@ func (o *Objects) Damage(name string, at int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.objects[name][at] ^= 1
+}
+
+// Spoil changes a byte of what is in a cache of an object, until that is dropped.
+func (o *Objects) Spoil(name string, at int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.spoilt = map[string]int{name: at}
 }
 
 // Names returns the names of all objects, sorted.
@@ -94,7 +102,12 @@ func (o *Objects) Open(
 	if err != nil {
 		return nil, err
 	}
-	return bytesBody{store.Bytes(data[offset:])}, nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if at, ok := o.spoilt[name]; ok && at < len(data) {
+		data[at] ^= 1
+	}
+	return bytesBody{o, name, store.Bytes(data[offset:])}, nil
 }
 
 // Delete implements volume.Remote.
@@ -111,7 +124,11 @@ func (o *Objects) Delete(_ context.Context, names []string) error {
 }
 
 // bytesBody is a part of an object.
-type bytesBody struct{ bytes store.Range }
+type bytesBody struct {
+	objects *Objects
+	name    string
+	bytes   store.Range
+}
 
 func (b bytesBody) ReadAt(p []byte, off int64) (int, error) {
 	return b.bytes.ReadAt(p, off)
@@ -119,6 +136,10 @@ func (b bytesBody) ReadAt(p []byte, off int64) (int, error) {
 
 func (b bytesBody) Range(off, n int64) (store.Range, error) { return b.bytes.Slice(off, n), nil }
 
-func (bytesBody) Forget(int64) {}
+func (b bytesBody) Forget(int64) {
+	b.objects.mu.Lock()
+	defer b.objects.mu.Unlock()
+	delete(b.objects.spoilt, b.name)
+}
 
 func (bytesBody) Close() error { return nil }
