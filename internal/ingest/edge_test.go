@@ -256,7 +256,7 @@ func TestBuffersThatWereFollowedAreUsedAgain(t *testing.T) {
 	t.Error("no buffer is used again")
 }
 
-// A buffer that somebody reads is lost when it grows: it does so once, to what the fragment before
+// A buffer that somebody reads is lost when it grows. So it grows once, to what the fragment before
 // took.
 func TestFollowedBuffersGrowOnce(t *testing.T) {
 	o := absolute(newStore())

@@ -41,7 +41,8 @@ func TestBuffersAreUsedAgainWhenNobodyReadsThem(t *testing.T) {
 	}
 }
 
-// A reader who abandons may still read, for ever: nobody's bytes go where that could see them.
+// A reader who abandons a fragment may still read its buffers, for ever. So no other bytes are put
+// there.
 func TestAbandonedBuffersAreNotUsedAgain(t *testing.T) {
 	e := New(Options{})
 	w := e.Follow(camera)

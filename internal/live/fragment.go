@@ -52,7 +52,7 @@ type Fragment struct {
 	holds   int
 	bytes   int64  // the size of the buffers that ingest has released and followers still hold
 	free    func() // gives these buffers back
-	kept    bool   // something may read the buffers for ever: they are not used again
+	kept    bool   // a failed Write may read the buffers for ever: they are not used again
 	dropped bool   // the buffers are gone
 
 	final final

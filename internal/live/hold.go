@@ -70,9 +70,9 @@ func (h *Hold) Release() {
 	})
 }
 
-// Abandon is Release for a reader whose Write failed: net/http may still be writing it then, to a
-// stream of HTTP/2 that the client has reset (writeDataFromHandler). The buffers are never used
-// again, or the client could get what is another's.
+// Abandon is Release for a reader whose Write failed. If the client has reset a stream of HTTP/2,
+// net/http may still be writing to it then (writeDataFromHandler). So the buffers are never used
+// again: the client could get another fragment's bytes.
 func (h *Hold) Abandon() {
 	h.fragment.stream.mu.Lock()
 	h.fragment.kept = true
