@@ -36,9 +36,15 @@ func raw(t *testing.T, url string, statements ...string) pgx.Tx {
 // untilWaits returns once another, of this application name, waits for a transaction.
 func untilWaits(t *testing.T, tx pgx.Tx, name string) {
 	t.Helper()
-	for waits := 0; waits == 0; {
+	until(t, tx, name, `wait_event_type = 'Lock'`)
+}
+
+// until returns once a condition is true of a connection of this application name.
+func until(t *testing.T, tx pgx.Tx, name, condition string) {
+	t.Helper()
+	for found := 0; found == 0; {
 		must(t, tx.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_stat_activity
-			WHERE application_name = $1 AND wait_event_type = 'Lock'`, name).Scan(&waits))
+			WHERE application_name = $1 AND (`+condition+`)`, name).Scan(&found))
 		if _, err := tx.Exec(t.Context(), `SELECT pg_stat_clear_snapshot()`); err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,9 @@ const Oldest = 1
 // takes minutes.
 const migrationTime = time.Hour
 
+// turnTime is how often a node looks whether another one has updated the tables.
+const turnTime = 100 * time.Millisecond
+
 // besides marks a migration whose statements run outside a transaction, while nodes commit: one
 // that makes an index of a table that may be large. If it is interrupted it runs again, so it first
 // drops what it makes.
@@ -61,6 +64,13 @@ func (db *DB) migrate(ctx context.Context) error {
 				return db.migrateSome(ctx, tx, steps)
 			})
 		})
+		if errors.Is(err, store.ErrNotFound) { // it is another node's turn
+			err = ctx.Err()
+			select {
+			case <-time.After(turnTime):
+			case <-ctx.Done():
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -84,8 +94,10 @@ func readSteps() (steps []string, err error) {
 // nobody uses them, so there it runs all in one transaction.
 func (db *DB) migrateSome(ctx context.Context, tx pgx.Tx, steps []string) error {
 	var version int
-	err := tx.QueryRow(ctx, `SELECT version FROM weir_version WHERE one = 1 FOR UPDATE`).Scan(
-		&version)
+	// Whoever waits for a lock has a snapshot, and an index that is made CONCURRENTLY waits for all
+	// older snapshots: the two would wait for each other.
+	err := tx.QueryRow(ctx, `SELECT version FROM weir_version WHERE one = 1
+		FOR UPDATE SKIP LOCKED`).Scan(&version)
 	if err != nil || version >= len(steps) {
 		return err
 	}

@@ -82,17 +82,17 @@ const insert = `INSERT INTO fragments (stream, number, sequence, server_ts, prod
 	SELECT 1, n, n, n, n, 1, 0, 0, 1, 0, 1, 1, '' FROM generate_series(%d, %d) n`
 
 // migrates opens the rows beside other transactions.
-func migrates(t *testing.T, url string) (application string, migrated <-chan error) {
+func migrates(t *testing.T, url, node string) (application string, migrated <-chan error) {
 	t.Helper()
-	done := make(chan error, 1)
+	done, application := make(chan error, 1), t.Name()+"-"+node
 	go func() {
-		db, err := rows.Open(t.Context(), url+"&application_name="+t.Name(), rows.Options{})
+		db, err := rows.Open(t.Context(), url+"&application_name="+application, rows.Options{})
 		if err == nil {
 			err = db.Close()
 		}
 		done <- err
 	}()
-	return t.Name(), done
+	return application, done
 }
 
 // An older program that is in the middle of a commit can finish it when the tables are changed: the
@@ -102,7 +102,7 @@ func TestMigrationInACommit(t *testing.T) {
 	url := clustertest.Database(t)
 	older(t, url, 6)
 	tx := raw(t, url, `SET LOCAL deadlock_timeout = 10`, `SELECT 1 FROM heads FOR UPDATE`)
-	name, migrated := migrates(t, url)
+	name, migrated := migrates(t, url, "node")
 	untilWaits(t, tx, name)
 	_, err := tx.Exec(t.Context(), fmt.Sprintf(insert, 1, 1))
 	must(t, err)
@@ -120,7 +120,7 @@ func TestIndexBesideCommits(t *testing.T) {
 		WHERE apart = 1`, `UPDATE pg_index SET indisvalid = false
 		WHERE indexrelid = to_regclass('fragments_apart')`).Commit(t.Context()))
 	before := raw(t, url, fmt.Sprintf(insert, 1, 10))
-	name, migrated := migrates(t, url)
+	name, migrated := migrates(t, url, "node")
 	untilWaits(t, before, name)
 	must(t, raw(t, url, `SET LOCAL lock_timeout = '10s'`, `SELECT 1 FROM heads FOR UPDATE`,
 		fmt.Sprintf(insert, 11, 20)).Commit(t.Context()))
@@ -132,4 +132,25 @@ func TestIndexBesideCommits(t *testing.T) {
 	if !valid {
 		t.Error("the index cannot be used")
 	}
+}
+
+// A node that starts while another one makes an index waits for it, and the index does not wait for
+// that node.
+func TestIndexBesideNodesThatStart(t *testing.T) {
+	t.Parallel()
+	url := clustertest.Database(t)
+	older(t, url, 7)
+	before := raw(t, url, fmt.Sprintf(insert, 1, 10))
+	first, made := migrates(t, url, "first")
+	untilWaits(t, before, first)
+	second, started := migrates(t, url, "second")
+	until(t, before, second, `wait_event_type = 'Lock' OR query = 'rollback'`)
+	select {
+	case err := <-started:
+		t.Errorf("it started without the index: %v", err)
+	default:
+	}
+	must(t, before.Commit(t.Context()))
+	must(t, <-made)
+	must(t, <-started)
 }
