@@ -235,6 +235,9 @@ func ParseSegment(query string) (ref SegmentRef, err error) {
 // request for a segment has five parameters.
 func queryValue(query, name string) (value string, times int) {
 	for pair := range strings.SplitSeq(query, "&") {
+		if pair == "" {
+			continue
+		}
 		key, text, _ := strings.Cut(pair, "=")
 		if key != name {
 			var err error

@@ -58,6 +58,7 @@ func TestURLsReadAsTheyAreWritten(t *testing.T) {
 // Queries of any form are read as net/url reads them.
 func FuzzQuery(f *testing.F) {
 	f.Add("a=b&a=%63&%61=d;e&c=%zz&=f&g")
+	f.Add("=&")
 	f.Add("FragmentNumber=1&SessionToken=x&TrackNumber=1&StartOffset=-1&SilenceStart=99999999999")
 	f.Fuzz(func(t *testing.T, query string) {
 		if values, _ := url.ParseQuery(query); len(values) < 1000 {
