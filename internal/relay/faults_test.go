@@ -98,6 +98,30 @@ func TestCutLine(t *testing.T) {
 	}
 }
 
+// A connection that is cut when all frames of a fragment have come, and before it is stored, is
+// made again like any other.
+func TestCutLineAfterTheLastFrame(t *testing.T) {
+	s := newSite()
+	a := s.node(t, nil)
+	b, line := s.over(t)
+	a.receives(t)
+	w := b.edge.Follow(camera)
+	defer w.Close()
+	p := a.begin(1)
+	p.block("one")
+	p.whole(1)
+	until(t, w, "all its frames", func(fragments []*live.Fragment) bool {
+		return len(fragments) == 1 && fragments[0].IsWhole()
+	})
+	line.cut(false)
+	a.begin(2).block("two")
+	reads(t, w, 2, "two")
+	p.Stored(p.site.commit(p.Fragment))
+	if end := ended(t, w, 1); !end.Stored {
+		t.Error("it broke off")
+	}
+}
+
 // Of fragments that ended while there was no connection, the store says how.
 func TestEndsWithoutALine(t *testing.T) {
 	s := newSite()

@@ -195,12 +195,15 @@ func (l *link) block(r *bufio.Reader, length int) error {
 	if f == nil || f.fragment == nil || f.cutOff {
 		return discard(r, size)
 	}
-	if v.track >= len(f.tracks) || f.whole {
+	if v.track >= len(f.tracks) {
 		return fmt.Errorf("%w: block of track %d", errMessage, v.track)
 	}
 	t := &f.tracks[v.track]
-	if t.seen++; t.seen <= len(t.samples) {
+	if t.seen++; t.seen <= len(t.samples) { // it came over the connection before
 		return discard(r, size)
+	}
+	if f.whole {
+		return fmt.Errorf("%w: block of track %d after the last", errMessage, v.track)
 	}
 	if !l.room(f, int64(size)+frameCost) {
 		l.relay.o.Metrics.errors.WithLabelValues(errorMemory).Inc()
