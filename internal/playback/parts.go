@@ -101,7 +101,7 @@ func (ref *SegmentRef) run(r *timeline.Rules, f *media.Fragment, track int,
 	}
 	if q := ref.silence(); t.Kind == media.Audio && q != (timeline.Silence{}) {
 		base := timeline.Rescale(start, 1000, r.Tracks[track].Timescale)
-		run, _, _ = withSilence(q, run, base, media.SilenceOf(t))
+		run, _, _ = q.Fill(run, base, media.SilenceOf(t))
 	}
 	return run, len(run.Frames) > 0
 }

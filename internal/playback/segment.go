@@ -227,7 +227,7 @@ func take(r *timeline.Rules, m store.Media, track int, start int64,
 		if !q.Valid(scale) {
 			return nil, run, nil, noFragment()
 		}
-		with, before, after := withSilence(q, run, timeline.Rescale(start, 1000, scale),
+		with, before, after := q.Fill(run, timeline.Rescale(start, 1000, scale),
 			media.SilenceOf(t))
 		if len(before)+len(after) > 0 {
 			run, frames = with, store.Concat(store.Bytes(before), frames, store.Bytes(after))

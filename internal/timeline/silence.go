@@ -1,6 +1,11 @@
 package timeline
 
-import "weir/internal/store"
+import (
+	"bytes"
+
+	"weir/internal/media"
+	"weir/internal/store"
+)
 
 // maxLag is how many microseconds before its pictures the sound of a fragment may end and still be
 // expected to continue in the next one: muxers send sound late. It is also the most that a
@@ -90,4 +95,42 @@ func (t *State) soundFrom(r *Rules, pictures *store.Span) int64 {
 func (q Silence) Valid(timescale int64) bool {
 	most := maxSilenceSeconds * timescale
 	return q.From >= -most && q.Until <= most && q.From <= q.Until
+}
+
+// Fill returns a run with the silence added, and the bytes of silence before and after its own.
+// base is the fragment's start in ticks of the sound; s has the silent frame of its codec, nil if
+// there is none: then nothing is added.
+func (q Silence) Fill(run media.Run, base int64,
+	s *media.Silence) (with media.Run, before, after []byte) {
+	if q == (Silence{}) || s == nil {
+		return run, nil, nil
+	}
+	from, until := base+q.From, base+q.Until
+	with = media.Run{Track: run.Track, BaseDecodeTime: from}
+	if len(run.Frames) == 0 {
+		with.Frames = silentFrames(s, until-from)
+		return with, bytes.Repeat(s.Frame, len(with.Frames)), nil
+	}
+	head, tail := silentFrames(s, run.BaseDecodeTime-from),
+		silentFrames(s, until-run.BaseDecodeTime-run.Duration())
+	if len(head) == 0 {
+		with.BaseDecodeTime = run.BaseDecodeTime
+	}
+	with.Frames = append(append(append(with.Frames, head...), run.Frames...), tail...)
+	return with, bytes.Repeat(s.Frame, len(head)), bytes.Repeat(s.Frame, len(tail))
+}
+
+// silentFrames returns silent frames that last ticks together. The last one lasts a little more or
+// less than its samples.
+func silentFrames(s *media.Silence, ticks int64) []media.Frame {
+	n := (ticks + s.Duration/2) / s.Duration
+	if ticks <= 0 || n == 0 {
+		return nil
+	}
+	frames := make([]media.Frame, n)
+	for i := range frames {
+		frames[i] = media.Frame{Duration: uint32(s.Duration), Size: uint32(len(s.Frame)), Key: true}
+	}
+	frames[n-1].Duration = uint32(ticks - (n-1)*s.Duration)
+	return frames
 }
