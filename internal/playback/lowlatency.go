@@ -146,12 +146,12 @@ func (s *Service) followed(ctx context.Context, o *request) *view {
 			v.low = &lowLatency{changed: make(chan struct{})}
 		}
 		switch {
-		case v.low.follower != nil || s.edge == nil:
+		case v.low.follower != nil || s.edge == nil || s.isStopped():
 			return v
 		case s.views.hold(o.session.ID, v):
-			v.low.follower = s.edge.Follow(o.stream.ID)
-			go s.follower(*o, v)
-			awaitOthers(ctx, v.low.follower)
+			if s.beginFollower(*o, v) {
+				awaitOthers(ctx, v.low.follower)
+			}
 			return v
 		}
 		v.mu.Unlock() // the cache has dropped it meanwhile
@@ -175,6 +175,20 @@ func awaitOthers(ctx context.Context, w *live.Follower) {
 	}
 }
 
+// beginFollower begins to follow the live edge for a view that is held, unless the service stops:
+// it reports false then, and the view is held no more.
+func (s *Service) beginFollower(o request, v *view) bool {
+	s.stopping.Lock()
+	defer s.stopping.Unlock()
+	if s.isStopped() {
+		s.views.release(o.session.ID, v)
+		return false
+	}
+	v.low.follower = s.edge.Follow(o.stream.ID)
+	s.followers.Go(func() { s.follower(o, v) })
+	return true
+}
+
 // follower keeps a view at the live edge while the session is asked for, on behalf of all who wait.
 func (s *Service) follower(o request, v *view) {
 	ctx := context.Background()
@@ -183,7 +197,14 @@ func (s *Service) follower(o request, v *view) {
 	for {
 		v.mu.Lock()
 		l := v.low
-		if o.now = s.clock(); o.now.Sub(l.used) >= followIdle || s.isStopped() {
+		o.now = s.clock()
+		if err := s.step(ctx, &o, v); err != nil {
+			s.log.Debug("session not followed", "stream", o.stream.Name, "error", err)
+		}
+		if stopped := s.isStopped(); stopped || o.now.Sub(l.used) >= followIdle {
+			if stopped && l.brokeOff() {
+				s.leaveGap(ctx, &o, v)
+			}
 			l.leave()
 			l.again.leave()
 			l.follower.Close()
@@ -191,9 +212,6 @@ func (s *Service) follower(o request, v *view) {
 			s.views.release(o.session.ID, v)
 			v.mu.Unlock()
 			return
-		}
-		if err := s.step(ctx, &o, v); err != nil {
-			s.log.Debug("session not followed", "stream", o.stream.Name, "error", err)
 		}
 		changed := l.edge
 		v.mu.Unlock()
@@ -272,9 +290,7 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 			return err
 		}
 		if !waits {
-			v.state.Break(v.rules, l.open)
-			l.open = nil
-			s.save(ctx, o, v)
+			s.leaveGap(ctx, o, v)
 		}
 	}
 	if l.open == nil || going[l.open.Info.Number] {
@@ -288,6 +304,23 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	}
 	l.settle(v)
 	return nil
+}
+
+// leaveGap lists as a gap what was listed of the open fragment.
+func (s *Service) leaveGap(ctx context.Context, o *request, v *view) {
+	v.state.Break(v.rules, v.low.open)
+	v.low.open = nil
+	s.save(ctx, o, v)
+}
+
+// brokeOff tells whether the open fragment broke off and has not been sent again. The process that
+// comes next knows nothing of it: without a gap, players would see the playlist go back.
+func (l *lowLatency) brokeOff() bool {
+	if l.open == nil || l.coming == nil {
+		return l.open != nil
+	}
+	end, ended := l.coming.End()
+	return ended && !end.Stored
 }
 
 // leastSegments is how many segments are listed before there are parts and the hint of the next

@@ -175,3 +175,30 @@ func TestAnotherFragmentMakesAGap(t *testing.T) {
 		}
 	})
 }
+
+// A server that stops knows of a fragment that broke off a moment ago, and the next one does not:
+// what was listed of it becomes a gap before the stop, and no playlist goes back. A fragment that
+// still comes in will be sent again, under the sequence number that it had.
+func TestAStopWritesGaps(t *testing.T) {
+	for _, broken := range []bool{true, false} {
+		lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+			f := r.begin()
+			f.until(1500)
+			n := r.read(1).Open.Sequence
+			if broken {
+				f.cutOff()
+			}
+			r.service.Stop()
+			if err := r.service.Stopped(r.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.service, r.seen = r.process(), make(map[int]*conformance.Media)
+			m := r.read(1)
+			last := m.Segments[len(m.Segments)-1]
+			if broken != last.Gap || broken != (last.Sequence == n) {
+				t.Errorf("broke off: %v; the last segment is %+v, after parts of %d", broken, last,
+					n)
+			}
+		})
+	}
+}

@@ -131,8 +131,10 @@ type Service struct {
 	edge    *live.Edge
 	metrics *Metrics
 	waiting waiters
-	stop    sync.Once
-	stopped chan struct{}
+
+	stopping  sync.Mutex // nobody begins to follow while the service stops
+	stopped   chan struct{}
+	followers sync.WaitGroup
 }
 
 // New makes a Service.
@@ -157,8 +159,30 @@ func New(o Options) *Service {
 }
 
 // Stop ends all waiting: waiting requests are answered with what there is, and later ones do not
-// wait.
-func (s *Service) Stop() { s.stop.Do(func() { close(s.stopped) }) }
+// wait. Nothing is followed any more.
+func (s *Service) Stop() {
+	s.stopping.Lock()
+	defer s.stopping.Unlock()
+	if !s.isStopped() {
+		close(s.stopped)
+	}
+}
+
+// Stopped waits, after Stop, until what sessions have listed is written, or ctx is over. The store
+// must not be closed before.
+func (s *Service) Stopped(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		s.followers.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (s *Service) isStopped() bool {
 	select {

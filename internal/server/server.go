@@ -359,6 +359,9 @@ func (s *Server) Serve(ctx context.Context, on Listeners) error {
 	// The store is closed next, so nobody may be storing then. The producers, whose connections are
 	// cut, end soon.
 	s.producers.Wait()
+	if err := s.playback.Stopped(grace); err != nil {
+		s.log.Warn("what sessions have listed may not be written at the stop", "error", err)
+	}
 	return nil
 }
 
