@@ -15,7 +15,7 @@ let clockError = 0; // how far the server's clock is ahead of this one, millisec
 let trouble = ''; // why nothing can be loaded; '' while all is well
 let waitingSince = 0; // when the picture stopped for want of media, epoch milliseconds; 0 while it moves
 let live = false; // the playlist has no end
-let newest = -1; // sequence number of the playlist's last segment
+let newest = -1; // sequence number of the playlist's last segment that has media
 let newestAt = 0; // when that one was first seen, milliseconds of performance.now()
 let longest = 0; // target duration, seconds
 
@@ -180,8 +180,9 @@ function playWithHls(url) {
     trouble = '';
     live = data.details.live;
     longest = data.details.targetduration;
-    if (data.details.endSN !== newest) {
-      newest = data.details.endSN;
+    const last = data.details.fragments.findLast((segment) => !segment.gap);
+    if (last && last.sn !== newest) {
+      newest = last.sn;
       newestAt = performance.now();
     }
     compareClocks(data.networkDetails);
