@@ -118,13 +118,21 @@ func (x *SQLite) measure(ctx context.Context) error {
 		return err
 	}
 	_ = allocate(x.file, 0, x.pages*x.pageSize) // a disk that is full already: no worse than before
-	if x.log, err = os.OpenFile(x.path+"-wal", os.O_RDWR, 0); err != nil || x.shm == nil {
+	if err := x.openLog(); err != nil || x.shm == nil {
 		return err
 	}
 	if err := allocate(x.shm, 0, shmReserve); err != nil {
 		return fmt.Errorf("%w for the shared memory of the index: %w", store.ErrFull, err)
 	}
 	return nil
+}
+
+// openLog opens the log, which SQLite has made, if it is not open yet.
+func (x *SQLite) openLog() (err error) {
+	if x.log == nil {
+		x.log, err = os.OpenFile(x.path+"-wal", os.O_RDWR, 0)
+	}
+	return err
 }
 
 // restart moves the log into the database file and makes the next transaction begin the log again.
@@ -143,6 +151,9 @@ func (x *SQLite) keep() (bool, error) {
 	}
 	empty, err := x.restart(context.Background())
 	if err != nil || !empty {
+		return false, err
+	}
+	if err := x.openLog(); err != nil { // Close clears it
 		return false, err
 	}
 	// With a limit, SQLite would truncate it to nothing.

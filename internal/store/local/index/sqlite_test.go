@@ -214,6 +214,54 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
+// A killed server's log goes into its index when an older version refuses that index. The index from
+// before the upgrade, put in its place, is then what it was.
+func TestNewerSchemaAfterAKill(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	path, killed := filepath.Join(dir, "index.db"), filepath.Join(dir, "killed.db")
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := filepath.Join(dir, "before.db")
+	copyFile(t, before, path)
+	x := open(t, path)
+	defer func() { _ = x.Close() }()
+	if err := x.CreateStream(ctx, store.Stream{ID: streamID, Name: "cam"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.conn.ExecContext(ctx, "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	copyFile(t, killed, path)
+	copyFile(t, killed+"-wal", path+"-wal")
+	_, err := OpenSQLite(ctx, killed)
+	if err == nil || !strings.Contains(err.Error(), "newer") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("opened with %v, and not one reason", err)
+	}
+	copyFile(t, killed, before)
+	again, err := OpenSQLite(ctx, killed)
+	if err != nil {
+		t.Fatalf("the index from before: %v", err)
+	}
+	defer func() { _ = again.Close() }()
+	var streams int
+	err = again.conn.QueryRowContext(ctx, "SELECT count(*) FROM streams").Scan(&streams)
+	if err != nil || streams != 0 {
+		t.Errorf("the index from before has %d streams: %v", streams, err)
+	}
+}
+
+func copyFile(t *testing.T, to, from string) {
+	t.Helper()
+	whole, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, whole, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Within Batch nothing is synced except what destroys something. At its end everything is in the
 // database file.
 func TestBatch(t *testing.T) {
