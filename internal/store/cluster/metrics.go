@@ -95,6 +95,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Damaged: gauge("damaged_fragments",
 			"Fragments that this node found damaged when it compacted, and that are kept still."),
 	}
+	m.begin()
 	m.ObjectSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "weir_store_object_seconds",
 		Help: "Time of one try of a request to the object store, by operation.", Buckets: seconds,
@@ -103,6 +104,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reg.MustRegister(append(all, m.ObjectSeconds)...)
 	}
 	return m
+}
+
+// begin makes the series that alerts watch, at zero: Prometheus sees no increase in a counter that
+// begins at one, and the first failure would raise no alert.
+func (m *Metrics) begin() {
+	for _, result := range []string{"stored", "raced", "full", "not_found", "failed", "memory"} {
+		m.Appends.WithLabelValues(result)
+	}
+	for _, work := range []string{"sweep", "compact"} {
+		m.WorkFailures.WithLabelValues(work)
+	}
 }
 
 // request records a try of a request to the object store.

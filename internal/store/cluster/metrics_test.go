@@ -57,6 +57,9 @@ func TestMetrics(t *testing.T) {
 	}{
 		{"weir_store_appends_total", "stored", 1, 1},
 		{"weir_store_appends_total", "raced", 1, 1},
+		{"weir_store_appends_total", "failed", 0, 0}, // there before the first, for alerts
+		{"weir_store_background_failures_total", "sweep", 0, 0},
+		{"weir_store_background_failures_total", "compact", 0, 0},
 		{"weir_store_append_bytes_total", "", float64(first.Size()), float64(first.Size())},
 		{"weir_store_append_seconds", "", 1, 1},
 		{"weir_store_commit_batch_rows", "", 2, 2},

@@ -112,6 +112,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "weir_store_corrupt_reads_total",
 			Help: "Fragments that could not be served because what is stored of them is damaged."}),
 	}
+	m.begin()
 	if reg != nil {
 		reg.MustRegister(m.Lost, m.RetentionBehind, m.ScrubbedBytes, m.Damaged, m.CorruptReads)
 		reg.MustRegister(m.AwayVolumes, m.Moves, m.FailedMoves)
@@ -121,6 +122,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			m.TruncatedBytes, m.SweptVolumes, m.SealedVolumes, m.DamagedTables)
 	}
 	return m
+}
+
+// begin makes the series of every result, at zero: Prometheus sees no increase in a counter that
+// begins at one, and the first failure would raise no alert.
+func (m *Metrics) begin() {
+	for _, result := range []string{"stored", "full", "not_found", "failed", "memory"} {
+		m.Appends.WithLabelValues(result)
+	}
 }
 
 func (m *Metrics) append(took time.Duration, info store.FragmentInfo, err error) {
