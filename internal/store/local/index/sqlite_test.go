@@ -235,7 +235,8 @@ func TestNewerSchemaAfterAKill(t *testing.T) {
 	copyFile(t, killed, path)
 	copyFile(t, killed+"-wal", path+"-wal")
 	_, err := OpenSQLite(ctx, killed)
-	if err == nil || !strings.Contains(err.Error(), "newer") || strings.Contains(err.Error(), "\n") {
+	if err == nil || !strings.Contains(err.Error(), "newer") ||
+		strings.Contains(err.Error(), "\n") {
 		t.Errorf("opened with %v, and not one reason", err)
 	}
 	copyFile(t, killed, before)
