@@ -214,8 +214,8 @@ func TestNewerSchema(t *testing.T) {
 	}
 }
 
-// A killed server's log goes into its index when an older version refuses that index. The index from
-// before the upgrade, put in its place, is then what it was.
+// A killed server leaves a log, which goes into its index when an older version refuses that. The
+// index from before the upgrade, put in its place, is then what it was.
 func TestNewerSchemaAfterAKill(t *testing.T) {
 	ctx, dir := t.Context(), t.TempDir()
 	path, killed := filepath.Join(dir, "index.db"), filepath.Join(dir, "killed.db")
