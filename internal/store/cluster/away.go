@@ -11,6 +11,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/cluster/rows"
+	"weir/internal/store/sealed"
 )
 
 // While the database is away, a node answers from memory, so that its viewers go on with what is
@@ -131,6 +132,41 @@ func soon[T any](
 		return answer[T]{value: v}, err
 	})
 	return a.value, cmp.Or(err, a.err)
+}
+
+// inTime is soon for those who follow, and read for others. What is read of the object store is not
+// part of it: that may take longer, and says nothing about the database.
+func inTime[T any](
+	ctx context.Context, m *memory, q *store.Query, read func(context.Context) (T, error),
+) (T, error) {
+	if q.Order == store.BySequence && q.AfterSequence > 0 {
+		return soon(ctx, m, read)
+	}
+	return read(ctx)
+}
+
+// rowsInTime are the rows for a sealed.Reader.
+type rowsInTime struct {
+	*rows.DB
+	m *memory
+}
+
+// Hot implements sealed.Rows.
+func (r rowsInTime) Hot(
+	ctx context.Context, id store.StreamID, q store.Query, edge int64,
+) (sealed.Hot, error) {
+	return inTime(ctx, r.m, &q, func(ctx context.Context) (sealed.Hot, error) {
+		return r.DB.Hot(ctx, id, q, edge)
+	})
+}
+
+// Sealed implements sealed.Rows.
+func (r rowsInTime) Sealed(
+	ctx context.Context, id store.StreamID, q store.Query, edge, after int64, limit int,
+) ([]sealed.Volume, error) {
+	return inTime(ctx, r.m, &q, func(ctx context.Context) ([]sealed.Volume, error) {
+		return r.DB.Sealed(ctx, id, q, edge, after, limit)
+	})
 }
 
 // unanswered adds store.ErrAway to the error of a database or an object store that did not answer.

@@ -258,3 +258,45 @@ func TestLateCommit(t *testing.T) {
 		t.Errorf("a late commit: %v", err)
 	}
 }
+
+// An object store that is slow does not make the database count as away: a follower of old
+// fragments waits for their table, and other streams go on.
+func TestSlowObjectStore(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	endpoint, prefix := clustertest.Bucket(t)
+	to, err := url.Parse(endpoint)
+	must(t, err)
+	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+	}}
+	var slow atomic.Bool
+	var waited atomic.Int64
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slow.Load() && r.Method == http.MethodGet {
+			waited.Add(1)
+			time.Sleep(2500 * time.Millisecond) // longer than the database may take
+		}
+		pass.ServeHTTP(w, r)
+	}))
+	t.Cleanup(gateway.Close)
+	f.options.Objects = clustertest.URL(gateway.URL, prefix)
+	writer := f.node()
+	st, other := create(t, writer, "cam", 24), create(t, writer, "other", 24)
+	for i := range uint64(4) {
+		add(t, writer, clock, st.ID, i)
+	}
+	clock.Add(2 * time.Hour)
+	must(t, writer.Compact(t.Context(), true))
+	open(t, writer, "session", other.ID)
+	n := f.node()
+	slow.Store(true)
+	list, err := n.List(t.Context(), st.ID,
+		store.Query{Order: store.BySequence, AfterSequence: 1, Limit: 2})
+	if err != nil || len(list) != 2 || waited.Load() == 0 {
+		t.Errorf("%d fragments after %d slow requests, %v", len(list), waited.Load(), err)
+	}
+	must(t, n.Checkpoint(t.Context(), "session", []byte("later")))
+}

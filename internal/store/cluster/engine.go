@@ -181,7 +181,8 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.db.Close())
 	}
-	s.reader = &sealed.Reader{Rows: s.db, Tables: sealed.NewTables(sealed.TableBytes), Log: s.log,
+	s.reader = &sealed.Reader{Rows: rowsInTime{s.db, &s.memory},
+		Tables: sealed.NewTables(sealed.TableBytes), Log: s.log,
 		Damaged: func() {},
 		Footer: func(ctx context.Context, at store.Location) (*record.Table, error) {
 			return contents.Footer(ctx, s.bucket, at)

@@ -293,14 +293,7 @@ func (s *Store) remembered(id store.StreamID, n store.Number) (m *recent.MemoryF
 func (s *Store) List(
 	ctx context.Context, id store.StreamID, q store.Query,
 ) ([]store.FragmentInfo, error) {
-	list := func(ctx context.Context) ([]store.FragmentInfo, error) { return s.list(ctx, id, q) }
-	var all []store.FragmentInfo
-	var err error
-	if q.Order == store.BySequence && q.AfterSequence > 0 { // what is new to somebody who follows
-		all, err = soon(ctx, &s.memory, list)
-	} else {
-		all, err = list(ctx)
-	}
+	all, err := s.list(ctx, id, q)
 	if err != nil {
 		return nil, fmt.Errorf("list fragments: %w", unanswered(ctx, err))
 	}
@@ -310,7 +303,9 @@ func (s *Store) List(
 func (s *Store) list(
 	ctx context.Context, id store.StreamID, q store.Query,
 ) ([]store.FragmentInfo, error) {
-	st, err := s.db.Row(ctx, id)
+	st, err := inTime(ctx, &s.memory, &q, func(ctx context.Context) (rows.Stream, error) {
+		return s.db.Row(ctx, id)
+	})
 	if err != nil {
 		return nil, err
 	}
