@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"weir/internal/store"
 	"weir/internal/store/encryption"
@@ -129,8 +130,13 @@ func (c *checker) run(ctx context.Context) error {
 	// Names first: a volume that the index knows a moment later and that is not among them is new,
 	// not missing.
 	there := make(map[string]bool)
-	if err := c.volumes.List(ctx,
-		func(name string) error { there[name] = true; return nil }); err != nil {
+	err := c.volumes.List(ctx, func(name string) error {
+		if !strings.HasSuffix(name, "/") { // else a directory without volumes
+			there[name] = true
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	if err := c.refresh(ctx); err != nil {

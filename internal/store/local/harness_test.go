@@ -29,6 +29,7 @@ func TestInside(t *testing.T) {
 		{"retention", testVolumesPastRetention},
 		{"no retention", testRing},
 		{"delete stream", testDeletedVolumes},
+		{"retention deletes all", testExpiredVolumes},
 		{"sweeps beside producers", testSweepsBesideProducers},
 		{"cancelled sweep", testCancelledSweep},
 		{"faults", testFaults},

@@ -75,6 +75,18 @@ func testRing(h *harness) {
 	h.wantNumbers(h.list(st.ID, store.Query{}))
 }
 
+// testExpiredVolumes wants nothing to be reported of a stream whose retention has deleted all.
+func testExpiredVolumes(h *harness) {
+	h.append(h.create("cam", 1).ID)
+	h.clock.Add(3 * time.Hour)
+	h.sweep()
+	h.clock.Add(3 * time.Hour)
+	h.sweep()
+	if r := h.check(); r.Volumes != 0 || r.Unknown != 0 || r.Streams != 1 {
+		h.Fatalf("after retention: %+v", r)
+	}
+}
+
 // testDeletedVolumes wants a deleted stream to leave no bytes.
 func testDeletedVolumes(h *harness) {
 	st := h.create("cam", 24)
