@@ -320,7 +320,7 @@ func (l *lowLatency) brokeOff() bool {
 		return l.open != nil
 	}
 	end, ended := l.coming.End()
-	return ended && !end.Stored
+	return ended && (!end.Stored || end.Info.Partial)
 }
 
 // leastSegments is how many segments are listed before there are parts and the hint of the next

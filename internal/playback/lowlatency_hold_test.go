@@ -180,13 +180,23 @@ func TestAnotherFragmentMakesAGap(t *testing.T) {
 // what was listed of it becomes a gap before the stop, and no playlist goes back. A fragment that
 // still comes in will be sent again, under the sequence number that it had.
 func TestAStopWritesGaps(t *testing.T) {
-	for _, broken := range []bool{true, false} {
+	for how, end := range map[string]func(*sending){
+		"broke off": (*sending).cutOff,
+		"broke off, and is stored as far as it came": func(f *sending) {
+			partial := *f.rec
+			partial.Partial = true
+			f.edge.Stored(f.r.store.Commit(&partial, 0))
+			f.release()
+			synctest.Wait()
+		},
+		"comes in": nil,
+	} {
 		lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 			f := r.begin()
 			f.until(1500)
 			n := r.read(1).Open.Sequence
-			if broken {
-				f.cutOff()
+			if end != nil {
+				end(f)
 			}
 			r.service.Stop()
 			if err := r.service.Stopped(r.Context()); err != nil {
@@ -194,9 +204,9 @@ func TestAStopWritesGaps(t *testing.T) {
 			}
 			r.service, r.seen = r.process(), make(map[int]*conformance.Media)
 			m := r.read(1)
-			last := m.Segments[len(m.Segments)-1]
-			if broken != last.Gap || broken != (last.Sequence == n) {
-				t.Errorf("broke off: %v; the last segment is %+v, after parts of %d", broken, last,
+			last, gap := m.Segments[len(m.Segments)-1], end != nil
+			if last.Gap != gap || gap != (last.Sequence == n) {
+				t.Errorf("the fragment %s: the last segment is %+v, after parts of %d", how, last,
 					n)
 			}
 		})
