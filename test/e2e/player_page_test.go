@@ -27,12 +27,13 @@ func TestPlayerPageSaysWhatIsWrong(t *testing.T) {
 
 	says.until(`^Playing$`)
 	off()
-	says.until(`^No picture since \d\d:\d\d:\d\d$`)
+	since := says.until(`^No picture since (\d\d:\d\d:\d\d)$`)
 	s.stop()
 	says.until(`^The server cannot be reached \(since \d\d:\d\d:\d\d\)\. Trying again…$`)
 	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
-	// it flickered neither while the server was away nor when it came back
-	says.next(`^No picture since `)
+	if now := says.next(`^No picture since (.*)$`); now < since {
+		t.Errorf("pictures of %s are shown again, after those of %s", now, since)
+	}
 	// the limit of sessions a stream, so that the watched one is closed
 	for range 5 {
 		s.hls("cam", "--playback-mode", "ON_DEMAND", "--hls-fragment-selector",
@@ -69,27 +70,33 @@ func watchPage(t *testing.T, page string) *pageLines {
 	return w
 }
 
-// until waits for a text, whatever comes before it.
-func (w *pageLines) until(pattern string) {
+// until waits for a text, whatever comes before it, and returns its first submatch, if it has one.
+func (w *pageLines) until(pattern string) string {
+	w.t.Helper()
+	return w.wait(pattern, regexp.MustCompile(""))
+}
+
+func (w *pageLines) wait(pattern string, before *regexp.Regexp) string {
 	w.t.Helper()
 	re := regexp.MustCompile(pattern)
 	for text := range w.lines {
 		w.t.Log(text)
-		if re.MatchString(text) {
-			return
+		if found := re.FindStringSubmatch(text); found != nil {
+			return found[len(found)-1]
+		}
+		if !before.MatchString(text) {
+			w.t.Fatalf("the page says %q before %s", text, pattern)
 		}
 	}
 	w.t.Fatalf("the page ended without saying %s", pattern)
+	return ""
 }
 
-// next wants the next text to be the one.
-func (w *pageLines) next(pattern string) {
+// next waits for a text as until does. Before it, the page may only say since when there is no
+// picture, and that a part is played that was on its way when the picture stopped.
+func (w *pageLines) next(pattern string) string {
 	w.t.Helper()
-	text, ok := <-w.lines
-	w.t.Log(text)
-	if !ok || !regexp.MustCompile(pattern).MatchString(text) {
-		w.t.Fatalf("the page says %q, want %s", text, pattern)
-	}
+	return w.wait(pattern, regexp.MustCompile(`^(No picture since .*|Playing)$`))
 }
 
 // nothingMore wants the last text to stay: for as long as the page would need to fall back into
