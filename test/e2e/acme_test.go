@@ -110,7 +110,7 @@ func fetchText(t *testing.T, url string, pem []byte) []byte {
 // The server gets its certificate from an ACME authority, which validates by a TLS handshake or,
 // if port 443 leads elsewhere, over HTTP. After a restart the server still has it.
 func TestACME(t *testing.T) {
-	t.Parallel()
+	prepares(t)
 	const host = "video.example.com"
 	for _, challenge := range []string{"TLS-ALPN-01", "HTTP-01"} {
 		t.Run(challenge, func(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 // server. Standard output is equal as JSON, or byte for byte in the other forms, and exit codes
 // are equal.
 func TestCommandLineSideBySide(t *testing.T) {
-	worksLongest(t)
+	waits(t)
 	needTool(t, "aws")
 	switch version := awsVersion(); {
 	case version == "":

@@ -52,7 +52,7 @@ func (s *server) clip(stream string, from, to float64, flags ...string) string {
 
 // The frames of a clip are those that went in, whatever the codecs, also across a pause.
 func TestClipsHoldWhatWentIn(t *testing.T) {
-	t.Parallel()
+	prepares(t)
 	needTool(t, "ffmpeg", "ffprobe")
 	s := start(t, "")
 	for name, codecs := range map[string][]string{

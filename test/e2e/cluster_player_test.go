@@ -12,7 +12,8 @@ import (
 // hls.js plays on although each of its requests reaches another node: a recording, every picture
 // and all of its sound, and a live stream part by part. It reports no error, not even one that it
 // gets over.
-func TestClusterPlayerMoves(t *testing.T) { // alone: a player is a second behind the camera here
+func TestClusterPlayerMoves(t *testing.T) {
+	exact(t)
 	needTool(t, "ffmpeg", "chromium", "node")
 	site := newClusterSite(t)
 	one, two := site.node(), site.node()

@@ -260,9 +260,9 @@ func (v *partsViewer) reports() {
 
 // Low-latency sessions of cameras with sound and B-frames, and of 29.97 pictures a second, in each
 // discontinuity mode, keep every rule of RFC 8216bis that the checker knows: for every playlist,
-// blocked request, delta update, part and hint. The test runs alone, because one rule is how long
-// a request is blocked.
+// blocked request, delta update, part and hint. One rule is how long a request is blocked.
 func TestLowLatencyConformance(t *testing.T) {
+	exact(t)
 	needTool(t, "ffmpeg")
 	s := start(t, "", "--hls-sessions-per-stream", "0",
 		"--hls-playlist-rate", "0",
@@ -314,9 +314,9 @@ func (v *partsViewer) watch() {
 
 // What a player was shown stays as it was when the server is killed in the middle of a part and
 // starts again, and when the camera breaks off in the middle of a fragment and comes back. (By
-// server timestamps, the fragment that is sent again has another date.) It runs alone, like the
-// test above.
+// server timestamps, the fragment that is sent again has another date.)
 func TestLowLatencyAcrossBreaks(t *testing.T) {
+	exact(t)
 	needTool(t, "ffmpeg")
 	data := filepath.Join(t.TempDir(), "data")
 	s := start(t, data)

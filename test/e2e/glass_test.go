@@ -212,8 +212,9 @@ func (g *glassCamera) measure(b *browser, player, u string,
 
 // hls.js and Shaka Player with their defaults play a live stream part by part, without a stall,
 // and show its pictures in order. They go on when the server is killed in the middle of a part and
-// starts again. The test runs alone, because a player is a second behind the camera here.
+// starts again. A player is a second behind the camera here.
 func TestPlayersUseParts(t *testing.T) {
+	exact(t)
 	needTool(t, "ffmpeg", "chromium", "node")
 	data := filepath.Join(t.TempDir(), "data")
 	s := start(t, data)

@@ -8,8 +8,9 @@ import (
 
 // A camera's clock leaps ahead by an hour, every four seconds: hls.js and Shaka Player go on part
 // by part, whichever clock gives the dates. (Shaka Player lost four of five pictures for some
-// seconds.) It runs alone, as TestPlayersUseParts does.
+// seconds.)
 func TestPlayersUsePartsWhenAClockLeaps(t *testing.T) {
+	exact(t)
 	needTool(t, "ffmpeg", "chromium", "node")
 	s := start(t, "")
 	chromium := startBrowser(t)

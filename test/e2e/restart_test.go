@@ -17,7 +17,7 @@ import (
 // absolute and relative timecodes, in groups of two and ten seconds, send across two restarts and
 // a renewal of their token.
 func TestRestartLosesNoFrame(t *testing.T) {
-	t.Parallel()
+	prepares(t)
 	needTool(t, "ffmpeg")
 	const frames = 1000
 	type media struct {

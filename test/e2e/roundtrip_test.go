@@ -65,7 +65,7 @@ func (c clip) make(t testing.TB) string {
 // The frames that come out are bit for bit those that went in, every frame, once, in order. The
 // times of the segments add up.
 func TestFramesComeOutAsTheyWentIn(t *testing.T) {
-	t.Parallel()
+	prepares(t)
 	needTool(t, "ffmpeg", "ffprobe")
 	s := start(t, "")
 	i := 0

@@ -156,7 +156,7 @@ func TestRolesOfBoto(t *testing.T) {
 // The AWS command line exchanges the token of an identity provider for credentials of a role, with
 // nothing but the variables that people set for it.
 func TestWebIdentityOfTheAWSCommandLine(t *testing.T) {
-	t.Parallel()
+	prepares(t)
 	needTool(t, "aws")
 	s := start(t, "")
 	public, key, err := ed25519.GenerateKey(nil)

@@ -112,7 +112,7 @@ func (m *terminal) expect(expression string) string {
 // The completion scripts in the shells themselves: what is typed, followed by a tab, becomes what
 // is wanted.
 func TestCompletionInShells(t *testing.T) {
-	t.Parallel()
+	prepares(t)
 	needTool(t, "bash", "zsh", "fish")
 	s := start(t, "")
 	s.run("weir", "create-stream", "--stream-name", "garden-gate")

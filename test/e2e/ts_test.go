@@ -67,7 +67,7 @@ func (c source) make(t testing.TB) string {
 // the same when decoded; sound is the same bit for bit. ffmpeg complains neither of lost packets
 // nor of times.
 func TestEveryCodecInEveryContainer(t *testing.T) {
-	t.Parallel()
+	prepares(t)
 	s := start(t, "")
 	for i, c := range sources {
 		t.Run(c.name, func(t *testing.T) {
