@@ -87,6 +87,7 @@ try {
   for (const key of ',,,') await page.keyboard.press(key);
   await numbered('.stage video', 123);
   await page.focus('[role=slider]');
+  for (const key of '.,.,.') await page.keyboard.press(key); // a moment that is asked for ends them
   await page.keyboard.press('Home');
   await numbered('.stage video', 0);
 

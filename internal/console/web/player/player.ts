@@ -27,6 +27,9 @@ const LONGEST = 20_000; // a fragment lasts no longer
 const MAX_RANGE = 24 * 3_600_000; // of a session
 const REST = 120; // milliseconds that a wish must last before a session is opened for it
 const STEPS = 8; // steps that may wait: a key that is held down asks for more than can be shown
+// Seconds. Browsers round times to microseconds, and the moment before a segment is another picture; before the first one of
+// a live playlist hls.js looks for nothing, and the video seeks for ever.
+const ROUNDING = 0.000_01;
 const AGAIN = 5_000; // milliseconds until a silent camera is looked at again
 const CLOSED_AGAIN = 60_000; // a session that others close sooner is opened again only by the user
 
@@ -78,6 +81,7 @@ export class Player {
   private current = false; // whether it still is: nothing was sought since
   private steps = Promise.resolve(); // one after another: each begins at the picture that the last one showed
   private waiting = 0; // steps that were asked for and are not done
+  private walk = 0; // grows when something else is asked for: the steps before it are not done any more
   private over = false;
   private suspended = false; // nobody looks
 
@@ -135,6 +139,7 @@ export class Player {
 
   /** Shows a moment, and stays paused or playing as it is. */
   seek(at: number): void {
+    this.walk += 1;
     this.live.value = false;
     this.remark.value = '';
     this.engine?.catchUp(false);
@@ -154,11 +159,12 @@ export class Player {
     if (!engine?.ready) return false;
     const time = timeOf(engine.segments, at);
     if (time === undefined) return false;
-    this.video.currentTime = time;
+    this.video.currentTime = time + ROUNDING;
     return true;
   }
 
   play(): void {
+    this.walk += 1;
     const { engine } = this;
     const at = this.position.peek();
     const begin = engine && beginDate(engine.segments);
@@ -197,18 +203,20 @@ export class Player {
     this.pause();
     if (this.waiting === STEPS) return;
     this.waiting += 1;
-    this.steps = this.steps.then(() => this.stepOnce(direction)).finally(() => { this.waiting -= 1; });
+    const { walk } = this;
+    const over = (): boolean => this.over || this.walk !== walk;
+    this.steps = this.steps.then(() => this.stepOnce(direction, over)).finally(() => { this.waiting -= 1; });
   }
 
-  private async stepOnce(direction: 1 | -1): Promise<void> {
+  private async stepOnce(direction: 1 | -1, over: () => boolean): Promise<void> {
     const { engine, video } = this;
-    if (!engine || this.over) return;
+    if (!engine || over()) return;
     if (!this.current) await this.seekTo(video.currentTime);
     const from = this.shown || video.currentTime;
     const frame = engine.frame;
     for (let n = 1; n <= 25; n += 1) {
       const time = from + (direction > 0 ? n + 0.5 : 0.5 - n) * frame;
-      if (time < 0) return;
+      if (time < 0 || over()) return;
       await this.seekTo(time);
       if (Math.abs(this.shown - from) > frame / 4) return;
     }
