@@ -90,6 +90,7 @@ func newAWSBatch(t testing.TB, s *server) *awsBatch {
 	cmd := s.command(t.Context(), python[0], append(python[1:], "-c", awsBatchProgram)...)
 	cmd.Stderr = os.Stderr
 	in, out := startPiped(t, cmd)
+	polite(t, cmd)
 	t.Cleanup(func() {
 		in.Close()
 		cmd.Wait()
