@@ -61,7 +61,7 @@ func (u *upgrade) goesOn(when string) {
 func TestRollingUpgrade(t *testing.T) {
 	from := os.Getenv("WEIR_UPGRADE_FROM")
 	if from == "" {
-		t.Skip("WEIR_UPGRADE_FROM names no older program; `make upgrade` runs it")
+		t.Skip("WEIR_UPGRADE_FROM names no older program; `make upgrade FROM=OLD/weir` does")
 	}
 	site := newClusterSite(t)
 	old := []*server{site.nodeOf(from), site.nodeOf(from)}

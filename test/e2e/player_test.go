@@ -180,7 +180,7 @@ func awaitLive(t *testing.T, s *server, stream string, args ...string) string {
 }
 
 // Without parts, because other tests run beside this one, and a player that is a second behind the
-// camera stalls when the processor is busy. TestPlayersUseParts runs alone.
+// camera stalls when the processor is busy. TestPlayersUseParts has parts.
 func TestChromiumPlaysLive(t *testing.T) {
 	works(t)
 	s := start(t, "", "--low-latency", "off")

@@ -34,6 +34,7 @@ var (
 	exacts  sync.WaitGroup
 	waiters = turns(2)
 	workers = turns(1)
+	bounded bool // by -parallel
 )
 
 // turns are how many there are for each processor. A machine with one processor has as many as one
@@ -46,16 +47,19 @@ func turns(each int) chan struct{} {
 // bound that was asked for with -parallel holds as well.
 func turnsNotSlots() error {
 	flag.Parse()
-	asked := false
-	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
-	if asked {
+	flag.Visit(func(f *flag.Flag) { bounded = bounded || f.Name == "test.parallel" })
+	if bounded {
 		return nil
 	}
 	return flag.Set("test.parallel", strconv.Itoa(math.MaxInt32))
 }
 
-// exact counts the test before t.Parallel, while no test takes turns yet.
+// exact counts the test before t.Parallel, while no test takes turns yet. Under a bound it runs
+// alone: those that wait for it could have all slots.
 func exact(t *testing.T) {
+	if bounded {
+		return
+	}
 	exacts.Add(1)
 	t.Cleanup(exacts.Done)
 	t.Parallel()
