@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,12 +80,6 @@ func (m *memory) patience() time.Duration {
 	return askTime
 }
 
-// answer is a result of ask's read.
-type answer[T any] struct {
-	value T
-	err   error
-}
-
 // ask asks the database. When the database is away, it returns what known has, if anything.
 func ask[T any](
 	ctx context.Context, m *memory, known func() (T, bool), read func(context.Context) (T, error),
@@ -95,16 +88,32 @@ func ask[T any](
 	if !ok {
 		return read(ctx)
 	}
-	if m.isAway() {
+	v, err := soon(ctx, m, read)
+	if errors.Is(err, store.ErrAway) {
 		return old, nil
 	}
-	answered := make(chan answer[T], 1)
+	return v, err
+}
+
+// soon asks the database: store.ErrAway when it does not answer in time. A change may be made even
+// then.
+func soon[T any](
+	ctx context.Context, m *memory, read func(context.Context) (T, error),
+) (none T, _ error) {
+	if m.isAway() {
+		return none, store.ErrAway
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	answered := make(chan answer, 1)
 	go func() {
 		v, err := read(ctx)
 		if err == nil || errors.Is(err, store.ErrNotFound) {
 			m.setBack()
 		}
-		answered <- answer[T]{v, err}
+		answered <- answer{v, err}
 	}()
 	late := time.NewTimer(m.patience())
 	defer late.Stop()
@@ -115,23 +124,10 @@ func ask[T any](
 		}
 	case <-late.C:
 	case <-ctx.Done():
-		return old, ctx.Err()
+		return none, ctx.Err()
 	}
 	m.setAway()
-	return old, nil
-}
-
-// soon asks the database what memory has no answer to: store.ErrAway when it does not answer in
-// time. A change may be made even then.
-func soon[T any](
-	ctx context.Context, m *memory, read func(context.Context) (T, error),
-) (T, error) {
-	none := func() (answer[T], bool) { return answer[T]{err: store.ErrAway}, true }
-	a, err := ask(ctx, m, none, func(ctx context.Context) (answer[T], error) {
-		v, err := read(ctx)
-		return answer[T]{value: v}, err
-	})
-	return a.value, cmp.Or(err, a.err)
+	return none, store.ErrAway
 }
 
 // inTime is soon for those who follow, and read for others. What is read of the object store is not
