@@ -30,6 +30,28 @@ func (f *fixture) behind() (*clustertest.Proxy, func(*cluster.Options)) {
 	}
 }
 
+// beforeObjects makes nodes reach the object store through a server that calls handle first, and
+// passes on what that has not answered.
+func (f *fixture) beforeObjects(
+	handle func(w http.ResponseWriter, r *http.Request) (answered bool),
+) {
+	f.Helper()
+	endpoint, prefix := clustertest.Bucket(f)
+	to, err := url.Parse(endpoint)
+	must(f, err)
+	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host
+	}}
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !handle(w, r) {
+			pass.ServeHTTP(w, r)
+		}
+	}))
+	f.Cleanup(gateway.Close)
+	f.options.Objects = clustertest.URL(gateway.URL, prefix)
+}
+
 // open opens a session of a stream.
 func open(t *testing.T, s store.Sessions, id string, stream store.StreamID) {
 	t.Helper()
@@ -184,23 +206,15 @@ func TestObjectStoreRefuses(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
 	f := newFixture(t, clock)
-	endpoint, prefix := clustertest.Bucket(t)
-	to, err := url.Parse(endpoint)
-	must(t, err)
 	var refuse atomic.Int64
-	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(to)
-		r.Out.Host = r.In.Host
-	}}
-	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if status := int(refuse.Load()); status != 0 && r.Method == http.MethodPut {
-			w.WriteHeader(status)
-			return
+	f.beforeObjects(func(w http.ResponseWriter, r *http.Request) (answered bool) {
+		status := int(refuse.Load())
+		if status == 0 || r.Method != http.MethodPut {
+			return false
 		}
-		pass.ServeHTTP(w, r)
-	}))
-	t.Cleanup(gateway.Close)
-	f.options.Objects = clustertest.URL(gateway.URL, prefix)
+		w.WriteHeader(status)
+		return true
+	})
 	n := f.node()
 	st := create(t, n, "cam", 24)
 	first := add(t, n, clock, st.ID, 0)
@@ -265,24 +279,15 @@ func TestSlowObjectStore(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
 	f := newFixture(t, clock)
-	endpoint, prefix := clustertest.Bucket(t)
-	to, err := url.Parse(endpoint)
-	must(t, err)
-	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(to)
-		r.Out.Host = r.In.Host
-	}}
 	var slow atomic.Bool
 	var waited atomic.Int64
-	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f.beforeObjects(func(_ http.ResponseWriter, r *http.Request) (answered bool) {
 		if slow.Load() && r.Method == http.MethodGet {
 			waited.Add(1)
 			time.Sleep(2500 * time.Millisecond) // longer than the database may take
 		}
-		pass.ServeHTTP(w, r)
-	}))
-	t.Cleanup(gateway.Close)
-	f.options.Objects = clustertest.URL(gateway.URL, prefix)
+		return false
+	})
 	writer := f.node()
 	st, other := create(t, writer, "cam", 24), create(t, writer, "other", 24)
 	for i := range uint64(4) {
