@@ -59,7 +59,7 @@ func (db *DB) migrate(ctx context.Context) error {
 		if err != nil || version >= len(steps) {
 			return err
 		}
-		err = db.within(ctx, migrationTime, func(context.Context) error { // ends with ctx, too
+		err = db.retry(ctx, func(ctx context.Context) error {
 			return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 				return db.migrateSome(ctx, tx, steps)
 			})

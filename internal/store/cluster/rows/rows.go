@@ -180,38 +180,25 @@ func (db *DB) Ping(ctx context.Context) error {
 // now is the time for retention and sessions, in milliseconds since the Unix epoch.
 func (db *DB) now() int64 { return db.o.Clock().UnixMilli() }
 
-// bound is the context of a call. It does not end with the caller's, because cancelling a query
-// costs the connection, and a query is shorter than making another one. It ends after a time.
-func bound(
-	ctx context.Context, within time.Duration,
-) (context.Context, context.CancelFunc, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
-	return bounded, cancel, nil
-}
-
 // attempts is how often a transaction is tried that the database aborts.
 const attempts = 20
 
-// again runs fn again while it fails by a conflict with another transaction, or by a connection
-// that was lost before anything was sent.
+// again retries fn for Options.Timeout. It does not end with ctx, because cancelling a query costs
+// the connection, and a query is shorter than making another one.
 func (db *DB) again(ctx context.Context, fn func(ctx context.Context) error) error {
-	return db.within(ctx, db.o.Timeout, fn)
-}
-
-// within is again with a time of its own.
-func (db *DB) within(
-	ctx context.Context, limit time.Duration, fn func(ctx context.Context) error,
-) error {
-	ctx, cancel, err := bound(ctx, limit)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), db.o.Timeout)
 	defer cancel()
+	return db.retry(ctx, fn)
+}
+
+// retry runs fn again while it fails by a conflict with another transaction, or by a connection
+// that was lost before anything was sent.
+func (db *DB) retry(ctx context.Context, fn func(ctx context.Context) error) error {
 	for i := 1; ; i++ {
-		err = fn(ctx)
+		err := fn(ctx)
 		if err == nil || i == attempts || !db.repeat(err) {
 			return known(err)
 		}
