@@ -336,8 +336,7 @@ func (s *Store) Fragment(
 			s.recent.Put(id, next[i], changes)
 		}
 	}
-	if stream := st.stream.Load(); stream.RetentionHours == 0 ||
-		f.ServerTimestamp < stream.StoredEdge(time.UnixMilli(now)) {
+	if f.ServerTimestamp < st.stream.Load().StoredEdge(time.UnixMilli(now)) {
 		return store.FragmentInfo{}, fmt.Errorf("fragment %d: %w", n, store.ErrNotFound)
 	}
 	return f, nil

@@ -47,8 +47,7 @@ func (s *Store) open(
 		}
 		return m.Open(), nil
 	}
-	if stream := st.stream.Load(); stream.RetentionHours == 0 ||
-		f.ServerTimestamp < stream.StoredEdge(time.UnixMilli(now)) {
+	if f.ServerTimestamp < st.stream.Load().StoredEdge(time.UnixMilli(now)) {
 		return nil, store.ErrGone
 	}
 	if head, cipher, whole := s.recent.Head(id, &f); head != nil {
