@@ -238,7 +238,7 @@ func (c *checker) checkStream(ctx context.Context) error {
 	var after int64
 	for {
 		page, err := c.reader.List(ctx, c.stream.ID, store.Query{Order: store.BySequence,
-			AfterSequence: after, Limit: checkPage}, minTime)
+			AfterSequence: after, Limit: checkPage}, sealed.MinTime)
 		if err != nil {
 			return err
 		}

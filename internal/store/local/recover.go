@@ -129,7 +129,7 @@ func (s *Store) verifyTail(ctx context.Context, b index.VolumeInfo) error {
 	}
 	q := store.Query{Order: store.ByNumberNewest, Limit: tailPage}
 	for {
-		hot, err := s.idx.Hot(ctx, b.Stream, q, minTime)
+		hot, err := s.idx.Hot(ctx, b.Stream, q, sealed.MinTime)
 		if err != nil {
 			return fmt.Errorf("verify volume %s: %w", b.Name, err)
 		}
@@ -174,13 +174,8 @@ func (s *Store) recoverUnknown(
 	if err != nil {
 		return err
 	}
-	var sealed []sealed.Volume
+	var volumes []sealed.Volume // to be added
 	sets := make(map[[32]byte]int64)
-	add := func() error { // what is sealed so far
-		err := s.addSealed(ctx, sealed)
-		sealed = sealed[:0]
-		return err
-	}
 	for i, name := range names {
 		b, err := s.recoverSealed(ctx, id, name, described, sets)
 		if err != nil {
@@ -188,14 +183,13 @@ func (s *Store) recoverUnknown(
 		}
 		if b != nil {
 			described = nil // it is known now
+			volumes = append(volumes, *b)
 		}
-		if b != nil {
-			sealed = append(sealed, *b)
-		}
-		if b == nil || len(sealed) == recoverBatch || i == len(names)-1 {
-			if err := add(); err != nil {
+		if b == nil || len(volumes) == recoverBatch || i == len(names)-1 {
+			if err := s.addSealed(ctx, volumes); err != nil {
 				return err
 			}
+			volumes = volumes[:0]
 		}
 		if b == nil {
 			closed, err := s.recoverVolume(ctx, index.VolumeInfo{Name: name, Stream: id}, described,

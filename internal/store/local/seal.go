@@ -94,7 +94,7 @@ func (s *Store) seal(ctx context.Context, st *streamState, b index.VolumeInfo) e
 func (s *Store) footer(
 	ctx context.Context, b index.VolumeInfo,
 ) ([]byte, sealed.Volume, error) {
-	hot, err := s.idx.Hot(ctx, b.Stream, store.Query{Order: store.BySequence}, minTime)
+	hot, err := s.idx.Hot(ctx, b.Stream, store.Query{Order: store.BySequence}, sealed.MinTime)
 	if err != nil {
 		return nil, sealed.Volume{}, err
 	}
@@ -115,9 +115,6 @@ func (s *Store) footer(
 	}
 	return footer, v, err
 }
-
-// minTime is before every timestamp.
-const minTime = sealed.MinTime
 
 // NewReader returns a reader that merges the rows of an index with the tables of its sealed
 // volumes.
