@@ -16,8 +16,8 @@ import (
 
 // Records selects records of a volume; the zero value selects all.
 type Records struct {
-	Offset   int64  // the one there; 0: wherever
-	Fragment string // the numbers of fragments, as clients see them or as in the index
+	Offset   int64  // where the record begins; 0: anywhere
+	Fragment string // the fragment's number, as clients see it or as in the index; "": any record
 }
 
 func (r Records) all() bool { return r == Records{} }
