@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 
@@ -133,19 +132,15 @@ func NewReader(idx IndexReader, volumes VolumeReader, keys *encryption.Keys, tab
 func readTable(
 	ctx context.Context, volumes VolumeReader, keys *encryption.Keys, at store.Location,
 ) (*record.Table, error) {
-	if at.Length < record.HeaderSize+record.FooterTrailer ||
-		at.Length > record.MaxMetaLength+record.FooterTrailer {
-		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
+	if err := record.CheckFooterLocation(at); err != nil {
+		return nil, err
 	}
 	body, err := volumes.Open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	b := make([]byte, at.Length)
-	if _, err := body.ReadAt(b, 0); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%w: volume ends inside of the footer", store.ErrCorrupt)
-		}
+	if err := record.Read(body, b, 0); err != nil {
 		return nil, errors.Join(err, body.Close())
 	}
 	t, err := keys.DecodeFooter(streamOf(at), b)

@@ -13,9 +13,17 @@ import (
 // CheckLocation refuses a place where no record can lie: the row that names it is damaged.
 // store.ErrCorrupt.
 func CheckLocation(loc store.Location) error {
-	if loc.MetaLength < HeaderSize || loc.MetaLength > MaxMetaLength ||
+	if loc.MetaLength < HeaderSize || loc.MetaLength > MaxMetaLength || loc.Offset < 0 ||
 		loc.Length < loc.MetaLength || loc.Length > MaxLength {
 		return fmt.Errorf("%w: location %+v", store.ErrCorrupt, loc)
+	}
+	return nil
+}
+
+// CheckFooterLocation is CheckLocation for a footer. store.ErrCorrupt.
+func CheckFooterLocation(loc store.Location) error {
+	if loc.Length < HeaderSize+FooterTrailer || loc.Length > MaxMetaLength+FooterTrailer {
+		return fmt.Errorf("%w: footer %+v", store.ErrCorrupt, loc)
 	}
 	return nil
 }

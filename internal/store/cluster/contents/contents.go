@@ -177,8 +177,8 @@ func Verify(ctx context.Context, src Source, f *store.FragmentInfo) error {
 // place.
 func Head(ctx context.Context, src Source, f *store.FragmentInfo) (*media.Fragment, error) {
 	l := f.Location
-	if l.MetaLength < record.HeaderSize || l.MetaLength > record.MaxMetaLength || l.Offset < 0 {
-		return nil, fmt.Errorf("%w: location %+v", store.ErrCorrupt, l)
+	if err := record.CheckLocation(l); err != nil {
+		return nil, err
 	}
 	b, err := src.ReadAll(ctx, l.Volume, l.Offset, l.MetaLength)
 	if err != nil {
@@ -251,9 +251,8 @@ func ReadPacked(ctx context.Context, src Source, key string, size int64) (p Pack
 
 // Footer reads a packed table. store.ErrCorrupt, store.ErrGone.
 func Footer(ctx context.Context, src Source, at store.Location) (*record.Table, error) {
-	if at.Length < record.HeaderSize+record.FooterTrailer ||
-		at.Length > record.MaxMetaLength+record.FooterTrailer {
-		return nil, fmt.Errorf("%w: footer %+v", store.ErrCorrupt, at)
+	if err := record.CheckFooterLocation(at); err != nil {
+		return nil, err
 	}
 	b, err := src.ReadAll(ctx, at.Volume, at.Offset, at.Length)
 	if err != nil {
