@@ -16,7 +16,7 @@ import (
 const Service = "kinesisvideo"
 
 const (
-	maxSkew    = 5 * time.Minute // AWS: older requests are refused, and so are earlier ones
+	maxSkew    = 5 * time.Minute // either way, as AWS has it
 	maxExpires = 7 * 24 * 60 * 60
 	// bytes of the Authorization header or of the query; real ones are below 2 KiB
 	maxAuthorization = 16 << 10
