@@ -30,10 +30,10 @@ const migrationTime = time.Hour
 // turnTime is how often a node looks whether another one has updated the tables.
 const turnTime = 100 * time.Millisecond
 
-// besides marks a migration whose statements run outside a transaction, while nodes commit: one
-// that makes an index of a table that may be large. If it is interrupted it runs again, so it first
-// drops what it makes.
-const besides = "-- besides\n"
+// concurrent is the first line of a migration whose statements run outside a transaction, while
+// nodes commit: one that makes an index of a table that may be large. If it is interrupted it runs
+// again, so it first drops what it makes.
+const concurrent = "-- concurrent\n"
 
 // migrate brings the tables to this program's version. Nodes that start at the same time take
 // turns, because the row with the version is locked first. Newer tables are used as they are, if
@@ -90,8 +90,8 @@ func readSteps() (steps []string, err error) {
 	return steps, err
 }
 
-// migrateSome runs the next migration that runs besides, or all before it. New tables are empty and
-// nobody uses them, so there it runs all in one transaction.
+// migrateSome runs the next migration if it is a concurrent one, otherwise all before the next of
+// those. New tables are empty and nobody uses them, so there it runs all in one transaction.
 func (db *DB) migrateSome(ctx context.Context, tx pgx.Tx, steps []string) error {
 	var version int
 	// Whoever waits for a lock has a snapshot, and an index that is made CONCURRENTLY waits for all
@@ -101,10 +101,12 @@ func (db *DB) migrateSome(ctx context.Context, tx pgx.Tx, steps []string) error 
 	if err != nil || version >= len(steps) {
 		return err
 	}
-	isBeside := func(i int) bool { return version > 0 && strings.HasPrefix(steps[i], besides) }
+	isConcurrent := func(i int) bool {
+		return version > 0 && strings.HasPrefix(steps[i], concurrent)
+	}
 	end := version + 1
 	var run func(statement string) error
-	if isBeside(version) {
+	if isConcurrent(version) {
 		// This transaction only keeps the lock in the meantime.
 		_, err := tx.Exec(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0`)
 		if err != nil {
@@ -115,7 +117,7 @@ func (db *DB) migrateSome(ctx context.Context, tx pgx.Tx, steps []string) error 
 			return err
 		}
 	} else {
-		for end < len(steps) && !isBeside(end) {
+		for end < len(steps) && !isConcurrent(end) {
 			end++
 		}
 		run = func(statement string) error {
