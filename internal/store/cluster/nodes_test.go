@@ -131,11 +131,8 @@ func TestLifeOfObjects(t *testing.T) {
 	st, other := create(t, n, "cam", 24), create(t, n, "other", 48)
 	must(t, n.Bucket().Put(t.Context(), "b/2026031409/NEVERCOMMITTED", []byte("x")))
 	var before []store.FragmentInfo
-	for i := range 6 {
-		rec := storetest.Record(storetest.NewClock(), uint64(i), 3000)
-		fragment, err := storetest.Append(t.Context(), n, st.ID, rec)
-		must(t, err)
-		before = append(before, fragment)
+	for i := range uint64(6) {
+		before = append(before, add(t, n, storetest.NewClock(), st.ID, i))
 	}
 	add(t, n, clock, other.ID, 9)
 	must(t, n.Compact(t.Context(), true))

@@ -36,11 +36,8 @@ func TestBucketWithVersions(t *testing.T) {
 	})
 	st := create(t, n, "cam", 24)
 	var all []store.FragmentInfo
-	for i := range 3 {
-		rec := storetest.Record(storetest.NewClock(), uint64(i), 3000)
-		fragment, err := storetest.Append(t.Context(), n, st.ID, rec)
-		must(t, err)
-		all = append(all, fragment)
+	for i := range uint64(3) {
+		all = append(all, add(t, n, storetest.NewClock(), st.ID, i))
 	}
 	must(t, n.Bucket().Put(t.Context(), "b/2026031409/NEVERCOMMITTED", []byte("x")))
 	must(t, n.Compact(t.Context(), true))
