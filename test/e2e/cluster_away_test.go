@@ -27,16 +27,11 @@ func TestClusterPartsWithoutDatabase(t *testing.T) {
 	one.run("weir", "create-stream", "--stream-name", "cam", "--data-retention-in-hours", "1")
 	camera := &frameCamera{group: 25}
 	off := camera.beginAt(t, one, "cam")
-	session := awaitLive(t, one, "cam", "--discontinuity-mode", "ON_DISCONTINUITY",
-		"--max-media-playlist-fragment-results", "100", "--hls-fragment-selector",
-		"FragmentSelectorType=PRODUCER_TIMESTAMP")
+	session := awaitLive(t, one, "cam", partsFlags...)
 	viewers := []*partsViewer{openParts(t, session), openParts(t, at(session, two.URL))}
 	for _, v := range viewers {
 		list := v.lists[0]
-		within(t, time.Minute, "parts are hinted, which come after three segments", func() bool {
-			list.known, _, _ = v.playlist(list, "")
-			return list.known != nil && len(list.known.Hints) > 0
-		})
+		awaitHint(t, v, list)
 		if status, _, _ := v.read(list.url, list.known.Segments[0].URI); status != http.StatusOK {
 			t.Fatalf("the first segment: status %d", status)
 		}

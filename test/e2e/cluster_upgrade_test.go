@@ -75,15 +75,10 @@ func TestRollingUpgrade(t *testing.T) {
 	stop, errs := make(chan struct{}), &output.Buffer{}
 	var roaming sync.WaitGroup
 	roaming.Go(func() { u.sent.roam(stop, errs, u.next) })
-	session := awaitLive(t, old[1], "cam", "--discontinuity-mode", "ON_DISCONTINUITY",
-		"--max-media-playlist-fragment-results", "100", "--hls-fragment-selector",
-		"FragmentSelectorType=PRODUCER_TIMESTAMP")
+	session := awaitLive(t, old[1], "cam", partsFlags...)
 	u.viewer = openParts(t, at(session, balance(t, u.next).URL))
 	list := u.viewer.lists[0]
-	within(t, time.Minute, "parts are hinted, which come after three segments", func() bool {
-		list.known, _, _ = u.viewer.playlist(list, "")
-		return list.known != nil && len(list.known.Hints) > 0
-	})
+	awaitHint(t, u.viewer, list)
 	u.goesOn("two old nodes")
 	var fresh []*server
 	for i, was := range old {

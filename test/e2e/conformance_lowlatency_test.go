@@ -39,6 +39,11 @@ type partsList struct {
 	done  int64             // segments before this number were looked at
 }
 
+// partsFlags ask for a session of a hundred fragments, by the producer's clock.
+var partsFlags = []string{"--discontinuity-mode", "ON_DISCONTINUITY",
+	"--max-media-playlist-fragment-results", "100",
+	"--hls-fragment-selector", "FragmentSelectorType=PRODUCER_TIMESTAMP"}
+
 func openParts(t *testing.T, session string) *partsViewer {
 	t.Helper()
 	v := &partsViewer{viewer: viewer{client: &http.Client{Transport: &http.Transport{
@@ -322,10 +327,7 @@ func TestLowLatencyAcrossBreaks(t *testing.T) {
 	s := start(t, data)
 	g := &glassCamera{name: "broken", group: 2, rate: [2]int{25, 1}, sound: true}
 	off := g.begin(t, s)
-	awaitLive(t, s, g.name)
-	v := openParts(t, s.hls(g.name, "--playback-mode", "LIVE", "--discontinuity-mode",
-		"ON_DISCONTINUITY", "--max-media-playlist-fragment-results", "100",
-		"--hls-fragment-selector", "FragmentSelectorType=PRODUCER_TIMESTAMP"))
+	v := openParts(t, awaitLive(t, s, g.name, partsFlags...))
 	followAll := func(segments int) {
 		var all sync.WaitGroup
 		for _, p := range v.lists {
@@ -380,6 +382,15 @@ func TestLowLatencyAcrossBreaks(t *testing.T) {
 			t.Errorf("%s: %d gaps for the fragment that broke off", p.name, gaps)
 		}
 	}
+}
+
+// awaitHint waits until a part is hinted, which takes three segments.
+func awaitHint(t *testing.T, v *partsViewer, p *partsList) {
+	t.Helper()
+	within(t, time.Minute, "a part is hinted", func() bool {
+		p.known, _, _ = v.playlist(p, "")
+		return p.known != nil && len(p.known.Hints) > 0
+	})
 }
 
 // awaitPart waits until the fragment that comes in has two parts in every rendition.

@@ -102,17 +102,12 @@ func TestLiveAcrossNodes(t *testing.T) { // alone: how long a request is blocked
 			t.Errorf("a session without retention: %v\n%s", err, stderr)
 		}
 	}
-	session := awaitLive(t, two, "cam", "--discontinuity-mode", "ON_DISCONTINUITY",
-		"--max-media-playlist-fragment-results", "100", "--hls-fragment-selector",
-		"FragmentSelectorType=PRODUCER_TIMESTAMP")
+	session := awaitLive(t, two, "cam", partsFlags...)
 	camera.followAt(t, two, "cam", 2)
 
 	v := openParts(t, at(session, through(t, one, two).URL))
 	list := v.lists[0]
-	within(t, time.Minute, "parts are hinted, which come after three segments", func() bool {
-		list.known, _, _ = v.playlist(list, "")
-		return list.known != nil && len(list.known.Hints) > 0
-	})
+	awaitHint(t, v, list)
 	v.follow(list, 2)
 	v.report(t)
 	if v.whole < 1 || v.hints < 3 {
