@@ -210,9 +210,9 @@ func (f *fragment) read(ctx context.Context, c *Connection, track, size int) ([]
 	}
 }
 
-// room returns for how many bytes more a track's buffer should have room when step more come. A
-// buffer that somebody reads is lost when it grows, so it grows at once to the size that the
-// fragment before took.
+// room returns how many more bytes a track's buffer should have room for, when step more are about
+// to come. A buffer that somebody reads is lost when it grows, so it grows at once to the size that
+// the fragment before took.
 func (f *fragment) room(c *Connection, track int, payload []byte, step int) int {
 	if len(payload)+step <= cap(payload) || !f.live.Held() {
 		return step

@@ -181,17 +181,18 @@ func (f *Fragment) finish(end *End) {
 }
 
 // Release ends ingest's use of the buffers, after the fragment's end; size is their capacity. It
-// calls free when nobody can be reading them: at once, or when the last Hold is released. When the
-// fragment is held for so long that its readers are cut off, free is not called, and the garbage
-// collector takes the buffers.
+// calls free when nobody can be reading them: at once, or when the last Hold is released. If a
+// reader was cut off, or abandoned its Hold, free is not called, and the garbage collector takes
+// the buffers.
 func (f *Fragment) Release(size int64, free func()) {
 	if f == nil || f.release(size, free) {
 		free()
 	}
 }
 
-// release reports whether nobody holds the fragment. Otherwise the last Hold calls free.
-func (f *Fragment) release(size int64, free func()) (unread bool) {
+// release reports whether Release may call free at once. Otherwise the last Hold calls it, unless
+// the buffers must not be used again.
+func (f *Fragment) release(size int64, free func()) (now bool) {
 	f.edge.mu.Lock()
 	defer f.edge.mu.Unlock()
 	f.stream.mu.Lock()

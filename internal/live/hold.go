@@ -72,7 +72,8 @@ func (h *Hold) Release() {
 
 // Abandon is Release for a reader whose Write failed. If the client has reset a stream of HTTP/2,
 // net/http may still be writing to it then (writeDataFromHandler). So the buffers are never used
-// again: the client could get another fragment's bytes.
+// again: the client could get another fragment's bytes. With HTTP/1, which is all that GetMedia and
+// the relay have, nothing reads the buffers after Write has returned: Release is enough.
 func (h *Hold) Abandon() {
 	h.fragment.stream.mu.Lock()
 	h.fragment.kept = true
