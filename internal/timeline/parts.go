@@ -69,7 +69,8 @@ func (r *Rules) Surplus(e *Entry, track int) int64 {
 	if r.PartTarget == 0 {
 		return 0
 	}
-	// All parts but the last one last longer than half of PART-TARGET: see cutParts.
+	// Parts last longer than half of PART-TARGET on average. One that is shorter, and not the last,
+	// is followed by one with which it would have been longer than PART-TARGET (cutParts).
 	return 2*max(e.Duration[track], 0)/r.PartTarget + 3
 }
 
