@@ -181,8 +181,7 @@ func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 // what is due now. With lossy, commits that are missing before the first one count as lost.
 func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) error {
 	t, now := v.state, o.now.UnixMilli()
-	// The store knows the number of the newest commit without a query, so most reloads read no
-	// rows.
+	// The store knows the newest commit's number without a query, so most reloads read no rows.
 	newest, err := s.store.Wait(ctx, o.stream.ID, -1)
 	if err != nil {
 		return storeError("look for fragments", err)
@@ -225,7 +224,8 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 			}
 		}
 	}
-	if v.current = true; v.rules.Mode == timeline.LiveReplay {
+	v.current = true
+	if v.rules.Mode == timeline.LiveReplay {
 		t.Trim(v.rules, t.Revealed(v.rules, now))
 	}
 	return nil
