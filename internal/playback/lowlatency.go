@@ -146,7 +146,7 @@ func (s *Service) followed(ctx context.Context, o *request) *view {
 			v.low = &lowLatency{changed: make(chan struct{})}
 		}
 		switch {
-		case v.low.follower != nil || s.edge == nil || s.isStopped():
+		case v.low.follower != nil || s.edge == nil:
 			return v
 		case s.views.hold(o.session.ID, v):
 			if s.beginFollower(*o, v) {
@@ -175,8 +175,8 @@ func awaitOthers(ctx context.Context, w *live.Follower) {
 	}
 }
 
-// beginFollower begins to follow the live edge for a view that is held, unless the service stops:
-// it reports false then, and the view is held no more.
+// beginFollower begins to follow the live edge for a view that is held. Once the service has been
+// stopped, it releases the view instead, and returns false.
 func (s *Service) beginFollower(o request, v *view) bool {
 	s.stopping.Lock()
 	defer s.stopping.Unlock()
@@ -313,11 +313,14 @@ func (s *Service) leaveGap(ctx context.Context, o *request, v *view) {
 	s.save(ctx, o, v)
 }
 
-// brokeOff tells whether the open fragment broke off and has not been sent again. The process that
-// comes next knows nothing of it: without a gap, players would see the playlist go back.
+// brokeOff reports whether the open fragment broke off and has not been sent again. The process
+// that comes next knows nothing of it: without a gap, players would see the playlist go back.
 func (l *lowLatency) brokeOff() bool {
-	if l.open == nil || l.coming == nil {
-		return l.open != nil
+	if l.open == nil {
+		return false
+	}
+	if l.coming == nil {
+		return true
 	}
 	end, ended := l.coming.End()
 	return ended && (!end.Stored || end.Info.Partial)
