@@ -2,13 +2,13 @@
 // Its header is made from the frame tables of the fragments. The media after it is sent from where
 // it is stored, whole or in ranges.
 //
-//	clip.go Service: requests, and how many are served at a time
-//	choose.go   which fragments and tracks a clip has
-//	again.go whether a repeated request gets the same clip
-//	build.go the header of a clip
-//	file.go Clip: the file, sent piece by piece
-//	cache.go    headers on disk
-//	link.go     sealed links
+//	clip.go    Service: requests, and how many are served at a time
+//	choose.go  which fragments and tracks a clip has
+//	again.go   whether a repeated request gets the same clip
+//	build.go   the header of a clip
+//	file.go    Clip: the file, sent piece by piece
+//	cache.go   headers on disk
+//	link.go    sealed links
 package clip
 
 import (

@@ -1,7 +1,7 @@
 // Package fragments answers calls for fragments as they came: lists of them, and their media as
 // Matroska. DESIGN.md states the rules.
 //
-//	service.go Service and its options
+//	service.go       Service and its options
 //	list.go          ListFragments, and its tokens
 //	tags.go          ListFragmentTags
 //	fragmentlist.go  GetMediaForFragmentList

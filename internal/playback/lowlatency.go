@@ -16,7 +16,7 @@ import (
 // timeline's.
 //
 //	lowlatency.go  lowLatency: what a session's view knows of the fragment that is being received
-//	reading.go how such a fragment is read, and recognised when it is resent
+//	reading.go     how such a fragment is read, and recognised when it is resent
 //	parts.go       the parts of segments, their names and bytes
 //	blocking.go    requests that wait
 //	lowtext.go     the text of playlists

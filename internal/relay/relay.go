@@ -3,12 +3,12 @@
 // all followers, and feeds them to its own live.Edge. Playback and GetMedia need not know where
 // frames come from. DESIGN.md states the rules.
 //
-//	relay.go Relay and its options
+//	relay.go     Relay and its options
 //	announce.go  which streams this node receives, for the others
 //	follow.go    which streams are followed here, and which nodes receive them
 //	link.go      one connection to another node, and what becomes of fragments when it breaks
-//	feed.go from a connection into the live edge
-//	serve.go the other end: sends what this node receives to others
+//	feed.go      from a connection into the live edge
+//	serve.go     the other end: sends what this node receives to others
 //	wire.go      the messages between nodes
 //	seal.go      how they are sealed, and how nodes know each other
 package relay

@@ -3,7 +3,7 @@
 // media, so every process that folds the same fragments has the same state. DESIGN.md states the
 // rules.
 //
-//	rules.go the parameters of a session, and computations with times
+//	rules.go       the parameters of a session, and computations with times
 //	state.go       State: the fold (Add), and what a playlist lists (Window)
 //	numbers.go     the numbers of a playlist
 //	slice.go       slices of fragments that are too long for the session
