@@ -168,8 +168,7 @@ type Segment struct {
 	// EXT-X-PROGRAM-DATE-TIME, milliseconds since the Unix epoch; left out unless HasDateTime
 	DateTime    int64
 	HasDateTime bool
-	Duration    int64 // milliseconds
-	Surplus     int64 // nanoseconds more
+	Duration    int64 // nanoseconds
 	// EXT-X-BYTERANGE: the number of bytes, from the start of the resource; 0 for all of it
 	Range int64
 	URI   string
@@ -184,7 +183,7 @@ func (s *Segment) Append(dst []byte) []byte {
 		dst = append(dst, "#EXT-X-GAP\n"...)
 	}
 	dst = append(dst, "#EXTINF:"...)
-	dst = appendDecimal(dst, s.Duration*1_000_000+s.Surplus, 9)
+	dst = appendDecimal(dst, s.Duration, 9)
 	dst = append(dst, ",\n"...)
 	if s.Range > 0 {
 		dst = append(dst, "#EXT-X-BYTERANGE:"...)

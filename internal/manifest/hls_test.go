@@ -42,9 +42,10 @@ func TestGolden(t *testing.T) {
 			Header: Header{Version: FragmentedMP4Version, VOD: true, TargetDuration: 2,
 				DiscontinuitySequence: -1, Independent: true},
 			Segments: []Segment{
-				{Map: init, DateTime: 1643353235931, HasDateTime: true, Duration: 1857,
+				{Map: init, DateTime: 1643353235931, HasDateTime: true, Duration: 1_857_000_000,
 					URI: media(n1, "1")},
-				{DateTime: 1643353237000, HasDateTime: true, Duration: 2000, URI: media(n2, "1")},
+				{DateTime: 1643353237000, HasDateTime: true, Duration: 2_000_000_000,
+					URI: media(n2, "1")},
 			},
 			End: true,
 		},
@@ -52,8 +53,8 @@ func TestGolden(t *testing.T) {
 			Header: Header{Version: FragmentedMP4Version, TargetDuration: 2, MediaSequence: 7,
 				DiscontinuitySequence: 7, Independent: true},
 			Segments: []Segment{
-				{Discontinuities: 1, Map: init, Duration: 1010, URI: media(n1, "1")},
-				{Discontinuities: 2, Duration: 998, URI: media(n2, "1")},
+				{Discontinuities: 1, Map: init, Duration: 1_010_000_000, URI: media(n1, "1")},
+				{Discontinuities: 2, Duration: 998_000_000, URI: media(n2, "1")},
 			},
 		},
 		"media_live_empty": &Media{Header: Header{Version: FragmentedMP4Version, TargetDuration: 4,
@@ -118,7 +119,8 @@ func TestInstant(t *testing.T) {
 }
 
 func BenchmarkSegment(b *testing.B) {
-	s := Segment{Discontinuities: 1, DateTime: 1643353235931, HasDateTime: true, Duration: 1857,
+	s := Segment{Discontinuities: 1, DateTime: 1643353235931, HasDateTime: true,
+		Duration: 1_857_000_000,
 		URI: "getMP4MediaFragment.mp4?FragmentNumber=913438523331850571058" +
 			"75891022195998207386831087&SessionToken=x&TrackNumber=1"}
 	var buf []byte

@@ -11,9 +11,9 @@ func TestLowLatency(t *testing.T) {
 		LowLatency: LowLatency{PartTarget: 334, PartHoldBack: 1002, SkipUntil: 12_000,
 			Skipped: 60}},
 		Segments: []Segment{
-			{Duration: 2000, URI: "a"},
+			{Duration: 2_000_000_000, URI: "a"},
 			{Discontinuities: 1, Map: "m", HasDateTime: true, DateTime: 1_700_000_000_000,
-				Duration: 600, Surplus: 7, URI: "b", Gap: true,
+				Duration: 600_000_007, URI: "b", Gap: true,
 				Parts: []Part{{Duration: 334_000_000, URI: "b0", Independent: true, Gap: true},
 					{Duration: 266_000_000, URI: "b1", Gap: true}}},
 		}}

@@ -45,13 +45,13 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 		tags += e.Tags[i]
 		if e.KeyFrameEnd == 0 {
 			if n := len(segments); n > 0 {
-				segments[n-1].Duration += e.Duration[i]
+				segments[n-1].Duration += e.Duration[i] * 1_000_000
 			}
 			continue
 		}
 		segment := manifest.Segment{
 			Discontinuities: int(tags), DateTime: e.Date, HasDateTime: o.p.timestamps,
-			Duration: e.Duration[i], Range: e.KeyFrameEnd,
+			Duration: e.Duration[i] * 1_000_000, Range: e.KeyFrameEnd,
 			URI: o.segmentRef(track, e).uri(o.token, o.p.format),
 		}
 		if o.p.format != hlsMPEGTS && generation != e.Generation {
@@ -65,7 +65,7 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 	for j := range segments {
 		longest = max(longest, segments[j].Duration)
 	}
-	h.TargetDuration = timeline.TargetDuration(longest)
+	h.TargetDuration = timeline.TargetDuration(longest / 1_000_000)
 	list := manifest.Media{Header: h, Segments: segments, End: true}
 	return &Playlist{Text: list.Append(make([]byte, 0, 512+len(segments)*(len(o.token)+256))),
 		pool: s.deflaters}, nil

@@ -465,9 +465,9 @@ func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segmen
 		Discontinuities: int(e.Tags[track]),
 		DateTime:        e.Date + e.Later[track],
 		HasDateTime:     o.p.timestamps || o.p.partTarget > 0,
-		Duration:        e.Duration[track], Surplus: v.rules.Surplus(e, track),
-		Gap: e.Gap != nil,
-		URI: o.segmentRef(v.rules.Tracks[track].Number, e).uri(o.token, o.p.format),
+		Duration:        v.lasts(e, track),
+		Gap:             e.Gap != nil,
+		URI:             o.segmentRef(v.rules.Tracks[track].Number, e).uri(o.token, o.p.format),
 	}
 }
 

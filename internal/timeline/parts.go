@@ -71,7 +71,7 @@ func (r *Rules) Surplus(e *Entry, track int) int64 {
 	}
 	// Parts last longer than half of PART-TARGET on average. One that is shorter, and not the last,
 	// is followed by one with which it would have been longer than PART-TARGET (cutParts).
-	return 2*max(e.Duration[track], 0)/r.PartTarget + 3
+	return 2*e.Duration[track]/r.PartTarget + 3
 }
 
 // cutPart is a part, or a frame that is too long for a part.
