@@ -54,6 +54,17 @@ func ended(t *testing.T, w *live.Follower, f *live.Fragment) live.End {
 	}
 }
 
+// piped starts a connection whose body is what is written to in. running gets the error of its Run.
+func piped(t *testing.T, o Options) (in *io.PipeWriter, running <-chan error) {
+	body, in := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		_, err := run(t, o, body)
+		done <- err
+	}()
+	return in, done
+}
+
 // TestFollowerSeesFramesAsTheyArrive feeds a body block by block: each must be seen before the next
 // one is sent.
 func TestFollowerSeesFramesAsTheyArrive(t *testing.T) {
@@ -62,12 +73,7 @@ func TestFollowerSeesFramesAsTheyArrive(t *testing.T) {
 	o.Edge = live.New(live.Options{})
 	w := o.Edge.Follow(o.Stream.ID)
 	defer w.Close()
-	body, in := io.Pipe()
-	running := make(chan error, 1)
-	go func() {
-		_, err := run(t, o, body)
-		running <- err
-	}()
+	in, running := piped(t, o)
 	video := videoTrack
 	video.CodecPrivate = avcC
 	b := build(t).header("other", video, audioTrack)
@@ -183,12 +189,7 @@ func TestSlowFollowerNeverReadsAnotherFragment(t *testing.T) {
 	o.Edge = live.New(live.Options{PerStream: 64})
 	w := o.Edge.Follow(o.Stream.ID)
 	defer w.Close()
-	body, in := io.Pipe()
-	running := make(chan error, 1)
-	go func() {
-		_, err := run(t, o, body)
-		running <- err
-	}()
+	in, running := piped(t, o)
 	b := build(t).header(sdk)
 	big := strings.Repeat("first", 3000)
 	b.cluster(epoch).frame(1, epoch, big)
@@ -227,12 +228,7 @@ func TestBuffersThatWereFollowedAreUsedAgain(t *testing.T) {
 	pool := &o.Memory.pools[sizeClass(size)]
 	// A pool may lose what it is given: in a collection, and at random with the race detector.
 	for n := range int64(50) {
-		body, in := io.Pipe()
-		running := make(chan error, 1)
-		go func() {
-			_, err := run(t, o, body)
-			running <- err
-		}()
+		in, running := piped(t, o)
 		at := epoch + 1000*n
 		in.Write(build(t).header(sdk).cluster(at).frame(1, at, strings.Repeat("x", size)).Bytes())
 		h := newest(t, w, store.Number(n))
@@ -263,12 +259,7 @@ func TestFollowedBuffersGrowOnce(t *testing.T) {
 	o.Edge = live.New(live.Options{})
 	w := o.Edge.Follow(o.Stream.ID)
 	defer w.Close()
-	body, in := io.Pipe()
-	running := make(chan error, 1)
-	go func() {
-		_, err := run(t, o, body)
-		running <- err
-	}()
+	in, running := piped(t, o)
 	b := build(t).header(sdk)
 	const frames = 40
 	var after store.Number
