@@ -71,21 +71,22 @@ func (c *lineConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// over starts a node that reaches the others through a line.
-func (s *site) over(t *testing.T) (*node, *line) {
-	l := &line{quiet: make(chan struct{})}
-	return s.node(t, func(o *Options) { o.Dial = l.dial }), l
+// overLine starts a node that receives the camera, with changed options unless change is nil. w
+// follows the camera at another node, which reaches the first one through l.
+func overLine(t *testing.T, change func(*Options)) (a *node, w *live.Follower, l *line) {
+	s := newSite()
+	a, l = s.node(t, change), &line{quiet: make(chan struct{})}
+	b := s.node(t, func(o *Options) { o.Dial = l.dial })
+	a.receives(t)
+	w = b.edge.Follow(camera)
+	t.Cleanup(w.Close)
+	return a, w, l
 }
 
 // A connection that is cut in the middle of a fragment does not end the fragment: it continues over
 // the next connection, with every block once.
 func TestCutLine(t *testing.T) {
-	s := newSite()
-	a := s.node(t, nil)
-	b, line := s.over(t)
-	a.receives(t)
-	w := b.edge.Follow(camera)
-	defer w.Close()
+	a, w, line := overLine(t, nil)
 	p := a.begin(1)
 	p.block("one")
 	reads(t, w, 1, "one")
@@ -101,12 +102,7 @@ func TestCutLine(t *testing.T) {
 // A connection that is cut when all frames of a fragment have come, and before it is stored, is
 // made again like any other.
 func TestCutLineAfterTheLastFrame(t *testing.T) {
-	s := newSite()
-	a := s.node(t, nil)
-	b, line := s.over(t)
-	a.receives(t)
-	w := b.edge.Follow(camera)
-	defer w.Close()
+	a, w, line := overLine(t, nil)
 	p := a.begin(1)
 	p.block("one")
 	p.whole(1)
@@ -124,12 +120,9 @@ func TestCutLineAfterTheLastFrame(t *testing.T) {
 
 // Of fragments that ended while there was no connection, the store says how.
 func TestEndsWithoutALine(t *testing.T) {
-	s := newSite()
-	a := s.node(t, func(o *Options) { o.Edge = live.New(live.Options{Linger: 1}) })
-	b, line := s.over(t)
-	a.receives(t)
-	w := b.edge.Follow(camera)
-	defer w.Close()
+	a, w, line := overLine(t, func(o *Options) {
+		o.Edge = live.New(live.Options{Linger: 1})
+	})
 	p, q := a.begin(1), a.begin(2)
 	p.block("p")
 	q.block("q")
