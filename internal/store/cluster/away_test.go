@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -164,7 +165,8 @@ func inTime(t *testing.T, n *node, id store.StreamID, first store.FragmentInfo) 
 			saved := n.Checkpoint(t.Context(), "again", nil)
 			if !errors.Is(list, store.ErrAway) || !errors.Is(saved, store.ErrAway) ||
 				session != nil || fragment != nil {
-				ended <- errors.Join(list, saved, session, fragment)
+				ended <- fmt.Errorf("session: %v, fragment: %v, list: %v, checkpoint: %v", session,
+					fragment, list, saved)
 				return
 			}
 		}

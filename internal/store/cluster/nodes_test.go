@@ -225,12 +225,17 @@ func TestDamage(t *testing.T) {
 	body, err := other.Cache().Open(t.Context(), at.Volume, at.Offset, at.Length)
 	must(t, err)
 	must(t, body.Close())
+	files := 0
 	must(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
+			files++
 			err = os.Truncate(path, at.Offset+at.Length-1)
 		}
 		return err
 	}))
+	if files != 1 {
+		t.Fatalf("the cache has %d files, want one to cut short", files)
+	}
 	reads(t, other, st.ID, first, 0)
 
 	data[len(data)-1] ^= 1
