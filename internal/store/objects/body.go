@@ -14,6 +14,7 @@ type Body struct {
 	offset, length int64 // of the part within the file
 	cache          *Cache
 	object         *cached
+	closed         func() // called by Close; may be nil
 }
 
 func memoryBody(b []byte) *Body { return &Body{memory: store.Bytes(b), length: int64(len(b))} }
@@ -67,6 +68,10 @@ func (b *Body) Range(off, n int64) store.Range {
 
 // Close ends the use of the part.
 func (b *Body) Close() error {
+	if b.closed != nil {
+		b.closed()
+		b.closed = nil
+	}
 	if b.file == nil {
 		return nil
 	}

@@ -321,6 +321,47 @@ func TestCacheOfManyObjects(t *testing.T) {
 	}
 }
 
+// What is open without waiting for the disk takes a bounded amount of memory, until it is closed.
+func TestCacheMemory(t *testing.T) {
+	t.Parallel()
+	b := bucket(t)
+	c, read := newCache(t, b, 1<<30)
+	c.SetMemory(250_000)
+	var held []*objects.Body
+	for i := range 5 {
+		key, data := fmt.Sprint(i), payload(uint64(i), 100_000)
+		must(t, b.Put(t.Context(), key, data))
+		body, err := c.Open(t.Context(), key, 10, 99_000)
+		must(t, err)
+		held = append(held, body)
+		if got, err := storetest.ReadRange(body.Range(5, 90_000)); err != nil ||
+			!bytes.Equal(got, data[15:90_015]) {
+			t.Errorf("object %d: %d bytes, %v", i, len(got), err)
+		}
+	}
+	c.Settle()
+	if n := c.Memory(); n > 250_000 {
+		t.Errorf("%d bytes are in memory", n)
+	}
+	for i, body := range held {
+		if got, err := storetest.ReadRange(body.Range(0, 99_000)); err != nil ||
+			!bytes.Equal(got, payload(uint64(i), 100_000)[10:99_010]) {
+			t.Errorf("object %d, still open: %d bytes, %v", i, len(got), err)
+		}
+		must(t, body.Close())
+	}
+	if n := c.Memory(); n != 0 {
+		t.Errorf("%d bytes are in memory when nobody reads", n)
+	}
+	asked := c.Requests()
+	if got, err := read("0", 10, 99_000); err != nil || len(got) != 99_000 {
+		t.Error(len(got), err)
+	}
+	if n := c.Requests() - asked; n != 0 {
+		t.Errorf("%d requests for what is on the disk", n)
+	}
+}
+
 // A full or missing disk costs the cache, but no reader.
 func TestCacheWithoutDisk(t *testing.T) {
 	t.Parallel()

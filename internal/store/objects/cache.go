@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 )
@@ -21,7 +20,7 @@ const readAhead = 2 << 20
 // stays right, and nothing needs to be invalidated: nobody asks for a deleted object, and Drop
 // drops one whose bytes are damaged. Each object has one sparse file. The bytes in all of them are
 // limited, and the object that was used longest ago goes first. What a reader waits for is fetched
-// once, in one request for what is missing.
+// once, in one request for what is missing, and read from memory until the disk has it.
 //
 // The files contain what this process has fetched, and no other process knows which parts they
 // have. So they are deleted when a process starts.
@@ -38,6 +37,8 @@ type Cache struct {
 	objects map[string]*cached // guarded by mu
 	order   list.List          // of *cached, the last used one in front; guarded by mu
 	bytes   int64              // of all objects; guarded by mu
+	memory  int64              // bytes that fetches have in memory; guarded by mu
+	most    int64              // of memory
 	files   int                // how many files were made: their names; guarded by mu
 	fetches sync.WaitGroup
 	asked   int  // how many requests were made; guarded by mu
@@ -59,14 +60,6 @@ type cached struct {
 	verified map[int64]bool // offsets of the parts that were verified
 }
 
-// fetch is a running request.
-type fetch struct {
-	span  span
-	ahead bool          // reads ahead: its failure, or an early end of the object, concerns nobody
-	done  chan struct{} // closed when err is set and what came is stored
-	err   error
-}
-
 // NewCache returns an empty cache in a directory, which it empties and owns. limit is how many
 // bytes it may take. What a reader asks for may exceed it while it is read.
 func NewCache(bucket *Bucket, dir string, limit int64) (*Cache, error) {
@@ -76,7 +69,8 @@ func NewCache(bucket *Bucket, dir string, limit int64) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
-	return &Cache{bucket: bucket, dir: dir, limit: limit, objects: make(map[string]*cached)}, nil
+	return &Cache{bucket: bucket, dir: dir, limit: limit, most: memoryBytes,
+		objects: make(map[string]*cached)}, nil
 }
 
 // errDisk says that the local disk failed: the bytes can be had, but not kept.
@@ -117,26 +111,16 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", errDisk, err)
 			}
-			if ahead.from < ahead.to {
-				_, _ = c.fetch(o, ahead, true) // whoever asks for it later gets the error
-			}
+			c.readAhead(o, ahead)
 			return &Body{file: f, offset: offset, length: length, cache: c, object: o}, nil
 		}
 		f := o.flight(missing)
 		c.mu.Unlock()
 		if f == nil {
-			var err error
-			if f, err = c.fetch(o, missing, false); err != nil {
-				return nil, err
-			}
+			f = c.fetch(o, missing, false)
 		}
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		if f.err != nil && !f.ahead && f.span.from <= missing.from {
-			return nil, f.err
+		if b, err := c.await(ctx, o, f, want, missing); b != nil || err != nil {
+			return b, err
 		}
 	}
 }
@@ -185,70 +169,6 @@ func (o *cached) ahead(read span) span {
 		return span{}
 	}
 	return missing
-}
-
-// fetch begins to fetch the part of an object that nobody else is fetching. The request continues
-// when its caller has left, because others may wait for it.
-func (c *Cache) fetch(o *cached, want span, ahead bool) (*fetch, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if f := o.flight(want); f != nil {
-		return f, nil
-	}
-	// If the object had to go in the meantime, this makes a file that nobody reads; it goes too.
-	file, err := os.OpenFile(o.path, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDisk, err)
-	}
-	if o.gone {
-		_ = os.Remove(o.path)
-	}
-	for _, f := range o.flying {
-		if f.span.from > want.from {
-			want.to = min(want.to, f.span.from)
-		}
-	}
-	f := &fetch{span: want, ahead: ahead, done: make(chan struct{})}
-	o.flying = append(o.flying, f)
-	c.asked++
-	c.fetches.Go(func() {
-		came := want.from
-		err := c.bucket.Read(context.Background(), o.key, want.from, want.to-want.from,
-			func(p []byte, at int64) error {
-				if _, err := file.WriteAt(p, want.from+at); err != nil {
-					return fmt.Errorf("%w: %w", errDisk, err)
-				}
-				came = max(came, want.from+at+int64(len(p)))
-				return nil
-			})
-		if closeErr := file.Close(); err == nil && closeErr != nil {
-			err = fmt.Errorf("%w: %w", errDisk, closeErr)
-		}
-		if ahead && errors.Is(err, errShort) {
-			err = nil // what came is what there is
-		}
-		c.landed(o, f, came, err)
-	})
-	return f, nil
-}
-
-// landed ends a fetch, which got the bytes up to an offset.
-func (c *Cache) landed(o *cached, f *fetch, came int64, err error) {
-	c.mu.Lock()
-	f.err = err
-	if err == nil && came < f.span.to {
-		o.end, f.span.to = came, came
-	}
-	o.flying = slices.DeleteFunc(o.flying, func(other *fetch) bool { return other == f })
-	if err == nil && f.span.from < f.span.to && !o.gone {
-		c.bytes += o.here.add(f.span)
-		c.makeRoom(o)
-	}
-	if !o.gone && (errors.Is(err, errDisk) || len(o.here) == 0 && len(o.flying) == 0) {
-		c.drop(o) // what was written of it, if anything
-	}
-	c.mu.Unlock()
-	close(f.done)
 }
 
 // makeRoom drops objects until the bytes are within the limit, but keeps one. The caller holds mu.
