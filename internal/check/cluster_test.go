@@ -2,10 +2,13 @@ package check_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"weir/internal/check"
 	"weir/internal/store"
@@ -83,5 +86,47 @@ func TestCluster(t *testing.T) {
 		if err == nil || want != nil && !errors.Is(err, want) || check.Hint(err) == "" {
 			t.Errorf("%+v: %v", wrong, err)
 		}
+	}
+	oldTables(t, c)
+}
+
+// oldTables wants a check to leave the tables of an older version as they are, and to say so. A
+// repair brings them up to date.
+func oldTables(t *testing.T, c check.Command) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), c.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	version := func(change string) (v int) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), change)
+		if err == nil {
+			err = conn.QueryRow(t.Context(), `SELECT version FROM weir_version`).Scan(&v)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	older := version(`UPDATE weir_version SET version = version - 1`)
+	for _, repairs := range []bool{false, true} {
+		c.Repair = repairs
+		_, err := c.Check(t.Context(), &bytes.Buffer{}, &bytes.Buffer{})
+		changed := version(`SELECT 1`) != older
+		if changed != repairs || errors.Is(err, repair.ErrOldTables) == repairs ||
+			(err == nil) != (check.Hint(err) == "") {
+			t.Errorf("repairs: %t: the tables have changed: %t, %v", repairs, changed, err)
+		}
+	}
+}
+
+// --deep is of clusters only, and does not pass in silence for a data directory.
+func TestDeepWithoutCluster(t *testing.T) {
+	c := check.Command{Data: t.TempDir(), Deep: true}
+	_, err := c.Check(t.Context(), &bytes.Buffer{}, &bytes.Buffer{})
+	if err == nil || !strings.Contains(err.Error(), "--deep") || check.Hint(err) == "" {
+		t.Error(err)
 	}
 }

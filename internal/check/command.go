@@ -23,7 +23,7 @@ type Command struct {
 
 	Database string `group:"Cluster" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Check a cluster: its database, and the objects of --objects."`
 	Objects  string `group:"Cluster" env:"WEIR_OBJECTS" placeholder:"s3://BUCKET/PREFIX?endpoint=URL" help:"Object store of the cluster, as for weir serve."`
-	Deep     bool   `group:"Cluster" help:"Read every byte of a cluster's recordings and verify its checksum. By default, only what describes them is read."`
+	Deep     bool   `group:"Cluster" help:"Read every byte of a cluster's recordings and verify its checksum. By default, only what describes them is read. Of a data directory, every byte is always read."`
 
 	EncryptionKeyFile string `name:"encryption-key-file" group:"Storage" env:"WEIR_ENCRYPTION_KEY_FILE" type:"path" placeholder:"FILE" help:"Key that seals the data keys of encrypted recordings, made at the first start with --encrypt. By default, encryption.key in the data directory."`
 }
@@ -52,12 +52,18 @@ Examples:
 // errObjects says that the object store of a cluster was not given.
 var errObjects = errors.New("--database without --objects")
 
+// errDeep says that a flag has no meaning for a data directory.
+var errDeep = errors.New("--deep without --database")
+
 // Check runs the command: the report goes to out, progress to log. It returns how many problems are
 // left.
 func (c *Command) Check(ctx context.Context, out, log io.Writer) (left int, err error) {
 	p := terminal.NewProgress(log)
-	if c.Database != "" {
+	switch {
+	case c.Database != "":
 		return c.cluster(ctx, out, p)
+	case c.Deep:
+		return 0, errDeep
 	}
 	return c.local(ctx, out, p)
 }
@@ -73,6 +79,11 @@ func Hint(err error) string {
 	case errors.Is(err, errObjects):
 		return "the bytes of a cluster are in an object store: " +
 			"--objects s3://BUCKET/PREFIX?endpoint=URL"
+	case errors.Is(err, errDeep):
+		return "every byte in a data directory is read anyway; --database names a cluster"
+	case errors.Is(err, repair.ErrOldTables):
+		return "a check does not update them: use the version of the nodes, or upgrade a node " +
+			"first; --repair updates them too"
 	case errors.Is(err, repair.ErrOtherCluster):
 		return "name the database and the objects that the nodes have"
 	}

@@ -22,6 +22,10 @@ import (
 // and the other does not know would be deleted as orphans.
 var ErrOtherCluster = errors.New("the database and the objects are not of one cluster")
 
+// ErrOldTables says that the tables are those of an older program. A node or Repair brings them up
+// to date.
+var ErrOldTables = rows.ErrOldTables
+
 // ErrMigrating says that a store is being imported into the database, which is not complete yet.
 var ErrMigrating = errors.New("a migration into the database has begun and is not finished")
 
@@ -47,11 +51,10 @@ type cluster struct {
 	bucket *objects.Bucket
 }
 
-// Check compares rows and objects. It brings the tables up to date and changes nothing else; nodes
-// may be running. The error is about reading; the report has what is wrong. ErrOtherCluster,
-// ErrMigrating.
+// Check compares rows and objects and changes nothing; nodes may be running. The error is about
+// reading; the report has what is wrong. ErrOtherCluster, ErrMigrating, ErrOldTables.
 func Check(ctx context.Context, o Options) (r Report, err error) {
-	c, err := open(ctx, o)
+	c, err := open(ctx, o, rows.Options{Unchanged: true})
 	if err != nil {
 		return r, err
 	}
@@ -62,11 +65,11 @@ func Check(ctx context.Context, o Options) (r Report, err error) {
 }
 
 // Repair brings back what objects have and rows lack, drops the rows of objects that are lost, and
-// checks. Nodes may be running, but do no background work in the meantime. A repair that was
-// interrupted is continued by the next one. ErrOtherCluster, ErrMigrating; rows.ErrLease when
-// another process took the work over.
+// checks. First it brings the tables up to date. Nodes may be running, but do no background work in
+// the meantime. A repair that was interrupted is continued by the next one. ErrOtherCluster,
+// ErrMigrating; rows.ErrLease when another process took the work over.
 func Repair(ctx context.Context, o Options) (r Report, d Done, err error) {
-	c, err := open(ctx, o)
+	c, err := open(ctx, o, rows.Options{Existing: true})
 	if err != nil {
 		return r, d, err
 	}
@@ -79,7 +82,7 @@ func Repair(ctx context.Context, o Options) (r Report, d Done, err error) {
 	return r, d, errors.Join(err, c.db.Close())
 }
 
-func open(ctx context.Context, o Options) (_ *cluster, err error) {
+func open(ctx context.Context, o Options, tables rows.Options) (_ *cluster, err error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -100,8 +103,8 @@ func open(ctx context.Context, o Options) (_ *cluster, err error) {
 		return nil, err
 	}
 	// What nodes change in the meantime is checked again in the transaction of the repair.
-	c.db, err = rows.Open(ctx, o.Database, rows.Options{Clock: o.Clock, Fresh: time.Second,
-		Timeout: 5 * time.Minute, Existing: true})
+	tables.Clock, tables.Fresh, tables.Timeout = o.Clock, time.Second, 5*time.Minute
+	c.db, err = rows.Open(ctx, o.Database, tables)
 	if errors.Is(err, rows.ErrNoTables) {
 		err = fmt.Errorf("%w: %w", ErrOtherCluster, err)
 	}

@@ -59,6 +59,9 @@ func (db *DB) migrate(ctx context.Context) error {
 		if err != nil || version >= len(steps) {
 			return err
 		}
+		if db.o.Unchanged {
+			return ErrOldTables
+		}
 		err = db.retry(ctx, func(ctx context.Context) error {
 			return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 				return db.migrateSome(ctx, tx, steps)
@@ -161,7 +164,7 @@ func (db *DB) createVersion(ctx context.Context) (err error) {
 		if err == nil || !errors.Is(err, store.ErrNotFound) && !isCode(err, undefinedTable) {
 			return err
 		}
-		if db.o.Existing {
+		if db.o.Existing || db.o.Unchanged {
 			return ErrNoTables
 		}
 		_, err = db.exec(ctx, `CREATE TABLE IF NOT EXISTS weir_version (

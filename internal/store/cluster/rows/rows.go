@@ -46,10 +46,16 @@ type Options struct {
 	Silent time.Duration
 	// the tables must be there: Open makes none in a database without them, and returns ErrNoTables
 	Existing bool
+	// the tables must also be of this program's version or a later one: Open changes nothing, and
+	// returns ErrOldTables for older ones
+	Unchanged bool
 }
 
-// ErrNoTables is returned for a database without tables when Options.Existing is set.
+// ErrNoTables is returned for a database without tables when Options.Existing or Unchanged is set.
 var ErrNoTables = errors.New("the database has no tables of a cluster")
+
+// ErrOldTables is returned for the tables of an older program when Options.Unchanged is set.
+var ErrOldTables = errors.New("the database has the tables of an older version")
 
 var (
 	_ store.Streams   = (*DB)(nil)
