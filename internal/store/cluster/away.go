@@ -10,6 +10,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/store"
 	"weir/internal/store/cluster/rows"
+	"weir/internal/store/objects"
 	"weir/internal/store/sealed"
 )
 
@@ -56,20 +57,6 @@ func (m *memory) isAway() bool {
 	return time.Now().Before(m.away)
 }
 
-// setAway notes that the database did not answer.
-func (m *memory) setAway() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.away, m.silent = time.Now().Add(awayTime), true
-}
-
-// setBack notes that the database answered, however late.
-func (m *memory) setBack() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.away, m.silent = time.Time{}, false
-}
-
 // patience is how long the database has to answer.
 func (m *memory) patience() time.Duration {
 	m.mu.Lock()
@@ -110,23 +97,40 @@ func soon[T any](
 	answered := make(chan answer, 1)
 	go func() {
 		v, err := read(ctx)
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		if err == nil || errors.Is(err, store.ErrNotFound) {
-			m.setBack()
+			m.away, m.silent = time.Time{}, false // however late it is
 		}
 		answered <- answer{v, err}
 	}()
 	late := time.NewTimer(m.patience())
 	defer late.Stop()
+	var a *answer
 	select {
-	case a := <-answered:
-		if !rows.IsAway(a.err) {
-			return a.value, a.err
-		}
+	case now := <-answered:
+		a = &now
 	case <-late.C:
 	case <-ctx.Done():
+	}
+	m.mu.Lock() // an answer comes before this, or is late
+	defer m.mu.Unlock()
+	if a == nil {
+		select {
+		case now := <-answered:
+			a = &now
+		default:
+		}
+	}
+	switch {
+	case a != nil && objects.IsAway(a.err): // which says nothing about the database
+		return none, fmt.Errorf("%w: %w", store.ErrAway, a.err)
+	case a != nil && !rows.IsAway(a.err):
+		return a.value, a.err
+	case ctx.Err() != nil:
 		return none, ctx.Err()
 	}
-	m.setAway()
+	m.away, m.silent = time.Now().Add(awayTime), true
 	return none, store.ErrAway
 }
 
@@ -167,16 +171,15 @@ func (r rowsInTime) Sealed(
 
 // unanswered adds store.ErrAway to the error of a database or an object store that did not answer.
 func unanswered(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil || !rows.IsAway(err) {
+	if ctx.Err() != nil || !isAway(err) {
 		return err
-	}
-	for _, answer := range []error{store.ErrGone, store.ErrCorrupt, store.ErrFull} {
-		if errors.Is(err, answer) {
-			return err
-		}
 	}
 	return fmt.Errorf("%w: %w", store.ErrAway, err)
 }
+
+// isAway says that the database or the object store did not answer, so an error says nothing about
+// what was asked for.
+func isAway(err error) bool { return rows.IsAway(err) || objects.IsAway(err) }
 
 // told remembers a session's row.
 func (m *memory) told(row store.Session) {
@@ -283,7 +286,7 @@ func (s *Store) fragment(
 		switch {
 		case err == nil:
 			s.recent.Put(id, f, changes)
-		case !rows.IsAway(err):
+		case !isAway(err):
 			s.recent.Forget(id, n)
 		}
 		return f, err

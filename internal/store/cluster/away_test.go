@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"weir/internal/store"
@@ -209,9 +211,10 @@ func TestObjectStoreRefuses(t *testing.T) {
 	clock := storetest.NewClock()
 	f := newFixture(t, clock)
 	var refuse atomic.Int64
+	var readsToo atomic.Bool // reads are refused, too
 	f.beforeObjects(func(w http.ResponseWriter, r *http.Request) (answered bool) {
 		status := int(refuse.Load())
-		if status == 0 || r.Method != http.MethodPut {
+		if status == 0 || r.Method != http.MethodPut && !readsToo.Load() {
 			return false
 		}
 		w.WriteHeader(status)
@@ -240,6 +243,16 @@ func TestObjectStoreRefuses(t *testing.T) {
 		n.Cache().Drop(first.Location.Volume)
 		reads(t, n, st.ID, first, 0)
 		clock.Add(2 * time.Second)
+	}
+	open(t, n, "viewer", st.ID)
+	n.Cache().Drop(first.Location.Volume)
+	readsToo.Store(true)
+	for _, status := range []int64{http.StatusForbidden, http.StatusServiceUnavailable} {
+		refuse.Store(status)
+		if _, err := n.Open(t.Context(), st.ID, first); !errors.Is(err, store.ErrAway) {
+			t.Errorf("read at status %d: %v", status, err)
+		}
+		must(t, n.Checkpoint(t.Context(), "viewer", nil)) // the database is there
 	}
 }
 
@@ -307,3 +320,42 @@ func TestSlowObjectStore(t *testing.T) {
 	}
 	must(t, n.Checkpoint(t.Context(), "session", []byte("later")))
 }
+
+// An answer that comes at the very end of the time for it is one: the database does not count as
+// away once it has come, whichever is noticed first. Nor does it when whoever asked has gone, when
+// the program is at fault, or when it is the object store that does not answer.
+func TestAnswerAtDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 1000 {
+			var m cluster.Memory
+			v, err := m.Soon(t.Context(), func(context.Context) (int, error) {
+				time.Sleep(cluster.AskTime)
+				return 7, nil
+			})
+			synctest.Wait()
+			if m.IsAway() || (v != 7 || err != nil) && !errors.Is(err, store.ErrAway) {
+				t.Fatalf("%d, %v; it counts as away: %t", v, err, m.IsAway())
+			}
+		}
+	})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		ctx       context.Context
+		err, want error
+		away      bool
+	}{
+		{gone, context.DeadlineExceeded, context.Canceled, false},
+		{t.Context(), errFault, errFault, false},
+		{t.Context(), io.ErrUnexpectedEOF, store.ErrAway, true},
+	} {
+		var m cluster.Memory
+		_, err := m.Soon(c.ctx, func(context.Context) (int, error) { return 0, c.err })
+		if !errors.Is(err, c.want) || m.IsAway() != c.away {
+			t.Errorf("%v becomes %v; the database counts as away: %t", c.err, err, m.IsAway())
+		}
+	}
+}
+
+// errFault is of the program.
+var errFault = errors.New("a row makes no sense")

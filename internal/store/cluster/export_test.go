@@ -63,3 +63,17 @@ func (s *Store) Heartbeat(ctx context.Context) error {
 
 // ForgetCommits does what a node does half a day after its commits, by the machine's clock.
 func (s *Store) ForgetCommits() { s.mark.forget() }
+
+// Memory asks the database, and answers from memory while it is away.
+type Memory struct{ memory }
+
+// Soon asks by read: store.ErrAway when it takes too long.
+func (m *Memory) Soon(ctx context.Context, read func(context.Context) (int, error)) (int, error) {
+	return soon(ctx, &m.memory, read)
+}
+
+// IsAway says that the database is not asked now.
+func (m *Memory) IsAway() bool { return m.isAway() }
+
+// AskTime is how long the database has to answer.
+const AskTime = askTime

@@ -307,10 +307,11 @@ func (b *Bucket) try(
 			return fmt.Errorf("%s %s: %w: %w", what, key, store.ErrFull, err)
 		case isShort(err):
 			return fmt.Errorf("%s %s: %w: %w", what, key, store.ErrCorrupt, errShort)
-		case errors.As(err, &final), errors.Is(err, store.ErrNotFound), isRefused(err),
-			ctx.Err() != nil:
+		case errors.As(err, &final), errors.Is(err, store.ErrNotFound), ctx.Err() != nil:
 			return fmt.Errorf("%s %s: %w", what, key, err)
+		case isRefused(err):
+			return fmt.Errorf("%s %s: %w", what, key, &awayError{err})
 		}
 	}
-	return fmt.Errorf("%s %s, tried %d times: %w", what, key, b.o.Tries, err)
+	return fmt.Errorf("%s %s, tried %d times: %w", what, key, b.o.Tries, &awayError{err})
 }

@@ -8,6 +8,18 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
+// awayError is of an object store that does not answer, or not with what was asked for.
+type awayError struct{ error }
+
+func (e *awayError) Unwrap() error { return e.error }
+
+// IsAway says that the object store did not answer a request, or refused it, so the error says
+// nothing about the object. The same request may be answered later.
+func IsAway(err error) bool {
+	var away *awayError
+	return errors.As(err, &away)
+}
+
 // isGone reports whether the object store has no such object. A status 404 without such a message
 // is from something on the way, and says nothing.
 func isGone(err error) bool {

@@ -110,10 +110,12 @@ func TestNotFoundOfAProxy(t *testing.T) {
 		}
 		return false
 	}), "p", keys)
-	if _, err := b.ReadAll(t.Context(), "lost", 0, 1); err == nil || errors.Is(err, store.ErrGone) {
+	_, err := b.ReadAll(t.Context(), "lost", 0, 1)
+	if errors.Is(err, store.ErrGone) || !objects.IsAway(err) {
 		t.Errorf("a page of a proxy: %v", err)
 	}
-	if _, err := b.ReadAll(t.Context(), "none", 0, 1); !errors.Is(err, store.ErrGone) {
+	_, err = b.ReadAll(t.Context(), "none", 0, 1)
+	if !errors.Is(err, store.ErrGone) || objects.IsAway(err) {
 		t.Errorf("no object: %v", err)
 	}
 }

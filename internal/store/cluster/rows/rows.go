@@ -19,8 +19,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -250,21 +248,6 @@ func known(err error) error {
 		return fmt.Errorf("%w: database: %w", store.ErrFull, err)
 	}
 	return err
-}
-
-// IsAway says that the database did not answer, so the error says nothing about what was asked for.
-func IsAway(err error) bool {
-	var e *pgconn.PgError
-	switch {
-	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):
-		return false
-	case errors.As(err, &e):
-		// connection exception, insufficient resources, operator intervention
-		return slices.ContainsFunc([]string{"08", "53", "57"}, func(class string) bool {
-			return strings.HasPrefix(e.Code, class)
-		})
-	}
-	return true
 }
 
 // transact runs fn in a transaction, again if the database aborts it.
