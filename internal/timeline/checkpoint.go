@@ -2,6 +2,7 @@ package timeline
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"weir/internal/store"
@@ -22,10 +23,11 @@ import (
 //	    after the generations: u periods  periods·( u id  s start  s media )  s presented
 //	                           tracks·s until
 //	    after each entry:      u period-Δ  tracks·( s begin-Δ  s ticks-Δ )
-//	6 | of a session with parts: as 4, and
+//	7 | of a session with parts: as 4, and
 //	    after each entry:      tracks·s later
 //	    after the entries, of fragments that broke off:
-//	    u gaps  gaps·( u index  tracks·( u parts  parts·( u duration·2+independent ) ) )
+//	    u gaps  gaps·( u index  tracks·( u parts  parts·( u nanoseconds·2+independent ) ) )
+//	6 | as 7; it is written without gaps, and is read with durations in microseconds
 //	3 | as 4, without dated, silent, date and silence, and with
 //	    u tags·4+change·2+independent; it is read, not written
 //
@@ -37,24 +39,32 @@ const (
 	checkpointVersion = 4
 	checkpointPeriods = 5 // of a DASH session
 	checkpointBefore  = 3 // of sessions that an earlier version opened
-	checkpointParts   = 6 // of a session with parts
+	checkpointParts   = 6 // of a session with parts, but without gaps
+	checkpointGaps    = 7 // of a session with parts that has gaps
 )
 
-func knownVersion(v byte) bool { return v >= checkpointBefore && v <= checkpointParts }
+func knownVersion(v byte) bool { return v >= checkpointBefore && v <= checkpointGaps }
+
+// version returns the version of a checkpoint of the state.
+func (t *State) version(gaps int) byte {
+	switch {
+	case len(t.Periods) > 0: // such a session has no gaps
+		return checkpointPeriods
+	case gaps > 0:
+		return checkpointGaps
+	case slices.ContainsFunc(t.Entries, func(e Entry) bool {
+		return e.Later != [MaxTracks]int64{}
+	}):
+		return checkpointParts
+	}
+	return checkpointVersion
+}
 
 // Encode returns the checkpoint of the state. n is the number of the session's tracks.
 func (t *State) Encode(n int) []byte {
 	b := make([]byte, 1, 64+24*len(t.Entries))
-	b[0] = checkpointVersion
 	gaps := t.gaps()
-	switch {
-	case len(t.Periods) > 0: // such a session has no gaps
-		b[0] = checkpointPeriods
-	case len(gaps) > 0 || slices.ContainsFunc(t.Entries, func(e Entry) bool {
-		return e.Later != [MaxTracks]int64{}
-	}):
-		b[0] = checkpointParts
-	}
+	b[0] = t.version(len(gaps))
 	u := func(v int64) { b = binary.AppendUvarint(b, uint64(v)) }
 	s := func(v int64) { b = binary.AppendVarint(b, v) }
 	u(int64(n))
@@ -110,14 +120,14 @@ func (t *State) Encode(n int) []byte {
 		if len(t.Periods) > 0 {
 			b = t.appendPlace(b, e, &last, n)
 		}
-		if b[0] == checkpointParts {
+		if b[0] >= checkpointParts {
 			for j := range n {
 				s(e.Later[j])
 			}
 		}
 		last = *e
 	}
-	if b[0] == checkpointParts {
+	if b[0] >= checkpointParts {
 		b = t.appendGaps(b, gaps, n)
 	}
 	return b
@@ -149,8 +159,13 @@ func (t *State) appendGaps(b []byte, gaps []int, n int) []byte {
 	return b
 }
 
-// readGaps is the inverse of appendGaps. It returns false if the form is wrong.
-func (t *State) readGaps(r *Reader, n int) bool {
+// readGaps is the inverse of appendGaps, and reads those of older versions. It returns false if
+// the form is wrong.
+func (t *State) readGaps(r *Reader, n int, version byte) bool {
+	unit := int64(1)
+	if version == checkpointParts {
+		unit = 1000
+	}
 	for gaps := r.Unsigned(); gaps > 0 && !r.Bad; gaps-- {
 		i := r.Unsigned()
 		if i >= int64(len(t.Entries)) {
@@ -164,7 +179,11 @@ func (t *State) readGaps(r *Reader, n int) bool {
 			}
 			for range parts {
 				v := r.Unsigned()
-				gap.Parts[j] = append(gap.Parts[j], Part{Duration: v >> 1, Independent: v&1 != 0})
+				if v>>1 > math.MaxInt64/2/unit {
+					return false
+				}
+				gap.Parts[j] = append(gap.Parts[j],
+					Part{Duration: v >> 1 * unit, Independent: v&1 != 0})
 			}
 		}
 		t.Entries[i].Gap = gap
@@ -237,7 +256,7 @@ func Decode(data []byte, n int) (*State, error) {
 		return nil, ErrForm
 	}
 	if !t.readEntries(&r, n, version) ||
-		version == checkpointParts && !t.readGaps(&r, n) || r.Bad || len(r.Data) != 0 {
+		version >= checkpointParts && !t.readGaps(&r, n, version) || r.Bad || len(r.Data) != 0 {
 		return nil, ErrForm
 	}
 	return t, nil
@@ -286,7 +305,7 @@ func (t *State) readEntries(r *Reader, n int, version byte) bool {
 		if version == checkpointPeriods && !t.readPlace(r, e, &last, n) {
 			return false
 		}
-		if version == checkpointParts {
+		if version >= checkpointParts {
 			for j := range n {
 				e.Later[j] = r.Signed()
 			}

@@ -51,8 +51,8 @@ func testPeriods() *State {
 func testGap() *State {
 	t := testTimeline()
 	t.Entries[1].Gap = &Gap{Parts: [MaxTracks][]Part{
-		{{Duration: 320, Independent: true}, {Duration: 320}},
-		{{Duration: 300, Independent: true}}}}
+		{{Duration: 320_000, Independent: true}, {Duration: 320_000}},
+		{{Duration: 300_000, Independent: true}}}}
 	return t
 }
 
@@ -68,6 +68,21 @@ func TestCheckpoint(t *testing.T) {
 	testCheckpoint(t, testPeriods())
 	testCheckpoint(t, testGap())
 	testCheckpoint(t, testLater())
+}
+
+// A checkpoint of a version that listed parts in microseconds can be read.
+func TestGapOfTheVersionBefore(t *testing.T) {
+	data, err := hex.DecodeString("06024d808080808080808020f6a1abfef962040c01c0deabfef962e0fdab" +
+		"fef9620102010380898182838985060c010902090b000802030090bf05c4d802050190bf0580f70202808080" +
+		"80808080802080a0abfef9626480a0abfef96200d00f0b0000000000d10f0d00000000ffffffffffffffff0f" +
+		"ff9fb787e90584c0b787e905e807d00f000102f0ceb787e905d704acf00500010ad00f190000010102810580" +
+		"0501d904")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Decode(data, 2); err != nil || !reflect.DeepEqual(got, testGap()) {
+		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, testGap())
+	}
 }
 
 func testCheckpoint(t *testing.T, state *State) {
