@@ -174,18 +174,24 @@ func TestLostCommits(t *testing.T) {
 }
 
 // A session of an incompatible version counts as closed, not as a fault of the server, so that the
-// player asks for a new one.
+// player asks for a new one. That holds for a server that has served it before, too: a later
+// version goes on with sessions of an earlier one while both run.
 func TestSessionOfAnotherVersion(t *testing.T) {
 	r := newRig(t, videoTrack())
 	r.camera.send()
 	token := r.open(r.input())
-	r.playlist(r.another(), token, 1)
-	for _, change := range []func(*store.Session){
-		func(s *store.Session) { s.Parameters[0]++ },
-		func(s *store.Session) { s.Checkpoint[0] += 16 },
+	served := r.another()
+	r.playlist(served, token, 1)
+	for _, c := range []struct {
+		service *Service
+		change  func(*store.Session)
+	}{
+		{r.another(), func(s *store.Session) { s.Parameters[0]++ }},
+		{r.another(), func(s *store.Session) { s.Checkpoint[0] += 16 }},
+		{served, func(s *store.Session) { s.Checkpoint[0] += 16 }},
 	} {
-		r.store.session = change
-		_, err := r.another().MediaPlaylist(t.Context(), token, 1)
+		r.store.session = c.change
+		_, err := c.service.MediaPlaylist(t.Context(), token, 1)
 		wantError(t, err, api.NotAuthorizedException, "another version")
 	}
 }

@@ -139,8 +139,8 @@ func noTrack(track int) error {
 // and writes a checkpoint when it is time.
 func (s *Service) advance(ctx context.Context, o *request, v *view) error {
 	saved, savedTime, err := timeline.ReadCursor(o.session.Checkpoint)
-	if err != nil {
-		return fmt.Errorf("read session: %w", err)
+	if err != nil { // a later version has written it, beside this one
+		return api.NewError(api.NotAuthorizedException, messageOtherVersion)
 	}
 	lossy := o.p.mode != timeline.OnDemand && savedTime < o.edge()+lostMargin.Milliseconds()
 	if v.state == nil || v.token != o.token || v.state.Cursor < saved ||
