@@ -49,8 +49,9 @@ func runAPI(ctx context.Context, op *api.Operation, args []string, std stdio) in
 type caller struct{ client *client.Client }
 
 // Call implements awscli.Caller.
-func (c caller) Call(ctx context.Context, op *api.Operation, in awscli.Value) (json.RawMessage,
-	error) {
+func (c caller) Call(
+	ctx context.Context, op *api.Operation, in awscli.Value,
+) (json.RawMessage, error) {
 	cl, err := c.at(ctx, op, in)
 	if err != nil {
 		return nil, err

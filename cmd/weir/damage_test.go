@@ -94,8 +94,8 @@ func damageSomeFragments(t *testing.T, data string) int {
 		}); err != nil || len(places) < 4 {
 		t.Fatal(places, err)
 	}
-	if _, err := f.WriteAt([]byte{0xff, 0xff, 0xff}, places[2]+record.HeaderSize+
-		2); err != nil {
+	_, err = f.WriteAt([]byte{0xff, 0xff, 0xff}, places[2]+record.HeaderSize+2)
+	if err != nil {
 		t.Fatal(err)
 	}
 	picture := make([]byte, 1)

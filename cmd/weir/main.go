@@ -185,8 +185,9 @@ func runGroup(model *kong.Application, args []string, std stdio) (code int, ok b
 type exitRequest struct{}
 
 // parse returns the chosen command, or nil and the exit code when there is nothing to run.
-func parse(parser *kong.Kong, args []string, std stdio, exited *int) (command *kong.Context,
-	code int) {
+func parse(
+	parser *kong.Kong, args []string, std stdio, exited *int,
+) (command *kong.Context, code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			if _, ok := r.(exitRequest); !ok {

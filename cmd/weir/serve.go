@@ -192,8 +192,9 @@ type serving struct {
 
 // serve opens the directory and serves until ctx ends, or until another process takes over, which
 // it returns.
-func (c *serveCmd) serve(ctx context.Context, s *serving) (successor *handover.Successor,
-	err error) {
+func (c *serveCmd) serve(
+	ctx context.Context, s *serving,
+) (successor *handover.Successor, err error) {
 	if s.old != nil {
 		defer s.old.Close()
 	}

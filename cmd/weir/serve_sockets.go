@@ -18,8 +18,9 @@ const lockTime = 10 * time.Second
 // takeOver gets the sockets of the server that has the data directory, asks it to end, and waits
 // until it has. If any of that fails, the old server goes on as if nothing had happened. Without a
 // server it returns nil.
-func (c *serveCmd) takeOver(ctx context.Context, logger *slog.Logger) (*handover.Predecessor,
-	handover.Sockets, error) {
+func (c *serveCmd) takeOver(
+	ctx context.Context, logger *slog.Logger,
+) (*handover.Predecessor, handover.Sockets, error) {
 	old, err := handover.Take(ctx, c.Data)
 	if errors.Is(err, handover.ErrNobody) {
 		logger.Info("no server to take over from")

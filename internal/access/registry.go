@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"weir/internal/auth"
@@ -348,4 +349,7 @@ func (r *Registry) Decide(
 		p.Policies, p.Bounds...)
 }
 
-func isFull(err error) bool { return errors.Is(err, store.ErrFull) || errors.Is(err, errNoSpace) }
+// isFull reports whether the store or the key file has no space.
+func isFull(err error) bool {
+	return errors.Is(err, store.ErrFull) || errors.Is(err, syscall.ENOSPC)
+}

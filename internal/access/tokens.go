@@ -3,11 +3,7 @@ package access
 import (
 	"sync"
 	"sync/atomic"
-	"syscall"
 )
-
-// errNoSpace is the error of writing a file to a full disk.
-const errNoSpace = syscall.ENOSPC
 
 // openedClaims is what a token said when it was opened, and its principal under the last snapshot.
 type openedClaims struct {

@@ -180,8 +180,7 @@ func (t *translation) functions() []functions.FunctionEntry {
 			}
 			return keys, nil
 		},
-		"values": func(arguments []any) (any,
-			error) {
+		"values": func(arguments []any) (any, error) {
 			return t.values(arguments[0].(map[string]any)), nil
 		},
 		"merge": func(arguments []any) (any, error) {

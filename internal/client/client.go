@@ -151,8 +151,9 @@ func (c *Client) Call(ctx context.Context, operation string, in, out any) error 
 // Stream performs an operation whose answer is media, writes the media to w, and returns the
 // answer's header. It writes nothing of an answer that is an error. Errors are those of Call and
 // of w, and one that wraps io.ErrUnexpectedEOF if the answer breaks off.
-func (c *Client) Stream(ctx context.Context, operation string, in any, w io.Writer) (http.Header,
-	error) {
+func (c *Client) Stream(
+	ctx context.Context, operation string, in any, w io.Writer,
+) (http.Header, error) {
 	resp, err := c.post(ctx, operation, in)
 	if err != nil {
 		return nil, err
@@ -289,8 +290,9 @@ func (c *Client) At(endpoint string) *Client {
 // DataEndpoint asks where an API of a stream is served (GetDataEndpoint), and returns a client of
 // that endpoint. stream names the stream by name or ARN; apiName is, for example, PUT_MEDIA. If
 // ArchivedMedia is set, it is the endpoint of sessions.
-func (c *Client) DataEndpoint(ctx context.Context, stream api.StreamRef, apiName string) (*Client,
-	error) {
+func (c *Client) DataEndpoint(
+	ctx context.Context, stream api.StreamRef, apiName string,
+) (*Client, error) {
 	archived := slices.ContainsFunc(api.Operations(), func(op *api.Operation) bool {
 		return op.DataAPI == apiName && op.Service == api.ArchivedMedia
 	})

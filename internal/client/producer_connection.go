@@ -90,8 +90,9 @@ func (p *Producer) connect(ctx context.Context) error {
 
 // request makes the signed request whose body will follow, as the AWS producers make theirs
 // (docs/reference/producers.md, "Requests"). start is the first frame's time in ms.
-func (p *Producer) request(ctx context.Context, body io.Reader, start int64) (*http.Request,
-	error) {
+func (p *Producer) request(
+	ctx context.Context, body io.Reader, start int64,
+) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.data.Endpoint+"/putMedia", body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEndpoint, err)

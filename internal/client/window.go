@@ -154,8 +154,9 @@ type position struct {
 
 // read waits for the next bytes to send, and returns them. end says that everything was read and
 // the source has ended.
-func (w *window) read(ctx context.Context, pos *position, now func() time.Time) (data []byte,
-	end bool, err error) {
+func (w *window) read(
+	ctx context.Context, pos *position, now func() time.Time,
+) (data []byte, end bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var from *outgoing

@@ -74,8 +74,9 @@ func (d *day) StreamByID(context.Context, store.StreamID) (store.Stream, error) 
 	return d.stream, nil
 }
 
-func (d *day) List(_ context.Context, _ store.StreamID, q store.Query) (out []store.FragmentInfo,
-	_ error) {
+func (d *day) List(
+	_ context.Context, _ store.StreamID, q store.Query,
+) (out []store.FragmentInfo, _ error) {
 	n := max(q.After, store.Number(q.AfterSequence)) + 1
 	for ; n <= dayFragments && len(out) < q.Limit; n++ {
 		if f := d.info(n); q.Selects(&f) {
@@ -85,8 +86,9 @@ func (d *day) List(_ context.Context, _ store.StreamID, q store.Query) (out []st
 	return out, nil
 }
 
-func (d *day) Fragment(_ context.Context, _ store.StreamID, n store.Number) (store.FragmentInfo,
-	error) {
+func (d *day) Fragment(
+	_ context.Context, _ store.StreamID, n store.Number,
+) (store.FragmentInfo, error) {
 	return d.info(n), nil
 }
 

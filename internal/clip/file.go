@@ -118,8 +118,9 @@ func (c *Clip) row(i int) (store.Number, int64, error) {
 
 // writeFragment writes the part of a range that is in the fragment of a row. The range begins in
 // that fragment.
-func (c *Clip) writeFragment(ctx context.Context, w io.Writer, row int, from, n int64) (int64,
-	error) {
+func (c *Clip) writeFragment(
+	ctx context.Context, w io.Writer, row int, from, n int64,
+) (int64, error) {
 	number, begin, err := c.row(row)
 	if err != nil {
 		return 0, err

@@ -71,8 +71,9 @@ type Warn func(text string, attrs ...slog.Attr)
 
 // New makes a Limiter for the connections of listeners with these names. The error is that of
 // registering its metrics.
-func New(limits Limits, listeners []string, reg prometheus.Registerer, warn Warn) (*Limiter,
-	error) {
+func New(
+	limits Limits, listeners []string, reg prometheus.Registerer, warn Warn,
+) (*Limiter, error) {
 	l := &Limiter{limits: limits, warn: warn, of: map[netip.Prefix]*address{},
 		at: map[string]int{}}
 	var err error

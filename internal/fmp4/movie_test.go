@@ -447,8 +447,7 @@ func TestMovieSpills(t *testing.T) {
 	}
 	for _, room := range []int{0, 200_000} {
 		if _, err := long(func() (Scratch, error) {
-			return &failing{left: room},
-				nil
+			return &failing{left: room}, nil
 		}); err == nil {
 			t.Errorf("no error for scratch room of %d bytes", room)
 		}

@@ -205,8 +205,9 @@ func (m *MediaStream) Write(ctx context.Context, stop <-chan struct{}, w MediaSi
 
 // wait returns the newest commit sequence as soon as it is greater than after, or after itself when
 // changed is closed.
-func (m *MediaStream) wait(ctx context.Context, after int64, changed <-chan struct{}) (int64,
-	error) {
+func (m *MediaStream) wait(
+	ctx context.Context, after int64, changed <-chan struct{},
+) (int64, error) {
 	either, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if changed != nil {
@@ -317,8 +318,9 @@ func (m *MediaStream) rest(ctx context.Context, c *chunkWriter, w MediaSink) err
 
 // hold holds a fragment back until changed is closed or the fragment's time is over. It returns
 // false if that was over already.
-func (m *MediaStream) hold(ctx context.Context, n store.Number, changed <-chan struct{}) (bool,
-	error) {
+func (m *MediaStream) hold(
+	ctx context.Context, n store.Number, changed <-chan struct{},
+) (bool, error) {
 	if m.held != n {
 		m.held, m.until = n, time.Now().Add(m.service.holdBack)
 	}

@@ -87,8 +87,9 @@ func (p *pending) wake() {
 // Lowest returns the lowest number greater than after that is in flight or may soon be, and a
 // channel that is closed when that may have changed. The channel is nil when there is no such
 // number. The fragment of a number that has left is in every later List, or never will be.
-func (n *Numbers) Lowest(id store.StreamID, after store.Number) (lowest store.Number,
-	changed <-chan struct{}) {
+func (n *Numbers) Lowest(
+	id store.StreamID, after store.Number,
+) (lowest store.Number, changed <-chan struct{}) {
 	if n == nil {
 		return 0, nil
 	}

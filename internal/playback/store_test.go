@@ -145,8 +145,8 @@ func TestOverTheStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `CODECS="avc1.64001f",RESOLUTION=1280x720,FRAME-RATE=25.0,`; !strings.Contains(
-		string(master), want) {
+	want := `CODECS="avc1.64001f",RESOLUTION=1280x720,FRAME-RATE=25.0,`
+	if !strings.Contains(string(master), want) {
 		t.Errorf("want %s in\n%s", want, master)
 	}
 	wantLive, wantRecording := c.playlist(live), c.playlist(recording)

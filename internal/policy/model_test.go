@@ -19,8 +19,9 @@ type model struct {
 }
 
 // modelDecide returns what Decide must return.
-func modelDecide(t testing.TB, r Request, identity []Named, bounds ...[]Named) (allowed,
-	explicit bool) {
+func modelDecide(
+	t testing.TB, r Request, identity []Named, bounds ...[]Named,
+) (allowed, explicit bool) {
 	t.Helper()
 	allowed = true
 	for _, set := range append([][]Named{identity}, bounds...) {

@@ -8,8 +8,9 @@ import (
 )
 
 // modelTrust returns what DecideTrust must return, straight from the JSON like the model.
-func modelTrust(t testing.TB, r Request, caller Caller, trust *Trust) (allowed, account,
-	explicit bool) {
+func modelTrust(
+	t testing.TB, r Request, caller Caller, trust *Trust,
+) (allowed, account, explicit bool) {
 	t.Helper()
 	var doc map[string]any
 	if err := json.Unmarshal(trust.Text(), &doc); err != nil {

@@ -176,8 +176,8 @@ func TestMediaIsPaced(t *testing.T) {
 		})
 		none := NewMeter(Limits{}, nil)
 		r, w := strings.NewReader(""), &bytes.Buffer{}
-		if none.Body(t.Context(), "a", r) != io.Reader(r) || none.Answer(t.Context(), "a", w) !=
-			io.Writer(w) {
+		if none.Body(t.Context(), "a", r) != io.Reader(r) ||
+			none.Answer(t.Context(), "a", w) != io.Writer(w) {
 			t.Error("without a limit something stands between")
 		}
 		took("no limit", 0, func() { none.Stored(t.Context(), "a") })

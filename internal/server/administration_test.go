@@ -120,8 +120,8 @@ func TestRootStays(t *testing.T) {
 	}
 	s.call("/weir/rotateKey", key).fails(t, 400, "InvalidArgumentException", "reset-root")
 	shown := s.ok("/weir/describeKey", key)
-	if arn := shown["UserInfo"].(map[string]any)["UserARN"]; arn !=
-		"arn:aws:iam::000000000000:root" {
+	arn := shown["UserInfo"].(map[string]any)["UserARN"]
+	if arn != "arn:aws:iam::000000000000:root" {
 		t.Errorf("root is %v", arn)
 	}
 	for _, name := range []string{"administrator", "read-only", "producer", "viewer", "camera"} {
@@ -423,8 +423,8 @@ func TestTagsOfNewUsers(t *testing.T) {
 	for _, tags := range []string{`{}`, `{"site":"south"}`} {
 		s.as(ann, "/weir/createKey", `{"UserName":"bob","Tags":`+tags+`}`).fails(t, 403, refused, "")
 	}
-	if a := s.as(ann, "/weir/createKey", `{"UserName":"bob","Tags":{"site":"north"}}`); a.status !=
-		200 {
+	a := s.as(ann, "/weir/createKey", `{"UserName":"bob","Tags":{"site":"north"}}`)
+	if a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	s.as(ann, "/weir/tagUser", `{"UserName":"bob","Tags":{"site":"south"}}`).fails(t, 403, refused,

@@ -22,8 +22,9 @@ import (
 
 // newCamerasSite is a site with a listener for cameras, and the camera cam1, whose client trusts
 // only the authority in its CA file.
-func newCamerasSite(t *testing.T, change ...func(*Options)) (s *site, cam1 *http.Client,
-	address string) {
+func newCamerasSite(
+	t *testing.T, change ...func(*Options),
+) (s *site, cam1 *http.Client, address string) {
 	t.Helper()
 	var on Listeners
 	for _, l := range []*net.Listener{&on.Main, &on.Cameras} {
@@ -39,8 +40,9 @@ func newCamerasSite(t *testing.T, change ...func(*Options)) (s *site, cam1 *http
 			}})
 		o.Cameras = service
 	}
-	on.CamerasTLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config,
-		error) {
+	on.CamerasTLS = &tls.Config{GetConfigForClient: func(
+		*tls.ClientHelloInfo,
+	) (*tls.Config, error) {
 		return service.TLS(context.Background(), nil)
 	}}
 	st, _ := openStore(t)

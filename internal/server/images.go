@@ -24,9 +24,9 @@ type imagesAnswer struct{ page *images.Page }
 // (developer guide, "Amazon Kinesis Video Streams service quotas").
 const imagesLookUp = 400
 
-func (s *Server) getImages(ctx context.Context, req *request,
-	in *api.GetImagesInput) (*imagesAnswer,
-	error) {
+func (s *Server) getImages(
+	ctx context.Context, req *request, in *api.GetImagesInput,
+) (*imagesAnswer, error) {
 	stream := req.target
 	n := min(cmp.Or(in.MaxResults, api.MaxImagesPage), api.MaxImagesPage)
 	if err := s.quotas.Points(stream.ID, imagesLookUp+n, n); err != nil {

@@ -39,8 +39,9 @@ func newPlayersSite(t *testing.T, change ...func(*Options)) (s *site, players *h
 }
 
 // fetch gets a URL with a client.
-func (s *site) fetch(c *http.Client, method, address string, headers ...string) (*http.Response,
-	string) {
+func (s *site) fetch(
+	c *http.Client, method, address string, headers ...string,
+) (*http.Response, string) {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), method, address, nil)
 	must(s.t, err)

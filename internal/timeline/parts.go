@@ -31,8 +31,9 @@ type Part struct {
 // milliseconds. whole says that the run is complete. Otherwise more frames may follow, and the
 // parts are those that no later frame can change. ended says that a frame is longer than target;
 // there are no parts from that frame on.
-func Parts(run *media.Run, kind media.Kind, timescale, target int64, whole bool) (parts []Part,
-	ended bool) {
+func Parts(
+	run *media.Run, kind media.Kind, timescale, target int64, whole bool,
+) (parts []Part, ended bool) {
 	for i, p := range cutParts(run, timescale, target) {
 		if p.long {
 			return parts, true

@@ -22,8 +22,8 @@ func clipSource(t testing.TB, name, rate string, seconds int, codecs ...string) 
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	args := slices.Concat([]string{"-v", "error", "-f", "lavfi", "-i",
-		fmt.Sprintf("testsrc2=size=320x240:rate=%s:duration=%d", rate, seconds), "-f", "lavfi",
-		"-i",
+		fmt.Sprintf("testsrc2=size=320x240:rate=%s:duration=%d", rate, seconds),
+		"-f", "lavfi", "-i",
 		fmt.Sprintf("sine=frequency=440:sample_rate=8000:duration=%d", seconds)}, codecs,
 		[]string{"-g", "50", "-f", "matroska", "pipe:1"})
 	if err := os.WriteFile(path, program(t, "ffmpeg", args...), 0o600); err != nil {
@@ -35,9 +35,8 @@ func clipSource(t testing.TB, name, rate string, seconds int, codecs ...string) 
 // put sends a file whose first frame is so many seconds after clipDay.
 func (s *server) put(stream, file string, at int) {
 	s.t.Helper()
-	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours",
-		"24",
-		"--start-timestamp", strconv.Itoa(clipDay+at), file)
+	s.run("weir", "put-media", "--stream-name", stream, "--create",
+		"--data-retention-in-hours", "24", "--start-timestamp", strconv.Itoa(clipDay+at), file)
 }
 
 // clip downloads a clip of seconds after clipDay.

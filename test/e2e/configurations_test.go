@@ -55,9 +55,9 @@ func TestConfigurations(t *testing.T) {
 	if fmt.Sprint(got) != "map[DefaultStorageTier:WARM]" {
 		t.Errorf("storage is %v", got)
 	}
-	if got := s.control("UpdateStreamStorageConfiguration", warm)["error"]; got !=
-		"VersionMismatchException" {
-		t.Errorf("storage of an old version: %v", got)
+	refused := s.control("UpdateStreamStorageConfiguration", warm)["error"]
+	if refused != "VersionMismatchException" {
+		t.Errorf("storage of an old version: %v", refused)
 	}
 
 	// A notification of a tagged fragment, to a server of this machine.
@@ -73,9 +73,9 @@ func TestConfigurations(t *testing.T) {
 	if got := s.control("UpdateNotificationConfiguration", enabled); len(got) != 0 {
 		t.Errorf("notifications: %v", got)
 	}
-	if got := s.control("DescribeNotificationConfiguration", nil); fmt.Sprint(got) !=
-		fmt.Sprint(enabled) {
-		t.Errorf("notifications are %v", got)
+	shown := s.control("DescribeNotificationConfiguration", nil)
+	if fmt.Sprint(shown) != fmt.Sprint(enabled) {
+		t.Errorf("notifications are %v", shown)
 	}
 	s.sendTagged(t, "AWS_KINESISVIDEO_NOTIFICATION")
 	post := <-posts

@@ -94,8 +94,9 @@ func (v *partsViewer) read(at *url.URL, ref string) (status int, body []byte, to
 }
 
 // playlist reads a media playlist with directives; nil when the answer is another than 200.
-func (v *partsViewer) playlist(p *partsList, directives string) (m *conformance.Media, status int,
-	took time.Duration) {
+func (v *partsViewer) playlist(
+	p *partsList, directives string,
+) (m *conformance.Media, status int, took time.Duration) {
 	status, text, took := v.read(p.url, p.url.String()+directives)
 	if status != http.StatusOK {
 		return nil, status, took

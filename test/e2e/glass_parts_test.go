@@ -117,8 +117,9 @@ func (c *frameCamera) run(p *putMedia, stop <-chan struct{}) error {
 
 // follow blocks for part after part, in the playlist and at the hinted address, and says how long
 // after its last frame each part was there.
-func (c *frameCamera) follow(t *testing.T, v *partsViewer, length time.Duration) (listed,
-	hinted []time.Duration) {
+func (c *frameCamera) follow(
+	t *testing.T, v *partsViewer, length time.Duration,
+) (listed, hinted []time.Duration) {
 	t.Helper()
 	list := v.lists[0]
 	for list.known == nil || len(list.known.Hints) == 0 {

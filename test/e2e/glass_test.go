@@ -266,8 +266,9 @@ func TestPlayersUseParts(t *testing.T) {
 
 // pause is the longest time between two pictures that a page saw, and how many of them were sent
 // after a moment.
-func (g *glassCamera) pause(frames [][3]float64, moment time.Time) (longest time.Duration,
-	after int) {
+func (g *glassCamera) pause(
+	frames [][3]float64, moment time.Time,
+) (longest time.Duration, after int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, f := range frames {

@@ -82,8 +82,8 @@ func (n numbered) record(t *testing.T, s *server, stream string, begin time.Time
 	if err := os.WriteFile(path, program(t, "ffmpeg", args...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.run("weir", "put-media", "--stream-name", stream, "--create", "--data-retention-in-hours",
-		"24",
+	s.run("weir", "put-media", "--stream-name", stream, "--create",
+		"--data-retention-in-hours", "24",
 		"--start-timestamp", begin.UTC().Format(time.RFC3339), path)
 }
 

@@ -343,8 +343,8 @@ func TestCompactReadsTogether(t *testing.T) {
 		if moved := now[i].Location != was[i].Location; moved == (i == fragments/2) {
 			t.Errorf("fragment %d lies at %+v", i, now[i].Location)
 		}
-		if _, err := storetest.ReadPayload(t.Context(), n, st.ID, now[i]); (err != nil) !=
-			(i == fragments/2) {
+		_, err := storetest.ReadPayload(t.Context(), n, st.ID, now[i])
+		if lost := i == fragments/2; (err != nil) != lost {
 			t.Errorf("fragment %d: %v", i, err)
 		}
 	}

@@ -66,8 +66,8 @@ func TestGather(t *testing.T) {
 	awaitRows(g, 2)
 	c := add(t.Context(), g, "c", []byte("cccccccccc")) // which fills it
 	f := <-flights
-	if string(f.data) != "aaaaAAAAAAbbbbbbbbbbcccccccccc" || fmt.Sprint(f.rows) !=
-		"[a at 0 b at 10 c at 20]" {
+	if string(f.data) != "aaaaAAAAAAbbbbbbbbbbcccccccccc" ||
+		fmt.Sprint(f.rows) != "[a at 0 b at 10 c at 20]" {
 		t.Fatalf("put %q as %q", f.data, f.rows)
 	}
 	select {

@@ -391,8 +391,9 @@ func (in *Init) run(f *Findings, where string, t *Timing, data []byte, moof, mda
 
 // sampleColumns reads what trun says of one sample, from at on. What it does not say is the
 // default.
-func sampleColumns(trun []byte, at int, has uint64, d runDefaults) (_ runDefaults, offset int64,
-	next int) {
+func sampleColumns(
+	trun []byte, at int, has uint64, d runDefaults,
+) (_ runDefaults, offset int64, next int) {
 	for _, bit := range []uint64{0x100, 0x200, 0x400, 0x800} {
 		if has&bit == 0 {
 			continue

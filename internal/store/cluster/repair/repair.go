@@ -273,8 +273,8 @@ func (w *work) restorePacked(ctx context.Context, info objects.Info) (done bool,
 	if err != nil || p.Table.Count == 0 {
 		return false, ignore(err, store.ErrCorrupt)
 	}
-	if id, _, _ := strings.Cut(strings.TrimPrefix(info.Key, contents.Streams), "/"); id !=
-		string(p.Stream.ID) {
+	id, _, _ := strings.Cut(strings.TrimPrefix(info.Key, contents.Streams), "/")
+	if id != string(p.Stream.ID) {
 		return false, nil
 	}
 	v, row, err := w.judge.stream(ctx, p.Stream.ID)

@@ -199,8 +199,8 @@ func (x *Reader) key(ctx context.Context, id store.StreamID) (int64, error) {
 		return key.(int64), nil
 	}
 	var key int64
-	if err := x.readRow(ctx, []any{&key}, "SELECT key FROM streams WHERE id = ?",
-		string(id)); err != nil {
+	err := x.readRow(ctx, []any{&key}, "SELECT key FROM streams WHERE id = ?", string(id))
+	if err != nil {
 		return 0, err
 	}
 	x.keys.Store(id, key)

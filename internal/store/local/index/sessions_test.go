@@ -66,8 +66,8 @@ func TestPastSessionsLeaveNothing(t *testing.T) {
 	}
 	wantTotals(t, x, "s195", "s196", "s197", "s198", "s199")
 	// Those that have expired go with the next one, which closes none.
-	if closed, err := x.OpenSession(t.Context(), session("next", 1000, 2000, 90_000), limits,
-		1000); err != nil || closed != nil {
+	closed, err := x.OpenSession(t.Context(), session("next", 1000, 2000, 90_000), limits, 1000)
+	if err != nil || closed != nil {
 		t.Fatal(closed, err)
 	}
 	wantTotals(t, x, "next")

@@ -42,8 +42,8 @@ func withStream(t *testing.T) *SQLite {
 
 func fragment(n store.Number) NewFragment {
 	return NewFragment{Stream: streamID, Info: store.FragmentInfo{
-		Number: n, ServerTimestamp: int64(n), ProducerTimestamp: int64(n), Spans: make([]store.Span,
-			20),
+		Number: n, ServerTimestamp: int64(n), ProducerTimestamp: int64(n),
+		Spans: make([]store.Span, 20),
 		Location: store.Location{Volume: string(streamID) + "/a.vol", Offset: int64(n) * 10,
 			Length: 10},
 	}}

@@ -105,8 +105,7 @@ func (x *faultyIndex) CreateStream(ctx context.Context, s store.Stream) error {
 func (x *faultyIndex) UpdateStream(
 	ctx context.Context, id store.StreamID, change func(*store.Stream) error,
 ) (store.Stream, error) {
-	return value(x.f, "UpdateStream", func() (store.Stream,
-		error) {
+	return value(x.f, "UpdateStream", func() (store.Stream, error) {
 		return x.Index.UpdateStream(ctx, id, change)
 	})
 }
