@@ -3,6 +3,7 @@ package clip
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -92,12 +93,12 @@ func (s *Service) again(ctx context.Context, stream *store.Stream, r *Request) (
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	} else if err != nil {
-		return nil, storeError("find fragment", err)
+		return nil, fmt.Errorf("find fragment: %w", err)
 	}
 	later, err := s.store.List(ctx, stream.ID, store.Query{Order: store.BySequence,
 		AfterSequence: w.seen, Limit: maxLater})
 	if err != nil {
-		return nil, storeError("list fragments", err)
+		return nil, fmt.Errorf("list fragments: %w", err)
 	}
 	if len(later) == maxLater {
 		return nil, nil

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -61,7 +62,7 @@ func (s *Service) choose(ctx context.Context, stream *store.Stream, r *Request,
 	for {
 		page, err := s.store.List(ctx, stream.ID, q)
 		if err != nil {
-			return nil, storeError("list fragments", err)
+			return nil, fmt.Errorf("list fragments: %w", err)
 		}
 		for i := range page {
 			f := &page[i]
@@ -115,7 +116,7 @@ func (c *choice) add(ctx context.Context, s *Service, f *store.FragmentInfo) err
 	if !ok {
 		set, err := s.store.TrackSet(ctx, c.stream, f.TrackSet)
 		if err != nil {
-			return storeError("read tracks", err)
+			return fmt.Errorf("read tracks: %w", err)
 		}
 		if numbers, err = c.match(set, f); err != nil {
 			return err

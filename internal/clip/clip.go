@@ -136,7 +136,7 @@ func RequestOf(in *api.GetClipInput) Request {
 // retention), NoDataRetention, ResourceNotFound (no fragments), UnsupportedStreamMediaType,
 // MissingCodecPrivateData, InvalidCodecPrivateData (also if it changes within the range),
 // ClientLimitExceeded (too many clips are being made) and InvalidMediaFrame (a fragment of the
-// range is damaged); anything else is a fault.
+// range is damaged); store.ErrNotFound if the stream was deleted; anything else is a fault.
 func (s *Service) Open(ctx context.Context, stream store.Stream, r Request) (*Clip, error) {
 	if err := r.check(&stream, s.clock()); err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 	}
 	newest, err := s.store.Wait(ctx, stream.ID, -1) // at once
 	if err != nil {
-		return nil, storeError("read newest commit", err)
+		return nil, fmt.Errorf("read newest commit: %w", err)
 	}
 	places := s.short
 	if r.End-r.Start > longRange.Milliseconds() {
@@ -223,13 +223,4 @@ func (s *Service) make(ctx context.Context, stream *store.Stream, r *Request, la
 		}
 		return &made{h, file, c.sequence}, err
 	}
-}
-
-// storeError turns the store's error about a missing stream into the service's answer. Any other
-// error stays a fault.
-func storeError(doing string, err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 
 	"weir/internal/api"
@@ -72,7 +73,7 @@ func (s *Service) OpenLink(ctx context.Context, token string) (*Clip, error) {
 		return nil, api.NewError(api.NotAuthorizedException,
 			"The stream of the link has been deleted.")
 	} else if err != nil {
-		return nil, storeError("read stream", err)
+		return nil, fmt.Errorf("read stream: %w", err)
 	}
 	// If there still is a header, the clip can be sent up to the first fragment that is past
 	// retention.

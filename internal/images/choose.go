@@ -137,7 +137,7 @@ func (f *footage) list(ctx context.Context, first, last int64) error {
 		page, err := f.s.store.List(ctx, f.stream.ID, store.Query{Range: &r, After: after,
 			Order: store.ByNumber, Limit: listPage})
 		if err != nil {
-			return storeError("list fragments", err)
+			return fmt.Errorf("list fragments: %w", err)
 		}
 		more = len(page) == listPage
 		for i := range page {
@@ -164,7 +164,7 @@ func (f *footage) video(ctx context.Context, set int64) (*media.Track, error) {
 	}
 	tracks, err := f.s.store.TrackSet(ctx, f.stream.ID, set)
 	if err != nil {
-		return nil, storeError("read tracks", err)
+		return nil, fmt.Errorf("read tracks: %w", err)
 	}
 	i := slices.IndexFunc(tracks, func(t media.Track) bool { return t.Kind == media.Video })
 	if i < 0 {
@@ -304,7 +304,7 @@ func (f *footage) chain(ctx context.Context, p *pictures, frame int) ([]piece, e
 			before, err = f.s.store.List(ctx, f.stream.ID, store.Query{Order: store.ByNumberNewest,
 				After: p.info.Number, Limit: 32})
 			if err != nil {
-				return nil, storeError("list fragments", err)
+				return nil, fmt.Errorf("list fragments: %w", err)
 			}
 		}
 		if len(before) == 0 || !continues(p, &before[0]) {

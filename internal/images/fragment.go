@@ -23,8 +23,8 @@ func (s *Service) Check() error {
 // Moments are milliseconds on the configured clock. It calls take for each image that can be made;
 // take must not keep it. GetImages goes first (still.Decoder.EnterLast).
 //
-// Errors are *api.Error if there is no ffmpeg, those of take, that of ctx, and faults of store and
-// disk.
+// Errors are *api.Error if there is no ffmpeg, store.ErrNotFound if the stream was deleted, those
+// of take, that of ctx, and faults of store and disk.
 func (s *Service) OfFragment(ctx context.Context, stream *store.Stream,
 	info *store.FragmentInfo, c *api.ImageGenerationConfiguration, from int64,
 	take func(at int64, image *still.Image) error) error {

@@ -102,8 +102,8 @@ func (p *Page) Close() {
 // closes the page.
 //
 // Errors are *api.Error: InvalidArgument (also if there is no ffmpeg), NoDataRetention,
-// ResourceNotFound (no such stream), ClientLimitExceeded (too many images are being made);
-// store.ErrFull if images cannot be kept; anything else is a fault.
+// ClientLimitExceeded (too many images are being made); store.ErrNotFound if the stream was
+// deleted, store.ErrFull if images cannot be kept; anything else is a fault.
 func (s *Service) Get(ctx context.Context, stream store.Stream, given *api.GetImagesInput,
 ) (*Page, error) {
 	if err := api.Validate(given); err != nil {
@@ -205,22 +205,13 @@ func momentsOf(in *api.GetImagesInput, first int64) (moments []int64, more bool)
 	return moments, false
 }
 
-// storeError turns the store's error about a missing stream into the service's answer. Any other
-// error stays a fault.
-func storeError(doing string, err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
-
-// imageError turns the errors of package still into the service's answers.
+// imageError turns the errors of package still into the errors of Get.
 func imageError(err error) error {
 	switch {
 	case errors.Is(err, still.ErrMissing):
 		return api.NewError(api.InvalidArgumentException, messageNoDecoder)
 	case errors.Is(err, still.ErrForgotten):
-		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
+		return fmt.Errorf("%w: %w", store.ErrNotFound, err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	case errors.Is(err, still.ErrBusy):

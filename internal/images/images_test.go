@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/store"
 	"weir/internal/store/cameratest"
 )
 
@@ -296,7 +298,9 @@ func TestImagesOfADeletedStreamGo(t *testing.T) {
 		}
 	}
 	_, err := f.service.Get(t.Context(), f.stream, f.want(begin, 200, begin+160))
-	wantError(t, err, api.ResourceNotFoundException, "")
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Error(err)
+	}
 	f.wantFiles(0)
 
 	f = newFilm(t)

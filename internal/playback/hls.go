@@ -3,6 +3,7 @@ package playback
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -22,7 +23,8 @@ import (
 //
 // Errors are *api.Error: ClientLimitExceeded (too many calls for this stream), InvalidArgument,
 // NoDataRetention, ResourceNotFound (nothing to play), UnsupportedStreamMediaType,
-// MissingCodecPrivateData and InvalidCodecPrivateData; anything else is a fault.
+// MissingCodecPrivateData and InvalidCodecPrivateData; store.ErrNotFound if the stream was deleted;
+// anything else is a fault.
 func (s *Service) OpenHLS(ctx context.Context, stream store.Stream,
 	in *api.GetHLSStreamingSessionURLInput) (string, error) {
 	now := s.clock()
@@ -81,7 +83,7 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 	openedBy(ctx, &session)
 	closed, err := s.store.OpenSession(ctx, session, s.limits.sessions(p.format))
 	if err != nil {
-		return "", storeError("register session", err)
+		return "", fmt.Errorf("register session: %w", err)
 	}
 	for _, id := range closed {
 		s.views.drop(id)
@@ -251,7 +253,7 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 func (s *Service) packagedTracks(ctx context.Context, o *request) ([]media.Track, error) {
 	set, err := s.store.TrackSet(ctx, o.stream.ID, o.p.trackSet)
 	if err != nil {
-		return nil, storeError("read tracks", err)
+		return nil, fmt.Errorf("read tracks: %w", err)
 	}
 	tracks := firstTracks(set)
 	return slices.DeleteFunc(tracks, func(t media.Track) bool {

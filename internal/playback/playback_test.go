@@ -156,10 +156,6 @@ func TestOpenHLSErrors(t *testing.T) {
 			r.camera.commit(part, whole)
 		},
 			code: api.ResourceNotFoundException, text: "No fragments found"},
-		{name: "stream deleted meanwhile", before: func(r *rig) {
-			r.store.remove(r.stream.ID)
-		},
-			code: api.ResourceNotFoundException, text: api.MessageStreamNotFound},
 		{name: "G.711", tracks: []media.Track{videoTrack(), g711},
 			code: api.UnsupportedStreamMediaTypeException, text: "A_MS/ACM of track 2"},
 		{name: "VP8", tracks: []media.Track{broken(func(v *media.Track) { v.CodecID = "V_VP8" })},

@@ -62,7 +62,7 @@ func (s *Service) selectLive(ctx context.Context, stream *store.Stream, p *param
 				listPage),
 		})
 		if err != nil {
-			return nil, storeError("list fragments", err)
+			return nil, fmt.Errorf("list fragments: %w", err)
 		}
 		if len(page) == 0 {
 			break
@@ -120,7 +120,7 @@ func (s *Service) selectRange(ctx context.Context, stream *store.Stream, p *para
 	for len(sel.fragments) < want {
 		page, err := s.store.List(ctx, stream.ID, q)
 		if err != nil {
-			return nil, storeError("list fragments", err)
+			return nil, fmt.Errorf("list fragments: %w", err)
 		}
 		for i := range page {
 			f := &page[i]
@@ -181,7 +181,7 @@ func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *par
 	newest, err := s.store.List(ctx, stream.ID,
 		store.Query{Order: store.ByNumberNewest, Limit: timeline.History})
 	if err != nil {
-		return nil, storeError("list fragments", err)
+		return nil, fmt.Errorf("list fragments: %w", err)
 	}
 	var latest int64 // the selection sees everything committed up to here
 	for i := range newest {
@@ -204,7 +204,7 @@ func (s *Service) selectReplay(ctx context.Context, stream *store.Stream, p *par
 			Range: p.span(), Order: store.ByNumber, After: last, Limit: timeline.History,
 		})
 		if err != nil {
-			return nil, storeError("list fragments", err)
+			return nil, fmt.Errorf("list fragments: %w", err)
 		}
 		for i := range next {
 			sel.cursor = min(sel.cursor, next[i].Sequence-1)
@@ -218,7 +218,7 @@ func (sel *selection) refer(ctx context.Context, s *Service, stream *store.Strea
 	f *store.FragmentInfo, same *classes) error {
 	tracks, err := s.store.TrackSet(ctx, stream.ID, f.TrackSet)
 	if err != nil {
-		return storeError("read tracks", err)
+		return fmt.Errorf("read tracks: %w", err)
 	}
 	sel.reference, sel.tracks = f.TrackSet, firstTracks(tracks)
 	if len(sel.tracks) == 0 {
@@ -382,7 +382,7 @@ func (c *classes) of(ctx context.Context, set int64) (*class, error) {
 	}
 	tracks, err := c.service.store.TrackSet(ctx, c.stream, set)
 	if err != nil {
-		return nil, storeError("read tracks", err)
+		return nil, fmt.Errorf("read tracks: %w", err)
 	}
 	k := c.classify(tracks)
 	k.set = set

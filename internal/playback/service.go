@@ -112,6 +112,9 @@ type Options struct {
 }
 
 // Service answers the playback calls. It is safe for concurrent use.
+//
+// Errors for the caller are *api.Error, or store.ErrNotFound when the stream was deleted in the
+// middle of a call; anything else is a fault.
 type Service struct {
 	store     Store
 	tokens    Tokens
@@ -293,13 +296,4 @@ func (s *Service) registered(ctx context.Context, known *knownToken,
 	}
 	s.views.drop(known.id)
 	return row, api.NewError(api.NotAuthorizedException, messageSessionClosed)
-}
-
-// storeError turns the store's error about a missing stream into the service's answer. Any other
-// error stays a fault.
-func storeError(doing string, err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

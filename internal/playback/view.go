@@ -184,7 +184,7 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 	// The store knows the newest commit's number without a query, so most reloads read no rows.
 	newest, err := s.store.Wait(ctx, o.stream.ID, -1)
 	if err != nil {
-		return storeError("look for fragments", err)
+		return fmt.Errorf("look for fragments: %w", err)
 	}
 	for more := newest > t.Cursor; more && !t.Finished(v.rules); {
 		if v.rules.Mode == timeline.LiveReplay && t.Revealed(v.rules, now) < len(t.Entries) {
@@ -196,7 +196,7 @@ func (s *Service) follow(ctx context.Context, o *request, v *view, lossy bool) e
 			return nil // what was shown goes on
 		}
 		if err != nil {
-			return storeError("list fragments", err)
+			return fmt.Errorf("list fragments: %w", err)
 		}
 		more = len(page) == listPage
 		for i := range page {

@@ -23,8 +23,7 @@ func (s *Server) listFragments(ctx context.Context, req *request, in *api.ListFr
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.fragments.ListFragments(ctx, req.target, in)
-	return out, storeError(err)
+	return s.fragments.ListFragments(ctx, req.target, in)
 }
 
 func (s *Server) listFragmentTags(ctx context.Context, req *request,
@@ -33,8 +32,7 @@ func (s *Server) listFragmentTags(ctx context.Context, req *request,
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.fragments.ListFragmentTags(ctx, req.target, in)
-	return out, storeError(err)
+	return s.fragments.ListFragmentTags(ctx, req.target, in)
 }
 
 func (s *Server) getMediaForFragmentList(ctx context.Context, req *request) (response, error) {
@@ -71,7 +69,6 @@ func (s *Server) getMedia(ctx context.Context, req *request) (response, error) {
 		media, err = s.fragments.GetMedia(ctx, stream, in)
 	}
 	if err != nil {
-		err = storeError(err)
 		s.media.failed(err)
 		return nil, err
 	}

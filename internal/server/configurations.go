@@ -28,7 +28,7 @@ func (s *Server) updateStorage(ctx context.Context, req *request,
 		return nil
 	})
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
 	return &api.UpdateStreamStorageConfigurationOutput{}, nil
 }

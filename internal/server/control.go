@@ -12,13 +12,13 @@ import (
 
 // streamNotFound is the answer when a stream does not exist. Because of its status 404, producers
 // then create it.
-func streamNotFound() error {
+func streamNotFound() *api.Error {
 	return api.NewError(api.ResourceNotFoundException, api.MessageStreamNotFound)
 }
 
-// storeError turns the store's errors about a stream into the API's. Any other error passes through
-// as an internal fault.
-func storeError(err error) error {
+// storeAnswer returns the answer to an error of the store, and nil for any other error. A stream
+// that was found may still be deleted in the middle of a call.
+func storeAnswer(err error) *api.Error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return streamNotFound()
@@ -26,8 +26,10 @@ func storeError(err error) error {
 		return api.NewError(api.VersionMismatchException, api.MessageVersionMismatch)
 	case errors.Is(err, store.ErrExists):
 		return api.NewError(api.ResourceInUseException, "A stream with that name exists already.")
+	case errors.Is(err, store.ErrFull):
+		return api.NewError(api.ServiceUnavailable, api.MessageDiskFull)
 	}
-	return err
+	return nil
 }
 
 // namedStream finds the stream that a call names, and decides whether the call may be done.
@@ -105,7 +107,7 @@ func (s *Server) createStream(ctx context.Context, req *request,
 	}
 	stream, err := s.store.CreateStream(ctx, wanted)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
 	return &api.CreateStreamOutput{StreamARN: s.arn(&stream)}, nil
 }
@@ -168,7 +170,7 @@ func (s *Server) updateStream(ctx context.Context, req *request,
 		return nil
 	})
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
 	return &api.UpdateStreamOutput{}, nil
 }
@@ -185,7 +187,7 @@ func (s *Server) updateDataRetention(ctx context.Context, req *request,
 		return nil
 	})
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
 	return &api.UpdateDataRetentionOutput{}, nil
 }
@@ -194,7 +196,7 @@ func (s *Server) deleteStream(ctx context.Context, req *request,
 	in *api.DeleteStreamInput) (*api.DeleteStreamOutput, error) {
 	stream := req.target
 	if err := s.store.DeleteStream(ctx, stream.ID, in.CurrentVersion); err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
 	if err := s.images.Forget(stream.ID); err != nil {
 		req.log().Warn("images of a deleted stream stay for an hour", logStream, stream.Name,
@@ -211,22 +213,22 @@ func (s *Server) getDataEndpoint(_ context.Context, req *request,
 
 // tag adds tags to a stream, if it stays within the limit.
 func (s *Server) tag(ctx context.Context, stream store.Stream, tags map[string]string) error {
-	return storeError(s.store.TagStream(ctx, stream.ID, func(has map[string]string) error {
+	return s.store.TagStream(ctx, stream.ID, func(has map[string]string) error {
 		maps.Copy(has, tags)
 		if len(has) > api.MaxStreamTags {
 			return api.Errorf(api.TagsPerResourceExceededLimitException,
 				"The stream would have %d tags; the most is %d.", len(has), api.MaxStreamTags)
 		}
 		return nil
-	}))
+	})
 }
 
 // untag removes tags from a stream; keys that it does not have are ignored.
 func (s *Server) untag(ctx context.Context, stream store.Stream, keys []string) error {
-	return storeError(s.store.TagStream(ctx, stream.ID, func(has map[string]string) error {
+	return s.store.TagStream(ctx, stream.ID, func(has map[string]string) error {
 		maps.DeleteFunc(has, func(key, _ string) bool { return slices.Contains(keys, key) })
 		return nil
-	}))
+	})
 }
 
 func (s *Server) tagStream(ctx context.Context, req *request,

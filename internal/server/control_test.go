@@ -1,13 +1,19 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"weir/internal/store"
+	"weir/internal/store/memory"
 )
 
 func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
@@ -241,4 +247,50 @@ func TestTags(t *testing.T) {
 	}
 	s.call("/tagStream", `{"StreamName":"cam2","Tags":{"a":"b"}}`).fails(t, 404,
 		"ResourceNotFoundException", notFound)
+}
+
+// vanishing is an engine whose stream is deleted as soon as a call looks for its fragments.
+type vanishing struct {
+	engine
+	now bool
+}
+
+func (v *vanishing) vanish(ctx context.Context, id store.StreamID) {
+	if v.now {
+		_ = v.DeleteStream(ctx, id, "") // fails when it is deleted already
+	}
+}
+
+func (v *vanishing) List(
+	ctx context.Context, id store.StreamID, q store.Query,
+) ([]store.FragmentInfo, error) {
+	v.vanish(ctx, id)
+	return v.engine.List(ctx, id, q)
+}
+
+func (v *vanishing) Wait(ctx context.Context, id store.StreamID, after int64) (int64, error) {
+	v.vanish(ctx, id)
+	return v.engine.Wait(ctx, id, after)
+}
+
+// A stream that is deleted in the middle of a call is not found, as if it had been deleted before.
+func TestStreamDeletedDuringACall(t *testing.T) {
+	t.Parallel()
+	for path, members := range map[string]string{
+		"/listFragments":              `"FragmentSelector":` + serverRange,
+		"/getHLSStreamingSessionURL":  `"PlaybackMode":"LIVE"`,
+		"/getDASHStreamingSessionURL": `"PlaybackMode":"LIVE"`,
+		"/getClip":                    clipRange(time.Minute),
+	} {
+		t.Run(path[1:], func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			must(t, err)
+			v := &vanishing{engine: inMemory{memory.New(time.Now)}}
+			s := newSiteOver(t, v, listener)
+			s.ok("/createStream", `{"StreamName":"cam1","DataRetentionInHours":1}`)
+			v.now = true
+			s.call(path, `{"StreamName":"cam1",`+members+`}`).
+				fails(t, 404, "ResourceNotFoundException", notFound)
+		})
+	}
 }

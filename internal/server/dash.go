@@ -18,7 +18,7 @@ func (s *Server) getDASHStreamingSessionURL(
 	opener := playback.Opener{Principal: req.principal.ARN}
 	token, err := s.playback.OpenDASH(playback.By(ctx, &opener), req.target, in)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
 	req.session = opener.Session
 	return &api.GetDASHStreamingSessionURLOutput{

@@ -81,7 +81,7 @@ func (s *Server) configure(ctx context.Context, stream *store.Stream,
 		st.Settings = string(text)
 		return err
 	})
-	return storeError(err)
+	return err
 }
 
 // event queues a fragment that its producer has tagged for more than storing. It never blocks.

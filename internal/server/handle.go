@@ -335,7 +335,7 @@ func shorten(text string) string {
 // its ID.
 func (s *Server) fail(w *recorder, req *request, err error) {
 	status := 0 // that of the answer's code
-	var answer *api.Error
+	answer := storeAnswer(err)
 	var method *methodError
 	var refused *auth.Error
 	var temporary *sts.Error
@@ -346,11 +346,10 @@ func (s *Server) fail(w *recorder, req *request, err error) {
 	case errors.As(err, &temporary):
 		answer = api.NewError(temporary.Code, temporary.Message)
 		status = temporary.Status()
-	case errors.Is(err, store.ErrFull):
-		answer = api.NewError(api.ServiceUnavailable, api.MessageDiskFull)
 	case errors.As(err, &method):
 		answer, status = api.NewError(api.UnknownOperationException, method.Error()),
 			http.StatusMethodNotAllowed
+	case answer != nil:
 	default:
 		answer = api.NewError(api.InternalFailure, api.MessageInternalFailure)
 		if req.Context().Err() == nil {

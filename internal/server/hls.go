@@ -20,7 +20,7 @@ func (s *Server) getHLSStreamingSessionURL(
 	opener := playback.Opener{Principal: req.principal.ARN}
 	token, err := s.playback.OpenHLS(playback.By(ctx, &opener), req.target, in)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
 	req.session = opener.Session
 	return &api.GetHLSStreamingSessionURLOutput{

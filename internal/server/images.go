@@ -34,7 +34,7 @@ func (s *Server) getImages(
 	}
 	page, err := s.images.Get(ctx, stream, in)
 	if err != nil {
-		return nil, storeError(err)
+		return nil, err
 	}
 	return &imagesAnswer{page}, nil
 }
