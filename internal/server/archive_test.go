@@ -189,11 +189,12 @@ func TestGetMediaFollows(t *testing.T) {
 			t.Errorf("after %s comes %s", first, got)
 		}
 	}
-	eventually(t, func() bool { // two answers with five fragments, counted once they are sent
-		text := s.get(s.url + "/metrics").body
-		return strings.Contains(text, "weir_get_media_connections 2\n") &&
-			strings.Contains(text, "weir_get_media_fragments_total 5\n")
+	await(t, "fragments, counted once they are sent", "5", func() string {
+		return s.metric("weir_get_media_fragments_total")
 	})
+	if n := s.metric("weir_get_media_connections"); n != "2" {
+		t.Errorf("%s connections are counted, want 2", n)
+	}
 	if text := s.get(s.url + "/metrics").body; !strings.Contains(text,
 		"weir_http_response_bytes_total{operation=\"GetMedia\"} ") ||
 		strings.Contains(text, "weir_http_response_bytes_total{operation=\"GetMedia\"} 0\n") {
@@ -227,18 +228,6 @@ func TestGetMediaRefuses(t *testing.T) {
 	s.call("/getMedia", `{"StreamName":"cam1",`+now).
 		fails(t, 400, "ConnectionLimitExceededException", "1 connections")
 	one.body.Close() // the server notices that the client has left although it sends nothing
-	eventually(t, func() bool {
-		return strings.Contains(s.get(s.url+"/metrics").body, "weir_get_media_connections 0\n")
-	})
+	await(t, "connections", "0", func() string { return s.metric("weir_get_media_connections") })
 	s.getMedia(`"NOW"`)
-}
-
-// eventually waits until a condition is true.
-func eventually(t *testing.T, so func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it is not so")
-		}
-	}
 }

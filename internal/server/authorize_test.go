@@ -429,15 +429,7 @@ func TestSessionsCloseWithTheRight(t *testing.T) {
 		return ids
 	}
 	must(t, p.who.Detach(t.Context(), access.HolderUser, "up1", "p1"))
-	for end := time.Now().Add(patience); left() != "a"; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s are open, want a", left())
-		}
-	}
+	await(t, "open sessions", "a", left)
 	must(t, p.who.DeleteUser(t.Context(), "up0"))
-	for end := time.Now().Add(patience); left() != ""; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s are open, want none", left())
-		}
-	}
+	await(t, "open sessions", "", left)
 }

@@ -48,27 +48,14 @@ func (s *site) metric(name string) string {
 // connections waits until the server has so many.
 func (s *site) connections(want int) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if count := s.server.connections.Held().Connections; count == want {
-			return
-		} else if time.Now().After(deadline) {
-			s.t.Fatalf("%d connections, want %d", count, want)
-		}
-	}
+	await(s.t, "connections", want, func() int { return s.server.connections.Held().Connections })
 }
 
 // idle waits until so many connections wait for their next request: a client has the whole answer a
 // moment before the server counts its connection as idle.
 func (s *site) idle(want int) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		count := s.server.connections.Held().Idle
-		if count == want {
-			return
-		} else if time.Now().After(deadline) {
-			s.t.Fatalf("%d connections are idle, want %d", count, want)
-		}
-	}
+	await(s.t, "idle connections", want, func() int { return s.server.connections.Held().Idle })
 }
 
 // closedByServer waits for the end of a connection, without an answer.
@@ -238,11 +225,7 @@ func TestUnverifiedBytesAreBounded(t *testing.T) {
 
 	until := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %d bytes are held", what, held())
-			}
-		}
+		await(t, what, true, done)
 	}
 	s.open(long)
 	until("half a head", func() bool { return held() >= api.MaxHeaderBytes/2 })

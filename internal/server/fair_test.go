@@ -67,11 +67,7 @@ func TestGreedyImages(t *testing.T) {
 	}
 	waiting := func(n int) {
 		t.Helper()
-		for end := time.Now().Add(patience); d.turns.Waiting() != n; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%d wait, want %d", d.turns.Waiting(), n)
-			}
-		}
+		await(t, "requests that wait", n, d.turns.Waiting)
 	}
 	const many, modest = 8, 99
 	greedy := p.as(statement("Allow", "kinesisvideo:*", "*", ""))

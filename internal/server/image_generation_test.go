@@ -104,12 +104,12 @@ func TestImageGeneration(t *testing.T) {
 func checkGenerated(t *testing.T, dir string, start int64) {
 	t.Helper()
 	var found []string
-	var err error
-	for deadline := time.Now().Add(time.Minute); len(found) < 5 && time.Now().Before(deadline); {
+	await(t, "images", 5, func() int {
+		var err error
 		found, err = filepath.Glob(filepath.Join(dir, "images", "bucket-1", "a", "b", "*.jpg"))
 		must(t, err)
-		time.Sleep(5 * time.Millisecond)
-	}
+		return len(found)
+	})
 	name := regexp.MustCompile(`^(_.._x__y_)?\d{12}_cam1_(\d+)_[0-9a-f]{16}\.jpg$`)
 	moments := map[string]string{} // prefixes
 	for _, path := range found {
@@ -182,28 +182,27 @@ func TestImageGenerationOnAFullDisk(t *testing.T) {
 		p.until(fmt.Sprintf("PERSISTED %d", start+at))
 		p.end()
 	}
-	metric := func(line string) func() bool {
-		return func() bool { return strings.Contains(s.get(s.url+"/metrics").body, line+"\n") }
+	metric := func(name, want string) {
+		t.Helper()
+		await(t, name, want, func() string { return s.metric(name) })
 	}
 	disk.full.Store(true)
 	for i := range 3 {
 		shoot(int64(1000 * i))
 	}
-	eventually(t, metric("weir_events_dropped_total 3"))
+	metric("weir_events_dropped_total", "3")
 	if files, err := os.ReadDir(filepath.Join(dir, "images")); err == nil {
 		t.Errorf("on a full disk was written %v", files)
 	}
 	disk.full.Store(false)
 	shoot(5000)
-	eventually(t, metric("weir_generated_images_total 2"))
-	eventually(t, func() bool {
-		return len(logLines(&log, "images of fragments are made again")) == 1
+	metric("weir_generated_images_total", "2")
+	await(t, "lines that images are made again", 1, func() int {
+		return len(logLines(&log, "images of fragments are made again"))
 	})
 	if lines := logLines(&log, "images of fragments are not made"); len(lines) != 1 ||
 		!strings.Contains(lines[0], "full") {
 		t.Errorf("the log says %q", lines)
 	}
-	if size := folder.Bytes(); !metric(fmt.Sprintf("weir_generated_images_bytes %d", size))() {
-		t.Errorf("the metrics do not tell of %d bytes", size)
-	}
+	metric("weir_generated_images_bytes", fmt.Sprint(folder.Bytes()))
 }

@@ -227,12 +227,9 @@ func TestSlowClientsOverHTTP2(t *testing.T) {
 		deaf.request(2*id+1, strings.TrimPrefix(relative(t, media, lines[len(lines)-1]),
 			"https://"+s.players))
 	}
-	for deadline := time.Now().Add(patience); s.server.connections.On(portPlayers) > 1; {
-		if time.Now().After(deadline) {
-			t.Fatal("a client that reads nothing is still there")
-		}
-		time.Sleep(time.Millisecond) // polling
-	}
+	await(t, "connections without the one that reads nothing", true, func() bool {
+		return s.server.connections.On(portPlayers) <= 1
+	})
 }
 
 // Streams count even if the client resets them at once: a client that goes on is cut off.
@@ -306,11 +303,7 @@ func TestStrangersOverHTTP2(t *testing.T) {
 	for _, c := range all {
 		c.conn.Close()
 	}
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if bytes := s.server.connections.Held().Bytes; bytes == 0 {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatalf("%d bytes are held of connections that are gone", bytes)
-		}
-	}
+	await(t, "bytes that are held of connections that are gone", 0, func() int64 {
+		return s.server.connections.Held().Bytes
+	})
 }

@@ -20,9 +20,6 @@ import (
 	"weir/internal/mkv"
 )
 
-// patience limits every wait of these tests. Nothing takes that long unless something is wrong.
-const patience = 20 * time.Second
-
 // producer is a PutMedia client on a raw connection, which sees what an HTTP library hides: when
 // the answer begins, and what each chunk contains.
 type producer struct {

@@ -43,6 +43,23 @@ func (inMemory) Full() bool { return false }
 func (inMemory) Room(context.Context, int64) error { return nil }
 func (inMemory) Ready(context.Context) error       { return nil }
 
+// patience limits every wait of these tests. Nothing takes that long unless something is wrong.
+const patience = 20 * time.Second
+
+// await waits until get returns want. If it never does, the test ends and says what it had.
+func await[T comparable](t *testing.T, what string, want T, get func() T) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		got := get()
+		if got == want {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: %v, want %v", what, got, want)
+		}
+	}
+}
+
 // site is a server on a port of this machine.
 type site struct {
 	t       *testing.T
