@@ -69,7 +69,7 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 			DisplayFragmentTimestamp:        api.DisplayTimestampAlways}
 		in.StreamName = stream.Name
 		s := process()
-		token, err := s.OpenHLS(b.Context(), stream, in)
+		token, err := tokenOf(s.OpenHLS(b.Context(), stream, "", in))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func BenchmarkDASHManifest(b *testing.B) {
 	in := &api.GetDASHStreamingSessionURLInput{Expires: 43_200, MaxManifestFragmentResults: n,
 		DisplayFragmentTimestamp: api.DisplayTimestampAlways}
 	in.StreamName = stream.Name
-	token, err := process().OpenDASH(b.Context(), stream, in)
+	token, err := tokenOf(process().OpenDASH(b.Context(), stream, "", in))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package playback
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,33 +10,13 @@ import (
 	"weir/internal/store"
 )
 
-// Opener is who opens a session.
-type Opener struct {
-	Principal string // ARN
-	Session   string // ID of the session that was opened, in hexadecimal digits; set by OpenHLS
-}
-
-// openerKey is the key of By in a context, clientKey that of From.
-type openerKey struct{}
+// clientKey is the key of From in a context.
 type clientKey struct{}
-
-// By returns a context for OpenHLS and OpenDASH. They record o as the opener of the session, and
-// set o.Session.
-func By(ctx context.Context, o *Opener) context.Context {
-	return context.WithValue(ctx, openerKey{}, o)
-}
 
 // From returns a context for a request of a session that comes from an address. An invalid address,
 // as of a Unix socket, counts as unknown.
 func From(ctx context.Context, address netip.Addr) context.Context {
 	return context.WithValue(ctx, clientKey{}, address)
-}
-
-// openedBy records the opener of a session.
-func openedBy(ctx context.Context, s *store.Session) {
-	if o, ok := ctx.Value(openerKey{}).(*Opener); ok {
-		s.Principal, o.Session = o.Principal, hex.EncodeToString([]byte(s.ID))
-	}
 }
 
 // bound refuses a request from another address than that of the session's first request.

@@ -37,17 +37,18 @@ func TestBoundSessions(t *testing.T) {
 		}
 	}
 
-	// A session records its opener, and the opener learns its ID.
-	o := Opener{Principal: "arn:aws:iam::000000000000:user/site"}
-	if _, err := r.service.OpenHLS(By(t.Context(), &o), r.stream, r.input()); err != nil {
+	// A session records its opener, who learns its ID.
+	const site = "arn:aws:iam::000000000000:user/site"
+	opened, err := r.service.OpenHLS(t.Context(), r.stream, site, r.input())
+	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := hex.DecodeString(o.Session)
+	id, err := hex.DecodeString(opened.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	session, err := r.store.Session(t.Context(), string(id))
-	if err != nil || session.Principal != o.Principal || session.Address != "" {
+	if err != nil || session.Principal != site || session.Address != "" {
 		t.Errorf("%+v, %v", session, err)
 	}
 }

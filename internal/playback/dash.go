@@ -13,14 +13,14 @@ import (
 )
 
 // OpenDASH serves GetDASHStreamingSessionURL, as OpenHLS serves GetHLSStreamingSessionURL.
-func (s *Service) OpenDASH(ctx context.Context, stream store.Stream,
-	given *api.GetDASHStreamingSessionURLInput) (string, error) {
+func (s *Service) OpenDASH(ctx context.Context, stream store.Stream, principal string,
+	given *api.GetDASHStreamingSessionURLInput) (Opened, error) {
 	now := s.clock()
 	if err := s.allowSessionURL(stream.ID, openDASH, now); err != nil {
-		return "", err
+		return Opened{}, err
 	}
 	if err := api.Validate(given); err != nil {
-		return "", err
+		return Opened{}, err
 	}
 	in := *given
 	in.ApplyDefaults()
@@ -31,9 +31,9 @@ func (s *Service) OpenDASH(ctx context.Context, stream store.Stream,
 		max:        in.MaxManifestFragmentResults,
 	}
 	if err := p.choose(&stream, in.PlaybackMode, in.DASHFragmentSelector, now); err != nil {
-		return "", err
+		return Opened{}, err
 	}
-	return s.open(ctx, &stream, p, time.Duration(in.Expires)*time.Second, now)
+	return s.open(ctx, &stream, p, principal, time.Duration(in.Expires)*time.Second, now)
 }
 
 // DASHManifest serves GetDASHManifest. The error is ResourceNotFound if everything that it listed

@@ -31,7 +31,7 @@ func (r *rig) dashRange(mode api.PlaybackMode, start, end int64,
 
 func (r *rig) openDASH(in *api.GetDASHStreamingSessionURLInput) string {
 	r.Helper()
-	token, err := r.service.OpenDASH(r.Context(), r.stream, in)
+	token, err := tokenOf(r.service.OpenDASH(r.Context(), r.stream, "", in))
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -245,12 +245,12 @@ func TestDASHSound(t *testing.T) {
 		t.Errorf("silence at %d for %d ticks, want %d until 32000", at, length, want)
 	}
 
-	_, err = r.service.OpenHLS(t.Context(), r.stream, r.input())
+	_, err = r.service.OpenHLS(t.Context(), r.stream, "", r.input())
 	wantError(t, err, api.UnsupportedStreamMediaTypeException, "not supported for HLS playback")
 	law.CodecID = "A_OPUS"
 	r = newRig(t, videoTrack(), law)
 	r.camera.send()
-	_, err = r.service.OpenDASH(t.Context(), r.stream, r.dash())
+	_, err = r.service.OpenDASH(t.Context(), r.stream, "", r.dash())
 	wantError(t, err, api.UnsupportedStreamMediaTypeException, "not supported for DASH playback")
 }
 
@@ -275,11 +275,11 @@ func TestSessionLimitsOfEachKind(t *testing.T) {
 	s := New(Options{Store: r.store, Tokens: fakeTokens{}, Limits: limits, Clock: r.store.Clock})
 	var hls, dash []string
 	for range 3 {
-		h, err := s.OpenHLS(t.Context(), r.stream, r.input())
+		h, err := tokenOf(s.OpenHLS(t.Context(), r.stream, "", r.input()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := s.OpenDASH(t.Context(), r.stream, r.dash())
+		d, err := tokenOf(s.OpenDASH(t.Context(), r.stream, "", r.dash()))
 		if err != nil {
 			t.Fatal(err)
 		}

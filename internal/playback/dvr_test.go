@@ -33,7 +33,7 @@ func TestLongLivePlaylistReloadsByDeltas(t *testing.T) {
 		in := r.input()
 		in.Expires, in.MaxMediaPlaylistFragmentResults = api.MaxExpires, most
 		in.DiscontinuityMode = api.DiscontinuityOnDiscontinuity
-		token, err := s.OpenHLS(t.Context(), r.stream, in)
+		token, err := tokenOf(s.OpenHLS(t.Context(), r.stream, "", in))
 		if err != nil {
 			t.Fatal(err)
 		}

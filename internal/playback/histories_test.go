@@ -196,7 +196,7 @@ func (h *history) open() {
 	}
 	h.restart(0)
 	h.restart(1)
-	if h.token, err = h.services[0].OpenHLS(h.Context(), h.stream, in); err != nil {
+	if h.token, err = tokenOf(h.services[0].OpenHLS(h.Context(), h.stream, "", in)); err != nil {
 		h.Fatal(err)
 	}
 	for _, track := range m.Tracks {
@@ -205,7 +205,7 @@ func (h *history) open() {
 	dash := &api.GetDASHStreamingSessionURLInput{StreamRef: in.StreamRef, Expires: 43200,
 		PlaybackMode: in.PlaybackMode, DASHFragmentSelector: in.HLSFragmentSelector,
 		MaxManifestFragmentResults: m.Max, DisplayFragmentNumber: api.DisplayNumberAlways}
-	if h.dash, err = h.services[0].OpenDASH(h.Context(), h.stream, dash); err != nil {
+	if h.dash, err = tokenOf(h.services[0].OpenDASH(h.Context(), h.stream, "", dash)); err != nil {
 		h.Fatal(err)
 	}
 	h.watch = watchDASH(h.T)

@@ -3,6 +3,7 @@ package playback
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -17,31 +18,38 @@ import (
 	"weir/internal/timeline"
 )
 
+// Opened is a session that has been opened.
+type Opened struct {
+	Token string // of its URL
+	ID    string // in hexadecimal digits
+}
+
 // OpenHLS serves GetHLSStreamingSessionURL: it checks the request against the stream
-// (docs/reference/service.md, "Session inputs"), selects what the session begins with, registers
-// the session, and returns the token of its URL.
+// (docs/reference/service.md, "Session inputs"), selects what the session begins with, and
+// registers the session. principal is the ARN of who opens it.
 //
 // Errors are *api.Error: ClientLimitExceeded (too many calls for this stream), InvalidArgument,
 // NoDataRetention, ResourceNotFound (nothing to play), UnsupportedStreamMediaType,
 // MissingCodecPrivateData and InvalidCodecPrivateData; store.ErrNotFound if the stream was deleted;
 // anything else is a fault.
-func (s *Service) OpenHLS(ctx context.Context, stream store.Stream,
-	in *api.GetHLSStreamingSessionURLInput) (string, error) {
+func (s *Service) OpenHLS(ctx context.Context, stream store.Stream, principal string,
+	in *api.GetHLSStreamingSessionURLInput) (Opened, error) {
 	now := s.clock()
 	if err := s.allowSessionURL(stream.ID, openHLS, now); err != nil {
-		return "", err
+		return Opened{}, err
 	}
 	p, expires, err := hlsParameters(&stream, in, now)
 	if err != nil {
-		return "", err
+		return Opened{}, err
 	}
-	return s.open(ctx, &stream, p, expires, now)
+	return s.open(ctx, &stream, p, principal, expires, now)
 }
 
-// open registers a session and returns its token. p has the parameters that are known without the
-// session's fragments.
-func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
-	expires time.Duration, now time.Time) (string, error) {
+// open registers a session. p has the parameters that are known without the session's fragments.
+func (s *Service) open(
+	ctx context.Context, stream *store.Stream, p *parameters,
+	principal string, expires time.Duration, now time.Time,
+) (Opened, error) {
 	p.switching = s.switching
 	var err error
 	var sel *selection
@@ -54,21 +62,21 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 		sel, err = s.selectRange(ctx, stream, p, p.max)
 	}
 	if err != nil {
-		return "", err
+		return Opened{}, err
 	}
 	if len(sel.fragments) == 0 {
-		return "", errNoFragments()
+		return Opened{}, errNoFragments()
 	}
 	if err := sel.settle(p.format); err != nil {
-		return "", err
+		return Opened{}, err
 	}
 	if p.format == hlsMPEGTS {
 		if err := checkTS(sel.tracks); err != nil {
-			return "", err
+			return Opened{}, err
 		}
 	}
 	if p.partTarget, err = s.partTargetOf(ctx, stream, p, sel); err != nil {
-		return "", err
+		return Opened{}, err
 	}
 	p.partHoldBack = s.edge.Burst(stream.ID).Milliseconds() // begin replaces it
 	first := begin(p, sel, now.UnixMilli())
@@ -76,21 +84,21 @@ func (s *Service) open(ctx context.Context, stream *store.Stream, p *parameters,
 	id := make([]byte, 16)
 	rand.Read(id) // never fails
 	session := store.Session{
-		ID: string(id), Stream: stream.ID, Kind: p.kind(),
+		ID: string(id), Stream: stream.ID, Kind: p.kind(), Principal: principal,
 		CreatedMillis: now.UnixMilli(), ExpiresMillis: now.Add(expires).UnixMilli(),
 		Parameters: p.encode(), Checkpoint: first.Encode(len(p.tracks)),
 	}
-	openedBy(ctx, &session)
 	closed, err := s.store.OpenSession(ctx, session, s.limits.sessions(p.format))
 	if err != nil {
-		return "", fmt.Errorf("register session: %w", err)
+		return Opened{}, fmt.Errorf("register session: %w", err)
 	}
 	for _, id := range closed {
 		s.views.drop(id)
 	}
 	s.views.expire(now.UnixMilli())
-	return s.tokens.Seal(auth.Claims{SessionID: session.ID,
-		Expires: time.UnixMilli(session.ExpiresMillis)}), nil
+	token := s.tokens.Seal(auth.Claims{SessionID: session.ID,
+		Expires: time.UnixMilli(session.ExpiresMillis)})
+	return Opened{Token: token, ID: hex.EncodeToString(id)}, nil
 }
 
 // hlsParameters checks a request, except for what depends on fragments, and fills in the defaults.

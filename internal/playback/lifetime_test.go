@@ -96,7 +96,7 @@ func TestSessionURLRate(t *testing.T) {
 	for range 25 {
 		r.open(r.input())
 	}
-	_, err := r.service.OpenHLS(t.Context(), r.stream, r.input())
+	_, err := r.service.OpenHLS(t.Context(), r.stream, "", r.input())
 	wantError(t, err, api.ClientLimitExceededException, "25")
 	r.store.Sleep(40 * time.Millisecond)
 	r.open(r.input())

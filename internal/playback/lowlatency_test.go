@@ -468,7 +468,7 @@ func TestPlayersStayBehindBursts(t *testing.T) {
 func TestSessionsKeepTheirParts(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		without := r.another()
-		token, err := without.OpenHLS(t.Context(), r.stream, r.input())
+		token, err := tokenOf(without.OpenHLS(t.Context(), r.stream, "", r.input()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,11 +30,11 @@ func fetch(t *testing.T, s *server, stream store.Stream, from time.Time,
 			FragmentSelectorType: api.SelectorProducerTimestamp,
 			TimestampRange:       &api.TimestampRange{StartTimestamp: &start, EndTimestamp: &end}}}
 	in.StreamName = stream.Name
-	token, err := s.playback.OpenHLS(t.Context(), stream, in)
+	opened, err := s.playback.OpenHLS(t.Context(), stream, "", in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return listed(t, s, token, container)
+	return listed(t, s, opened.Token, container)
 }
 
 // listed fetches the segments in the playlists of a session.
@@ -297,7 +297,7 @@ func TestLongFragmentsInLiveSessions(t *testing.T) {
 				in := &api.GetHLSStreamingSessionURLInput{ContainerFormat: container,
 					DiscontinuityMode: api.DiscontinuityOnDiscontinuity}
 				in.StreamName = stream.Name
-				token, err := s.playback.OpenHLS(t.Context(), stream, in)
+				opened, err := s.playback.OpenHLS(t.Context(), stream, "", in)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -305,7 +305,7 @@ func TestLongFragmentsInLiveSessions(t *testing.T) {
 				long(o, at+6000)
 				want := map[int]int{1: o.names[1], 2: o.names[2]}
 				o.send(t, s, stream, time.Now)
-				list, err := s.playback.MediaPlaylist(t.Context(), token, 1)
+				list, err := s.playback.MediaPlaylist(t.Context(), opened.Token, 1)
 				if err != nil || !strings.Contains(string(list.Text), "#EXT-X-TARGETDURATION:2\n") {
 					t.Fatalf("%v: %s", err, list.Text)
 				}
@@ -315,7 +315,7 @@ func TestLongFragmentsInLiveSessions(t *testing.T) {
 						t.Errorf("a segment of %s s", m[1])
 					}
 				}
-				streams, _, lengths := listed(t, s, token, container)
+				streams, _, lengths := listed(t, s, opened.Token, container)
 				for track := range want {
 					got := frameName.FindAllString(string(streams[track]), -1)
 					for i, name := range got {

@@ -120,11 +120,11 @@ func TestOpenGroups(t *testing.T) {
 func (s *server) opens(t *testing.T, stream store.Stream,
 	in *api.GetHLSStreamingSessionURLInput) string {
 	t.Helper()
-	token, err := s.playback.OpenHLS(t.Context(), stream, in)
+	opened, err := s.playback.OpenHLS(t.Context(), stream, "", in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token
+	return opened.Token
 }
 
 // seen is what a playlist lists.

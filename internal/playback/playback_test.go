@@ -188,7 +188,7 @@ func TestOpenHLSErrors(t *testing.T) {
 				r.store.SetClock(now)
 				in = c.input(r)
 			}
-			_, err := r.service.OpenHLS(t.Context(), r.stream, in)
+			_, err := r.service.OpenHLS(t.Context(), r.stream, "", in)
 			wantError(t, err, c.code, c.text)
 			if r.store.opens != 0 {
 				t.Error("a session was registered")

@@ -36,7 +36,7 @@ func TestReloadWithNothingNewAsksForNoRows(t *testing.T) {
 	send()
 	in := r.input()
 	in.Expires, in.MaxMediaPlaylistFragmentResults = 43_200, 10
-	token, err := processes[0].OpenHLS(t.Context(), r.stream, in)
+	token, err := tokenOf(processes[0].OpenHLS(t.Context(), r.stream, "", in))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestReloadWithNothingNewAsksForNoRows(t *testing.T) {
 	send()
 	for range 5 { // the fifth closes the first
 		r.wantNumbers(r.playlist(processes[0], token, 1), sent, 2, 3)
-		if _, err := processes[1].OpenHLS(t.Context(), r.stream, in); err != nil {
+		if _, err := processes[1].OpenHLS(t.Context(), r.stream, "", in); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -83,7 +83,7 @@ func (r *rig) replay(selector api.FragmentSelectorType, start,
 
 func (r *rig) open(in *api.GetHLSStreamingSessionURLInput) string {
 	r.Helper()
-	token, err := r.service.OpenHLS(r.Context(), r.stream, in)
+	token, err := tokenOf(r.service.OpenHLS(r.Context(), r.stream, "", in))
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -112,6 +112,9 @@ func (r *rig) checkpoint(token string) int {
 	}
 	return len(session.Checkpoint)
 }
+
+// tokenOf is the token of a session that a call has opened.
+func tokenOf(opened Opened, err error) (string, error) { return opened.Token, err }
 
 // wantError checks for an *api.Error with that code, whose message has the text.
 func wantError(t *testing.T, err error, code api.ErrorCode, text string) {

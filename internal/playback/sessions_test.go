@@ -161,7 +161,7 @@ func TestARangeMayEndNow(t *testing.T) {
 			r.recording("", sent.ServerTimestamp, ms.UnixMilli()+c.end),
 			r.replay("", sent.ServerTimestamp, ms.UnixMilli()+c.end),
 		} {
-			token, err := r.service.OpenHLS(t.Context(), r.stream, in)
+			token, err := tokenOf(r.service.OpenHLS(t.Context(), r.stream, "", in))
 			if c.fails {
 				wantError(t, err, api.InvalidArgumentException, "must not be in the future")
 			} else if err != nil {
@@ -206,7 +206,7 @@ func TestSessionInputs(t *testing.T) {
 	for _, c := range [][2]int{{299, 5}, {43_201, 5}, {300, 5001}, {300, -1}} {
 		in := r.input()
 		in.Expires, in.MaxMediaPlaylistFragmentResults = c[0], c[1]
-		_, err := r.service.OpenHLS(t.Context(), r.stream, in)
+		_, err := r.service.OpenHLS(t.Context(), r.stream, "", in)
 		wantError(t, err, api.InvalidArgumentException, "Member must have value")
 	}
 	for selector, at := range map[api.FragmentSelectorType]int64{

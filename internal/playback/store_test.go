@@ -101,11 +101,11 @@ func (c *cameraOverStore) send(n int) {
 func (c *cameraOverStore) open(in *api.GetHLSStreamingSessionURLInput) string {
 	c.Helper()
 	in.StreamName = c.stream.Name
-	token, err := c.playback.OpenHLS(c.Context(), c.stream, in)
+	opened, err := c.playback.OpenHLS(c.Context(), c.stream, "", in)
 	if err != nil {
 		c.Fatal(err)
 	}
-	return token
+	return opened.Token
 }
 
 func (c *cameraOverStore) playlist(token string) string {
@@ -241,14 +241,14 @@ func BenchmarkOverTheStore(b *testing.B) {
 	for name, in := range map[string]*api.GetHLSStreamingSessionURLInput{"live": {},
 		"recording": recordingOf(began, now.Add(-time.Millisecond))} {
 		in.StreamName, in.MaxMediaPlaylistFragmentResults = stream.Name, 1800
-		token, err := s.playback.OpenHLS(b.Context(), stream, in)
+		opened, err := s.playback.OpenHLS(b.Context(), stream, "", in)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Run(name+"/playlist", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := s.playback.MediaPlaylist(b.Context(), token, 1); err != nil {
+				if _, err := s.playback.MediaPlaylist(b.Context(), opened.Token, 1); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -256,7 +256,7 @@ func BenchmarkOverTheStore(b *testing.B) {
 		b.Run(name+"/segment", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				segment, err := s.playback.MediaSegment(b.Context(), token,
+				segment, err := s.playback.MediaSegment(b.Context(), opened.Token,
 					playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
 				if err != nil {
 					b.Fatal(err)

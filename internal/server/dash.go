@@ -15,14 +15,13 @@ var (
 func (s *Server) getDASHStreamingSessionURL(
 	ctx context.Context, req *request, in *api.GetDASHStreamingSessionURLInput,
 ) (*api.GetDASHStreamingSessionURLOutput, error) {
-	opener := playback.Opener{Principal: req.principal.ARN}
-	token, err := s.playback.OpenDASH(playback.By(ctx, &opener), req.target, in)
+	opened, err := s.playback.OpenDASH(ctx, req.target, req.principal.ARN, in)
 	if err != nil {
 		return nil, err
 	}
-	req.session = opener.Session
+	req.session = opened.ID
 	return &api.GetDASHStreamingSessionURLOutput{
-		DASHStreamingSessionURL: playback.DASHSessionURL(s.playbackURL(req.Request), token),
+		DASHStreamingSessionURL: playback.DASHSessionURL(s.playbackURL(req.Request), opened.Token),
 	}, nil
 }
 

@@ -17,14 +17,13 @@ var (
 func (s *Server) getHLSStreamingSessionURL(
 	ctx context.Context, req *request, in *api.GetHLSStreamingSessionURLInput,
 ) (*api.GetHLSStreamingSessionURLOutput, error) {
-	opener := playback.Opener{Principal: req.principal.ARN}
-	token, err := s.playback.OpenHLS(playback.By(ctx, &opener), req.target, in)
+	opened, err := s.playback.OpenHLS(ctx, req.target, req.principal.ARN, in)
 	if err != nil {
 		return nil, err
 	}
-	req.session = opener.Session
+	req.session = opened.ID
 	return &api.GetHLSStreamingSessionURLOutput{
-		HLSStreamingSessionURL: playback.SessionURL(s.playbackURL(req.Request), token),
+		HLSStreamingSessionURL: playback.SessionURL(s.playbackURL(req.Request), opened.Token),
 	}, nil
 }
 

@@ -119,12 +119,13 @@ func BenchmarkMediaPlaylist(b *testing.B) {
 			43_200
 		in.DisplayFragmentTimestamp = api.DisplayTimestampAlways
 		srv := x.process()
-		token, err := srv.playback.OpenHLS(b.Context(), x.stream, in)
+		opened, err := srv.playback.OpenHLS(b.Context(), x.stream, "", in)
 		fatal(b, err)
 		for _, encoding := range []string{"identity", "gzip"} {
 			get := func(srv *Server) {
 				r := httptest.NewRequest(http.MethodGet,
-					"/hls/v1/getHLSMediaPlaylist.m3u8?TrackNumber=1&SessionToken="+token, nil)
+					"/hls/v1/getHLSMediaPlaylist.m3u8?TrackNumber=1&SessionToken="+opened.Token,
+					nil)
 				r.Header.Set("Accept-Encoding", encoding)
 				w := httptest.NewRecorder()
 				body.Reset()
@@ -178,7 +179,7 @@ func BenchmarkOpenSession(b *testing.B) {
 			open := func() {
 				in := &api.GetHLSStreamingSessionURLInput{}
 				in.StreamName = x.stream.Name
-				_, err := service.OpenHLS(b.Context(), x.stream, in)
+				_, err := service.OpenHLS(b.Context(), x.stream, "", in)
 				fatal(b, err)
 			}
 			for range past + limits.HLSSessionsPerStream {
@@ -227,9 +228,9 @@ func BenchmarkMediaSegment(b *testing.B) {
 		HLSFragmentSelector: x.everything(began)}
 	in.StreamName, in.MaxMediaPlaylistFragmentResults, in.Expires = x.stream.Name, 2000, 43_200
 	srv := x.process()
-	token, err := srv.playback.OpenHLS(b.Context(), x.stream, in)
+	opened, err := srv.playback.OpenHLS(b.Context(), x.stream, "", in)
 	fatal(b, err)
-	list, err := srv.playback.ReloadPlaylist(b.Context(), token,
+	list, err := srv.playback.ReloadPlaylist(b.Context(), opened.Token,
 		playback.MediaPlaylistRef{Track: 1})
 	fatal(b, err)
 	var requests []*http.Request
