@@ -266,10 +266,10 @@ func (p *progress) summary(s *client.Summary) {
 	if s.Skipped > 0 {
 		refused = fmt.Sprintf(", %d refused", s.Skipped)
 	}
-	p.line("%s, %.1f MB, %.1f s of media: %d stored%s; acknowledged after %v (median), %v (99 "+
-		"%%); connections: %d",
-		count(s.Fragments, "fragment"), float64(s.Bytes)/1e6, s.Duration.Seconds(), s.Persisted,
-		refused,
+	p.line("%s, %.1f MB, %.1f s of media: %d stored%s; acknowledged after "+
+		"%v (median), %v (99 %%); connections: %d",
+		count(s.Fragments, "fragment"), float64(s.Bytes)/1e6, s.Duration.Seconds(),
+		s.Persisted, refused,
 		s.Latency(0.5).Round(100*time.Microsecond), s.Latency(0.99).Round(100*time.Microsecond),
 		s.Connections)
 }

@@ -21,7 +21,7 @@ type RoleInfo struct {
 	Name, ID, ARN string
 	Description   string
 	Created       time.Time
-	MaxSession    time.Duration // of the sessions of it
+	MaxSession    time.Duration // how long its sessions may last
 	Trust         *policy.Trust // who may assume it
 	Tags          map[string]string
 	Policies      []string

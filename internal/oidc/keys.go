@@ -81,7 +81,7 @@ func find(keys []jose.JSONWebKey, id string) *jose.JSONWebKey {
 	return nil
 }
 
-// source is the source of a provider's keys.
+// source has the keys of a provider, and fetches them when they are needed.
 type source struct {
 	provider Provider
 	log      *slog.Logger

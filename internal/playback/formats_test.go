@@ -199,7 +199,7 @@ func TestIFrames(t *testing.T) {
 		}
 		if err := mpegts.Dump(&rest, segment[n:]); err != nil ||
 			!strings.Contains(strings.SplitN(rest.String(), "\n", 2)[0], "PES") {
-			t.Errorf("the first picture goes on behind the range: %v\n%s", err, &rest)
+			t.Errorf("the first picture goes on beyond the range: %v\n%s", err, &rest)
 		}
 	}
 

@@ -23,8 +23,8 @@ func (ref *SegmentRef) cut(m store.Media, i int, timescale,
 	if ref.SkipLeading {
 		var first, skipped int64
 		run, first, skipped = run.WithoutLeading()
-		behind := first + skipped
-		frames = store.Concat(frames.Slice(0, first), frames.Slice(behind, frames.Size()-behind))
+		rest := first + skipped
+		frames = store.Concat(frames.Slice(0, first), frames.Slice(rest, frames.Size()-rest))
 	}
 	return run, frames, nil
 }

@@ -94,7 +94,7 @@ func TestClipLink(t *testing.T) {
 		t.Errorf("If-None-Match: %d", same.status)
 	}
 	if end := s.get(link, fmt.Sprintf("Range: bytes=%d-", n)); end.status != 416 {
-		t.Errorf("a range behind the end: %d", end.status)
+		t.Errorf("a range beyond the end: %d", end.status)
 	}
 	for _, bad := range []string{link[:len(link)-1], link + "A", link[:len(s.url)+30],
 		s.url + "/clip/v1/getClip.mp4"} {

@@ -376,7 +376,7 @@ func (g *generator) structure(s *api.Shape) (string, map[string]any) {
 	return strings.Join(short, ","), long
 }
 
-// without leaves out a flag and the words behind it.
+// without leaves out a flag and the words after it.
 func without(args []string, flag string) []string {
 	var out []string
 	skip := false

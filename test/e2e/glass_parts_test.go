@@ -56,7 +56,7 @@ func TestPartLatency(t *testing.T) {
 			t.Fatalf("no part was %s", name)
 		}
 		slices.Sort(l)
-		t.Logf("part %s after the frame behind it: p50 %v, p95 %v, most %v, of %d", name,
+		t.Logf("part %s after the frame that follows it: p50 %v, p95 %v, most %v, of %d", name,
 			l[len(l)/2].Round(100*time.Microsecond),
 			l[len(l)*95/100].Round(100*time.Microsecond),
 			l[len(l)-1].Round(100*time.Microsecond), len(l))
@@ -155,11 +155,11 @@ func (c *frameCamera) follow(
 		if len(f) > 0 || !has || len(data) == 0 {
 			continue // nothing came in time
 		}
-		behind := offset + (timing.Start+timing.Duration)*25/timing.Scale
+		next := offset + (timing.Start+timing.Duration)*25/timing.Scale
 		c.mu.Lock()
-		if behind >= 0 && behind < int64(len(c.sent)) {
-			listed = append(listed, there.Sub(c.sent[behind]))
-			hinted = append(hinted, came.Sub(c.sent[behind]))
+		if next >= 0 && next < int64(len(c.sent)) {
+			listed = append(listed, there.Sub(c.sent[next]))
+			hinted = append(hinted, came.Sub(c.sent[next]))
 		}
 		c.mu.Unlock()
 	}

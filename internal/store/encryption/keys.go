@@ -96,8 +96,8 @@ func sealingFile(path string) *sealing.File {
 	return &sealing.File{Path: path, What: "encryption key file", Most: maxSealingKeys, Named: true,
 		Comment: "What the data keys of Weir's recordings are sealed with.\n" +
 			"Without it, encrypted recordings are lost.\n" +
-			"A key with a name behind it is for the streams whose KmsKeyId that is,\n" +
-			"the first one without a name for all others."}
+			"A name after a key says that it is for streams with this KmsKeyId.\n" +
+			"The first key without a name is for all others."}
 }
 
 // Open reads the sealing keys. With Options.Encrypt it makes their file, if that was never done.

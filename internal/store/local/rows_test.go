@@ -77,7 +77,7 @@ func TestGroupCommit(t *testing.T) {
 	<-x.began
 	for n := range store.Number(3) {
 		if !q.acknowledge(rowOf(n + 3)) {
-			t.Fatal("a row behind a transaction is not acknowledged")
+			t.Fatal("a row that comes during a transaction is not acknowledged")
 		}
 	}
 	if got, want := waitingNumbers(q), []store.Number{1, 3, 4, 5}; !reflect.DeepEqual(got, want) {
@@ -343,7 +343,8 @@ func TestWhichRowsAreDurable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sequence, changed := st.awaited(last.Sequence); changed == nil {
-		t.Errorf("who waits behind %d is told of %d, which is not stored", last.Sequence, sequence)
+		t.Errorf("who waits for more than %d is told of %d, which is not stored",
+			last.Sequence, sequence)
 	}
 	check(true)
 	check(false)

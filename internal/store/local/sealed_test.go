@@ -99,7 +99,7 @@ func TestLostIndexOfSealedVolumes(t *testing.T) {
 	f, err := storetest.Append(t.Context(), s, stream.ID, storetest.Record(clock, 99, 100))
 	if last := fragments[len(fragments)-1]; err != nil || f.Sequence != last.Sequence+1 ||
 		f.Number <= last.Number {
-		t.Fatalf("%+v behind %+v, %v", f, last, err)
+		t.Fatalf("%+v after %+v, %v", f, last, err)
 	}
 }
 

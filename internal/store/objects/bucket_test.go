@@ -80,7 +80,7 @@ func TestBucket(t *testing.T) {
 		want         error
 	}{
 		"no object": {"b/none", 0, 1, store.ErrGone}, "ends before": {"b/1", 299_000, 2000,
-			store.ErrCorrupt}, "behind it": {"b/1", 300_001, 5, store.ErrCorrupt},
+			store.ErrCorrupt}, "beyond it": {"b/1", 300_001, 5, store.ErrCorrupt},
 	} {
 		if _, err := b.ReadAll(t.Context(), c.key, c.offset, c.size); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)

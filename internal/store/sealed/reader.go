@@ -265,13 +265,13 @@ func (r *Reader) sealedAndNext(
 			if t == nil {
 				continue
 			}
-			behind := 0
+			later := 0
 			found, err := t.Choose(make([]store.FragmentInfo, 0, 1+most), b.Name, b.Sets,
 				func(f *store.FragmentInfo) bool {
 					if f.Number > n {
-						behind++
+						later++
 					}
-					return f.Number == n || f.Number > n && behind <= most
+					return f.Number == n || f.Number > n && later <= most
 				})
 			if err != nil {
 				return f, nil, err

@@ -21,8 +21,8 @@ const resyncSlack = 26 * time.Hour
 
 var recordMagic = []byte("WERF") // as docs/store-format.md has it
 
-// resync searches behind damage, at from or later, for the next whole record of a volume, so that
-// one damaged header does not cost everything after it. It is for volumes of which nothing else is
+// resync searches a volume for the first whole record after damage, at from or later, so that one
+// damaged header does not cost everything after it. It is for volumes of which nothing else is
 // known. A camera may have sent what looks like a record, so one that does not fit the volume's
 // hour is skipped. -1 when there is none.
 func resync(ctx context.Context, f io.ReaderAt, name string, from, size int64) (int64, error) {

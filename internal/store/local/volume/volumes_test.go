@@ -405,7 +405,7 @@ func TestRangeIsAFile(t *testing.T) {
 		t.Fatalf("read %d at the end, %v", n, err)
 	}
 	if n, err := whole.ReadAt(p, 1000); n != 0 || err != io.EOF {
-		t.Fatalf("read %d behind the end, %v", n, err)
+		t.Fatalf("read %d beyond the end, %v", n, err)
 	}
 	beyond, err := b.Range(loc.Length-10, 20) // as if the file had been truncated
 	if err != nil {
