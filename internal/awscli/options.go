@@ -9,8 +9,8 @@ import (
 )
 
 // The flags of API commands follow the rules of the AWS command line, which are those of Python's
-// argparse: a flag may be shortened as long as it is clear which one is meant, --flag=value is
-// --flag value, the last of several counts, and flags of the service and global ones may come in
+// argparse. A flag may be shortened as long as it is clear which one is meant. --flag=value is
+// --flag value. Of several, the last one counts. Flags of the service and global ones may come in
 // any order.
 
 // Option is one flag.

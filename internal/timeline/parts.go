@@ -109,11 +109,10 @@ func cutParts(run *media.Run, timescale, target int64) []cutPart {
 	return all
 }
 
-// PartTarget computes the PART-TARGET of a session from the newest runs (access units) of its first
-// track. It is the time, in milliseconds, that several frames together last: about as long as
-// wanted, also milliseconds, or a single frame if that lasts longer. sound is how many milliseconds
-// a frame of the session's sound lasts, 0 without sound: a whole number of them must fill a part
-// well too.
+// PartTarget computes the PART-TARGET of a session, in milliseconds, from the newest runs (access
+// units) of its first track. It is how long as many frames last as fit into wanted milliseconds, or
+// a single frame if that lasts longer. sound is how many milliseconds a frame of the session's
+// sound lasts, 0 without sound: a whole number of them must fill a part well too.
 func PartTarget(runs []media.Run, timescale int64, wanted, sound float64) int64 {
 	var lengths []int64
 	for i := range runs {

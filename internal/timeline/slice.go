@@ -57,10 +57,11 @@ func (t *frameTimes) next(at int64) (int64, bool) {
 }
 
 // cut divides a fragment into slices of at most target seconds and an overhang, in order. Each has
-// a picture, if one begins in that time, and ends before another one: the last key frame that
-// leaves it short enough, otherwise the last picture that separates what is presented before and
-// after, otherwise the last picture. (Without pictures, frames of sound decide.) A frame that
-// outlasts its slice by more than the overhang is cut short, and the next slice begins after a gap.
+// a picture, if one begins in that time, and ends before another one. Of those that leave it short
+// enough, that is the last key frame; without one, the last picture that separates what is
+// presented before and after; otherwise the last picture. (Without pictures, frames of sound
+// decide.) A frame that outlasts its slice by more than the overhang is cut short, and the next
+// slice begins after a gap.
 // In a session with parts, a slice ends where the last part begins that leaves it short enough. r
 // has the fragment's timescales; start is Rules.Start of the fragment.
 func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {

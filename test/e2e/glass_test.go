@@ -136,8 +136,8 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 }
 
 // TestGlassToGlass measures the time from a frame's sending to its painting, in players as they are
-// (`make glass`), and prints the table of docs/latency.md: WEIR_GLASS says for how long each camera
-// is watched, by both players at once, WEIR_GLASS_SERVE what `weir serve` gets besides,
+// (`make glass`), and prints the table of docs/latency.md. WEIR_GLASS says for how long each camera
+// is watched, by both players at once. WEIR_GLASS_SERVE has further flags for `weir serve`,
 // WEIR_GLASS_CASES a word that the names of the cases must have.
 func TestGlassToGlass(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("WEIR_GLASS"))

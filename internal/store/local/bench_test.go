@@ -191,11 +191,13 @@ func processorSeconds(b *testing.B) float64 {
 // works as fast as it can, the other at a steady 200 fragments a second (40 MB/s). They share
 // processors, caches and the disk with everything else on the machine. So the other side works by
 // turns on the same store and on a store of its own, which costs the machine the same but cannot be
-// coupled. ratio is the speed beside work on the same store, divided by that beside work on another
-// one, the median over the turns: what locks, the index and the volumes do to each other.
-// alone-ratio is the speed on the same store, divided by the speed with nothing beside it, which
-// says more about the machine. p99-ratio is the ratio of the 99th percentiles of the time for one
-// piece of work.
+// coupled.
+//
+// ratio is the speed beside work on the same store, divided by that beside work on another one:
+// what locks, the index and the volumes do to each other. alone-ratio is the speed beside work on
+// the same store, divided by the speed with nothing beside it. It says more about the machine.
+// p99-ratio compares the 99th percentiles of the time for one piece of work. Each is the median
+// over the turns.
 //
 // It can fail. Without a lock ratio is 0.96 to 1.02. A sync.RWMutex that each List takes alone and
 // each write of a record shares makes the ratio of ingest 0.83. One that each write takes alone and

@@ -2,11 +2,17 @@
 // Volumes, which are append-only files.
 //
 // One process holds the directory. What it keeps in memory besides the files is right because no
-// other process writes: streams and the order of their appends (streamState), rows on their way
-// into the index (rowQueue), rows of fragments and of sessions (recent.Fragments, recent.Sessions),
-// sessions for which there is no space (recent.Fleeting), tables of sealed volumes (sealed.Tables),
-// and the clock of retention (retentionClock). Each says what limits it and who tells it of
-// changes. An engine of many processes has none of these.
+// other process writes:
+//
+//   - streams and the order of their appends (streamState)
+//   - rows on their way into the index (rowQueue)
+//   - rows of fragments and of sessions (recent.Fragments, recent.Sessions)
+//   - sessions for which there is no space (recent.Fleeting)
+//   - tables of sealed volumes (sealed.Tables)
+//   - the clock of retention (retentionClock)
+//
+// Each says what limits it and who tells it of changes. An engine of many processes has none of
+// these.
 //
 // The order is always the same: the bytes are durable, then the index has the fragment, then it is
 // acknowledged. From then on every answer has it, although its row may be written with others a

@@ -284,9 +284,9 @@ func CheckBlocked(b Blocked) (f Findings) {
 }
 
 // beyond reports whether a request is so far ahead that it is refused: more than two segments after
-// the last, or more parts after the last part than the Advance Part Limit, three seconds or three
-// parts, and than a segment may have: hls.js asks for the last part of the segment that comes next
-// when it is to play without parts.
+// the last, or too many parts after the last part. That is more than the Advance Part Limit (three
+// seconds or three parts), and more than a segment may have: to play without parts, hls.js asks for
+// the last part of the segment that comes next.
 func (m *Media) beyond(msn int64, part int) bool {
 	if last := m.Open.Sequence - 1; msn > last+2 {
 		return true

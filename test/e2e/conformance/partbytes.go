@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// CheckParts holds the parts of a segment, read one by one, to what the playlist says of them, and
-// to the whole segment when that is not nil: joined, they have the very samples that it has, in
-// bytes, times and flags, up to a frame that is longer than the part target. parts[i] is of
-// s.Parts[i]; nil where it was not read.
+// CheckParts holds the parts of a segment, read one by one, to what the playlist says of them. It
+// also holds them to the whole segment, unless that is nil: joined, they have the very samples that
+// it has, in bytes, times and flags, up to a frame that is longer than the part target. parts[i] is
+// of s.Parts[i]; nil where it was not read.
 func CheckParts(in *Init, s *Segment, target time.Duration, parts [][]byte,
 	whole []byte) (f Findings) {
 	var joined []sample

@@ -10,11 +10,11 @@ import (
 	"weir/internal/store/sealed"
 )
 
-// Seal replaces the rows of fragments with the one row of an object: all rows of the stream with a
-// sequence in the object's range. sealed.ErrUnsealable, and nothing is changed, when the number of
-// these rows is not its Count, or when the object cannot be put in order with the stream's other
-// sealed objects; store.ErrNotFound when the stream is deleted; ErrLease when another node holds
-// the lease, or when the object's node was forgotten.
+// Seal replaces all rows of a stream with a sequence in an object's range by the one row of the
+// object. An error changes nothing: sealed.ErrUnsealable when the number of these rows is not the
+// object's Count, or when the object cannot be put in order with the stream's other sealed objects;
+// store.ErrNotFound when the stream is deleted; ErrLease when another node holds the lease, or when
+// the object's node was forgotten.
 func (db *DB) Seal(ctx context.Context, l Lease, v sealed.Volume, object Object) error {
 	err := db.fenced(ctx, l, func(ctx context.Context, tx pgx.Tx) error {
 		h, err := lockHead(ctx, tx, v.Stream)
