@@ -138,7 +138,8 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 // TestGlassToGlass measures the time from a frame's sending to its painting, in players as they are
 // (`make glass`), and prints the table of docs/latency.md. WEIR_GLASS says for how long each camera
 // is watched, by both players at once. WEIR_GLASS_SERVE has further flags for `weir serve`,
-// WEIR_GLASS_CASES a word that the names of the cases must have.
+// WEIR_GLASS_CASES the names of cases if not all are wanted. Both have played before: a browser
+// that has just started compiles a player while it begins to play, which makes it begin late.
 func TestGlassToGlass(t *testing.T) {
 	length, err := time.ParseDuration(os.Getenv("WEIR_GLASS"))
 	if err != nil {
@@ -149,6 +150,8 @@ func TestGlassToGlass(t *testing.T) {
 		strings.Fields(os.Getenv("WEIR_GLASS_SERVE"))...)...)
 	chromium := startBrowser(t)
 	plain, ntsc := [2]int{25, 1}, [2]int{30000, 1001}
+	wanted := strings.Fields(os.Getenv("WEIR_GLASS_CASES"))
+	played := false
 	var table strings.Builder
 	for _, c := range []struct {
 		name, says string
@@ -163,7 +166,7 @@ func TestGlassToGlass(t *testing.T) {
 		{"all", "2, 29.97 a second, B-frames, sound",
 			&glassCamera{group: 2, rate: ntsc, bframe: true, sound: true}},
 	} {
-		if !strings.Contains(c.name, os.Getenv("WEIR_GLASS_CASES")) {
+		if len(wanted) > 0 && !slices.Contains(wanted, c.name) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -171,26 +174,36 @@ func TestGlassToGlass(t *testing.T) {
 			g.name = c.name
 			defer g.begin(t, s)()
 			awaitFragments(t, s, g.name, time.Now(), 3*g.group)
-			rows := make([]string, 2)
-			var watching sync.WaitGroup
-			for i, player := range []string{"hls.js", "Shaka Player"} {
-				u := awaitLive(t, s, g.name, "--discontinuity-mode", "ON_DISCONTINUITY",
-					"--expires", "43200")
-				watching.Go(func() {
-					if row, err := g.measure(chromium, player, u, length); err != nil {
-						t.Errorf("%s: %v", player, err)
-					} else {
-						rows[i] = fmt.Sprintf("| %s | %s | %s\n", c.says, player, row)
-					}
-				})
+			if !played {
+				g.rows(t, s, chromium, c.says, 2*time.Second)
+				played = true
 			}
-			watching.Wait()
-			table.WriteString(strings.Join(rows, ""))
+			table.WriteString(g.rows(t, s, chromium, c.says, length))
 		})
 	}
 	t.Logf("%s, %v each:\n\n| seconds from key frame to key frame | player | p50 | p95 | most | "+
 		"stalls | painted | blocked reloads |\n|---|---|---|---|---|---|---|---|\n%s",
 		time.Now().Format(time.DateOnly), length, &table)
+}
+
+// rows has both players follow the camera, and returns what they did as rows of a table.
+func (g *glassCamera) rows(t *testing.T, s *server, b *browser, says string,
+	length time.Duration) string {
+	rows := make([]string, 2)
+	var watching sync.WaitGroup
+	for i, player := range []string{"hls.js", "Shaka Player"} {
+		u := awaitLive(t, s, g.name, "--discontinuity-mode", "ON_DISCONTINUITY",
+			"--expires", "43200")
+		watching.Go(func() {
+			if row, err := g.measure(b, player, u, length); err != nil {
+				t.Errorf("%s: %v", player, err)
+			} else {
+				rows[i] = fmt.Sprintf("| %s | %s | %s\n", says, player, row)
+			}
+		})
+	}
+	watching.Wait()
+	return strings.Join(rows, "")
 }
 
 // measure has a player follow a URL, and returns what it did as cells of a table.
