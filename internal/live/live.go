@@ -5,6 +5,7 @@
 //	live.go      Edge: which fragments a stream is receiving
 //	fragment.go  Fragment: what ingest tells of one
 //	hold.go      Hold: how a follower reads one
+//	lists.go     which of several
 //	remote.go    what other processes receive
 //	metrics.go   what is counted
 //

@@ -42,7 +42,8 @@ type lowLatency struct {
 
 	reading                // the fragment that is open, or could be
 	open    *timeline.Open // the fragment that is listed in parts; nil: none
-	again   reading        // what may be a resend of the open one, which broke off
+	again   reading        // what may be the open one sent again
+	other   *live.Fragment // what is not, although it comes in beside the open one
 
 	seen    []*live.Fragment          // at the last step
 	whole   int                       // how many of them had come whole
@@ -235,7 +236,7 @@ func (s *Service) follower(o request, v *view) {
 // cheap, because it is called for every frame.
 func (l *lowLatency) await() <-chan struct{} {
 	fragments, changed := l.follower.Fragments()
-	if !slices.Equal(fragments, l.seen) || countWhole(fragments) != l.whole {
+	if !slices.Equal(fragments, l.seen) || live.CountWhole(fragments) != l.whole {
 		return nil
 	}
 	switch {
@@ -252,49 +253,27 @@ func (l *lowLatency) await() <-chan struct{} {
 	return changed
 }
 
-func countWhole(fragments []*live.Fragment) (n int) {
-	for _, f := range fragments {
-		if f.IsWhole() {
-			n++
-		}
-		if _, ended := f.End(); ended {
-			n++
-		}
-	}
-	return n
-}
-
 // step brings the view up to date with the commits and with the fragment that is coming in.
 func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	l := v.low
 	fragments, changed := l.follower.Fragments()
 	// Fragments that have ended are committed by now, or never will be.
-	l.seen, l.whole, l.edge = fragments, countWhole(fragments), changed
-	var coming *live.Fragment
-	going := make(map[store.Number]bool, len(fragments))
-	for _, f := range fragments {
-		if _, ended := f.End(); ended {
-			continue
-		}
-		going[f.Number] = true
-		if coming == nil {
-			coming = f
-		}
-	}
+	l.seen, l.whole, l.edge = fragments, live.CountWhole(fragments), changed
+	going := live.Going(fragments)
 	if err := s.advance(ctx, o, v); err != nil {
 		return err
 	}
-	if l.open != nil && !going[l.open.Info.Number] && l.follower != nil {
-		waits, err := s.sentAgain(ctx, o, v, coming)
-		if err != nil {
+	if l.open != nil && l.follower != nil {
+		if err := s.resume(ctx, o, v, going); err != nil {
 			return err
 		}
-		if !waits {
-			s.leaveGap(ctx, o, v)
-		}
 	}
-	if l.open == nil || going[l.open.Info.Number] {
+	coming := live.After(going, v.state.Greatest())
+	if l.open != nil {
+		coming = live.Numbered(going, l.open.Info.Number)
+	} else {
 		l.again.leave()
+		l.other = nil
 	}
 	if !v.listsParts(o) {
 		coming = nil
@@ -412,15 +391,6 @@ func (v *view) missesGap(o *request, saved int64) bool {
 	v.saved = o.session.Checkpoint
 	state, err := timeline.Decode(v.saved, len(o.p.tracks))
 	return err == nil && state.Newer(v.state) // whoever needs an unreadable one reports it
-}
-
-// differs reports whether the open fragment is stored with other frames than those listed.
-func (l *lowLatency) differs() bool {
-	if l.hold == nil {
-		return false
-	}
-	state, ok := l.hold.State()
-	return ok && state.Differs
 }
 
 // forget starts again, because the timeline does.

@@ -312,40 +312,6 @@ func TestAPlaylistHasThreeSegmentsBeforeParts(t *testing.T) {
 	})
 }
 
-// A producer that stalls in the middle of a fragment does not delay what another one sends. Its own
-// fragment then comes too late.
-func TestAStalledProducerHoldsNobodyUp(t *testing.T) {
-	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
-		stalled := r.begin()
-		stalled.until(700)
-		n := r.read(1).Open.Sequence
-		r.camera.Time = stalled.rec.ProducerTimestamp // it reconnects and begins again
-		again := r.begin()
-		again.until(400)
-		if m := r.read(1); m.Open.Sequence != n || len(m.Open.Parts) != 2 {
-			t.Errorf("another fragment is open: %+v", m.Open)
-		}
-		again.store()
-		m := r.read(1)
-		if gap := m.Segments[len(m.Segments)-2]; !gap.Gap || gap.Sequence != n {
-			t.Errorf("want a gap before the last segment: %+v", m.Segments)
-		}
-		r.camera.Time += 2000
-		next := r.begin()
-		next.until(700)
-		if n, _ := listed(r.read(1)); n != 0 {
-			t.Errorf("%d parts of a fragment while a lower number is being received", n)
-		}
-		stalled.store()
-		next.until(800)
-		if n, _ := listed(r.read(1)); n != 2 {
-			t.Errorf("%d parts, and nothing else is being received", n)
-		}
-		next.store()
-		r.samplesOf(1, r.read(1))
-	})
-}
-
 // A camera that goes silent leaves the playlist as it is.
 func TestASilentCamera(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {

@@ -3,6 +3,8 @@ package playback
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"weir/internal/live"
@@ -25,6 +27,14 @@ func (r *reading) leave() {
 		r.hold.Release()
 	}
 	r.coming, r.hold = nil, nil
+}
+
+// said returns what has come, and false if that cannot be read.
+func (r *reading) said() (live.State, bool) {
+	if r.hold == nil {
+		return live.State{}, false
+	}
+	return r.hold.State()
 }
 
 // follow returns what can be listed of a fragment that is being read, as far as it has come.
@@ -70,30 +80,45 @@ func (s *Service) approach(ctx context.Context, o *request, v *view,
 	return r, nil
 }
 
-// sentAgain reports whether the parts of the open fragment, which broke off, stay listed. The
-// producer may resend it from its start, as SDKs do. If the resend begins with the same frames, it
-// takes the fragment's place. This ends when the edge drops the broken fragment, because its parts
-// cannot be read any more then. coming is the fragment that is coming in, or nil.
-func (s *Service) sentAgain(ctx context.Context, o *request, v *view,
-	coming *live.Fragment) (waits bool, err error) {
+// resume looks whether the open fragment is sent again, from its start, as SDKs do. What begins
+// with the same frames takes its place: if it broke off, when all that was listed has come again,
+// otherwise with one part more, because the connection of the open one may have died in silence.
+// What broke off becomes a gap if another fragment comes, or when the edge drops it, because its
+// parts cannot be read any more then. going are the fragments that have not ended.
+func (s *Service) resume(ctx context.Context, o *request, v *view, going []*live.Fragment) error {
 	l := v.low
-	if l.hold == nil {
-		return false, nil
+	comes := live.Numbered(going, l.open.Info.Number) != nil
+	again := live.After(going, l.open.Info.Number)
+	said, same := l.said()
+	if same = same && !said.Differs; same && again != nil && again != l.other {
+		var err error
+		if same, err = s.replace(ctx, o, v, comes, again, &said); err != nil {
+			return err
+		}
 	}
-	said, ok := l.hold.State()
-	if !ok || said.Differs || coming == nil {
-		return ok && !said.Differs, nil
-	}
-	if l.again.coming != coming {
+	switch {
+	case same:
+	case comes:
+		l.other = again
 		l.again.leave()
-		if l.again, err = s.approach(ctx, o, v, coming); err != nil {
+	default:
+		s.leaveGap(ctx, o, v)
+	}
+	return nil
+}
+
+// replace lets again take the place of the open fragment, of which said has come, when it may. It
+// returns false if it is another fragment.
+func (s *Service) replace(ctx context.Context, o *request, v *view, comes bool,
+	again *live.Fragment, said *live.State) (same bool, err error) {
+	l := v.low
+	if l.again.coming != again {
+		l.again.leave()
+		if l.again, err = s.approach(ctx, o, v, again); err != nil {
 			return false, err
 		}
 	}
-	if l.again.hold == nil {
-		return false, nil
-	}
-	state, ok := l.again.hold.State()
+	state, ok := l.again.said()
 	if !ok {
 		return false, nil
 	}
@@ -102,21 +127,54 @@ func (s *Service) sentAgain(ctx context.Context, o *request, v *view,
 		return state.Whole == nil, nil // too little has come
 	}
 	same, all := l.open.Resumes(v.rules, next)
-	if !same || !all {
+	if !same || !all || comes && !next.Ahead(l.open) {
 		return same, nil
 	}
 	for i := range v.rules.Tracks {
-		if n := len(l.open.Parts[i]); n > 0 {
-			last := &l.open.Parts[i][n-1]
-			if end := last.Offset + last.Size; !bytes.Equal(
-				said.Tracks[l.order[i]].Payload[:end],
-				state.Tracks[l.again.order[i]].Payload[:end]) {
-				return false, nil
-			}
+		if end := l.open.Bytes(i); end > 0 && !bytes.Equal(said.Tracks[l.order[i]].Payload[:end],
+			state.Tracks[l.again.order[i]].Payload[:end]) {
+			return false, nil
 		}
 	}
 	next.Resume(l.open)
 	l.leave()
 	l.reading, l.again, l.open = l.again, reading{}, next
 	return true, nil
+}
+
+// storedAgain returns what goes on in place of the open fragment when f is stored: f, if it is the
+// same sent again, with frames of the same sizes, otherwise the open one.
+func (v *view) storedAgain(f *store.FragmentInfo, c timeline.Match,
+	read func() (*media.Fragment, error)) (*timeline.Open, error) {
+	open := v.low.open
+	if f.Number == open.Info.Number {
+		return open, nil
+	}
+	frames, err := read()
+	if frames == nil || err != nil {
+		return open, err
+	}
+	if next := v.state.Follow(v.rules, *f, c, frames, true); next != nil {
+		if _, all := open.Resumes(v.rules, next); all {
+			next.Resume(open)
+			return next, nil
+		}
+	}
+	return open, nil
+}
+
+// frames reads the frame table of a fragment. It returns nil if the fragment is gone or damaged,
+// and so cannot be played either.
+func (s *Service) frames(ctx context.Context, id store.StreamID,
+	f store.FragmentInfo) (*media.Fragment, error) {
+	m, err := s.store.Open(ctx, id, f)
+	switch {
+	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNotFound),
+		errors.Is(err, store.ErrCorrupt):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("open fragment: %w", err)
+	}
+	defer m.Close() // it was only read from: nothing can be lost
+	return m.Fragment(), nil
 }

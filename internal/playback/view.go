@@ -239,31 +239,19 @@ func (s *Service) add(ctx context.Context, o *request, v *view, f *store.Fragmen
 	if l == nil || l.open == nil || f.Partial { // which is not listed
 		return v.state.Add(v.rules, f, c, read)
 	}
-	again := l.open.Again != nil
-	gap, err := v.state.AddAfter(v.rules, f, c, read, l.open, l.differs())
+	open, err := v.storedAgain(f, c, read)
+	if err != nil {
+		return err
+	}
+	said, _ := l.said()
+	gap, err := v.state.AddAfter(v.rules, f, c, read, open, open == l.open && said.Differs)
 	if gap || err == nil {
 		l.open = nil
 	}
-	if gap || again {
+	if gap || open.Again != nil {
 		s.save(ctx, o, v)
 	}
 	return err
-}
-
-// frames reads the frame table of a fragment. It returns nil if the fragment is gone or damaged,
-// and so cannot be played either.
-func (s *Service) frames(ctx context.Context, id store.StreamID,
-	f store.FragmentInfo) (*media.Fragment, error) {
-	m, err := s.store.Open(ctx, id, f)
-	switch {
-	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrNotFound),
-		errors.Is(err, store.ErrCorrupt):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("open fragment: %w", err)
-	}
-	defer m.Close() // it was only read from: nothing can be lost
-	return m.Fragment(), nil
 }
 
 // class returns the class of a track set. The session's tracks are read when another set than

@@ -209,6 +209,16 @@ func (o *Open) Resumes(r *Rules, next *Open) (same, all bool) {
 	return true, all
 }
 
+// Ahead reports whether o lists a part that was does not.
+func (o *Open) Ahead(was *Open) bool {
+	for i := range o.Parts {
+		if len(o.Parts[i]) > len(was.Parts[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // Resume makes o continue what was listed of a fragment that broke off.
 func (o *Open) Resume(was *Open) {
 	if o.Again = was.Again; o.Again == nil {
@@ -358,6 +368,16 @@ func (o *Open) ticks(track int) int64 {
 		sum += o.Parts[track][i].Ticks
 	}
 	return sum
+}
+
+// Bytes returns how many bytes of a track's run are listed.
+func (o *Open) Bytes(track int) int64 {
+	n := len(o.Parts[track])
+	if n == 0 {
+		return 0
+	}
+	last := &o.Parts[track][n-1]
+	return last.Offset + last.Size
 }
 
 // Break makes a gap of a fragment that was listed in parts and will not become an entry. If none of

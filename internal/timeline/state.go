@@ -135,10 +135,14 @@ func (t *State) Finished(r *Rules) bool {
 	return r.Mode == OnDemand || t.ended || r.Last > 0 && t.Cursor >= r.Last
 }
 
-// shown reports whether one of the latest fragments has the timestamp.
+// Greatest is the greatest number of the fragments that the timeline includes. It will include none
+// with a lower one any more.
+func (t *State) Greatest() store.Number { return t.greatest }
+
+// shown reports whether one of the latest fragments has the timestamp. Nothing was shown of a gap.
 func (t *State) shown(r *Rules, timestamp int64) bool {
 	for i := t.back(len(t.Entries), r.keep()); i < len(t.Entries); i++ {
-		if t.Entries[i].Timestamp == timestamp {
+		if t.Entries[i].Timestamp == timestamp && t.Entries[i].Gap == nil {
 			return true
 		}
 	}
