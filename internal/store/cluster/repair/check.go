@@ -119,23 +119,16 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 		k.report.New++
 		return nil
 	}
-	src, err := contents.Load(ctx, k.bucket, info.Key, info.Size)
-	var fragments []contents.Fragment
-	if err == nil {
-		fragments, err = contents.Scan(ctx, src, info.Key, info.Size)
-	}
-	if errors.Is(err, store.ErrGone) {
-		return nil // it was collected
-	}
-	if err != nil && !errors.Is(err, store.ErrCorrupt) {
-		return err
+	o := scan(ctx, k.bucket, info)
+	if err := o.failed(); err != nil {
+		return ignore(err, store.ErrGone) // it was collected
 	}
 	counts, mended := map[verdict]int{}, 0
-	for i := range fragments {
-		f := &fragments[i]
-		v, _, err := k.judge.fragment(ctx, f)
+	judged := k.judge.fragments(ctx, o.fragments)
+	for i := range o.fragments {
+		f, v, err := &o.fragments[i], judged[i].verdict, judged[i].err
 		if err == nil && (v == lost || v == lostStream) {
-			err = contents.Verify(ctx, src, &f.Info)
+			err = contents.Verify(ctx, o.src, &f.Info)
 			if errors.Is(err, store.ErrCorrupt) { // it is not brought back
 				k.report.problem(Problem{Kind: "damaged-fragment", Stream: f.Stream.Name,
 					Object: info.Key, Text: f.Stream.FormatNumber(f.Info.Number) +
@@ -163,7 +156,7 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 	switch n := counts[lost] + counts[lostStream]; {
 	case n > 0:
 		k.report.problem(Problem{Kind: "lost-fragments", Object: info.Key, Repair: mended > 0,
-			Text: fmt.Sprintf("%d of its %d fragments have no row", n, len(fragments))})
+			Text: fmt.Sprintf("%d of its %d fragments have no row", n, len(o.fragments))})
 	case counts[taken] > 0:
 		k.report.problem(Problem{Kind: "number-taken", Object: info.Key,
 			Text: fmt.Sprintf("%d of its fragments have numbers of others", counts[taken])})

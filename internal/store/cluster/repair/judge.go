@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir/internal/store"
@@ -29,14 +31,42 @@ const (
 )
 
 // Judge decides what becomes of the fragments of objects without rows. It remembers answers, so use
-// it for one pass and in one goroutine.
+// it for one pass.
 type Judge struct {
 	db     *rows.DB
 	bucket *objects.Bucket
 	reader *sealed.Reader
 	now    func() time.Time
-	buried map[store.StreamID]bool // streams without rows: whether there is a tombstone
-	asked  map[string]bool         // objects that have rows: whether they exist
+	buried answers[store.StreamID] // streams without rows: whether there is a tombstone
+	asked  answers[string]         // objects that have rows: whether they exist
+}
+
+// answers remembers some of what was asked for.
+type answers[K comparable] struct {
+	mu    sync.Mutex
+	known map[K]bool
+}
+
+// of returns the answer about a key, which it asks for once. It may ask again later, for want of
+// memory.
+func (a *answers[K]) of(key K, ask func() (bool, error)) (bool, error) {
+	a.mu.Lock()
+	answer, known := a.known[key]
+	a.mu.Unlock()
+	if known {
+		return answer, nil
+	}
+	answer, err := ask()
+	if err != nil {
+		return false, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known == nil || len(a.known) >= cachedAnswers {
+		a.known = make(map[K]bool)
+	}
+	a.known[key] = answer
+	return answer, nil
 }
 
 // cachedAnswers bounds each kind of answers that a Judge remembers.
@@ -44,14 +74,24 @@ const cachedAnswers = 20_000
 
 // NewJudge returns a judge of a cluster's objects. Retention is reckoned from now.
 func NewJudge(db *rows.DB, bucket *objects.Bucket, now func() time.Time) *Judge {
-	j := &Judge{db: db, bucket: bucket, now: now, buried: map[store.StreamID]bool{},
-		asked: map[string]bool{}}
+	j := &Judge{db: db, bucket: bucket, now: now}
 	j.reader = &sealed.Reader{Rows: db, Tables: sealed.NewTables(64 << 20),
 		Log: slog.New(slog.DiscardHandler), Damaged: func() {},
 		Footer: func(ctx context.Context, at store.Location) (*record.Table, error) {
 			return contents.Footer(ctx, bucket, at)
 		}}
 	return j
+}
+
+// tablesOnly are the rows of sealed objects, without those of fragments.
+type tablesOnly struct {
+	*rows.DB
+	hot sealed.Hot // has no fragments
+}
+
+// Hot implements sealed.Rows.
+func (r tablesOnly) Hot(context.Context, store.StreamID, store.Query, int64) (sealed.Hot, error) {
+	return r.hot, nil
 }
 
 // stream returns whether a stream is stored, deleted, or a lostStream, which has no row.
@@ -63,22 +103,17 @@ func (j *Judge) stream(ctx context.Context, id store.StreamID) (verdict, *rows.S
 	if !errors.Is(err, store.ErrNotFound) {
 		return 0, nil, err
 	}
-	buried, known := j.buried[id]
-	if !known {
-		if buried, err = j.db.StreamDeleted(ctx, id); err != nil {
-			return 0, nil, err
+	buried, err := j.buried.of(id, func() (bool, error) {
+		buried, err := j.db.StreamDeleted(ctx, id)
+		if err != nil || buried {
+			return buried, err
 		}
-		if !buried {
-			if buried, err = j.there(ctx, contents.Tombstones+string(id)); err != nil {
-				return 0, nil, err
-			}
-		}
-		if len(j.buried) >= cachedAnswers {
-			clear(j.buried)
-		}
-		j.buried[id] = buried
-	}
-	if buried {
+		return j.there(ctx, contents.Tombstones+string(id))
+	})
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case buried:
 		return deleted, nil, nil
 	}
 	return lostStream, nil, nil
@@ -103,17 +138,39 @@ func ignore(err, other error) error {
 
 // present is there for objects that have rows. It asks once for each.
 func (j *Judge) present(ctx context.Context, key string) (bool, error) {
-	if there, known := j.asked[key]; known {
-		return there, nil
+	return j.asked.of(key, func() (bool, error) { return j.there(ctx, key) })
+}
+
+// judgesAtOnce is how many fragments of an object are judged at a time: each takes several queries,
+// which are short beside the way to the database.
+const judgesAtOnce = 8
+
+// judged is what was decided of a fragment. Whoever takes them in order meets an error before what
+// was not decided because of it.
+type judged struct {
+	verdict verdict
+	row     *store.FragmentInfo // of one that is stored, if the fragment itself has one
+	err     error
+}
+
+// fragments judges all fragments of an object without rows.
+func (j *Judge) fragments(ctx context.Context, list []contents.Fragment) []judged {
+	all := make([]judged, len(list))
+	var next atomic.Int64
+	var failed atomic.Bool
+	var judges sync.WaitGroup
+	for range min(judgesAtOnce, len(list)) {
+		judges.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)) && !failed.Load(); i = next.Add(1) - 1 {
+				d := &all[i]
+				if d.verdict, d.row, d.err = j.fragment(ctx, &list[i]); d.err != nil {
+					failed.Store(true)
+				}
+			}
+		})
 	}
-	there, err := j.there(ctx, key)
-	if err == nil {
-		if len(j.asked) >= cachedAnswers {
-			clear(j.asked)
-		}
-		j.asked[key] = there
-	}
-	return there, err
+	judges.Wait()
+	return all
 }
 
 // fragment judges a fragment of an object without rows. For one that is stored it returns the row,
@@ -132,20 +189,24 @@ func (j *Judge) fragment(
 	if f.Info.ServerTimestamp < st.Edge(j.now()) {
 		return expired, nil, nil
 	}
-	row, err := j.reader.Fragment(ctx, id, f.Info.Number)
-	if err == nil {
+	around, err := j.db.Around(ctx, id, &f.Info, resendWindow)
+	if err != nil {
+		return 0, nil, err
+	}
+	row, err := j.row(ctx, f, &around)
+	if err != nil {
+		return 0, nil, err
+	}
+	if row != nil {
 		if row.PayloadCRC != f.Info.PayloadCRC || row.Size() != f.Info.Size() ||
 			row.ServerTimestamp != f.Info.ServerTimestamp {
 			return taken, nil, nil
 		}
-		return stored, &row, nil
+		return stored, row, nil
 	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return 0, nil, err
-	}
-	for _, superseded := range []func(context.Context, *contents.Fragment) (bool, error){
-		j.replaced, j.sentAgain} {
-		yes, err := superseded(ctx, f)
+	for _, superseded := range []func(context.Context, *contents.Fragment, *rows.Around) (bool,
+		error){j.replaced, j.sentAgain} {
+		yes, err := superseded(ctx, f, &around)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -156,15 +217,36 @@ func (j *Judge) fragment(
 	return lost, nil, nil
 }
 
+// row returns the row of the fragment that has a fragment's number, or its row in a table; nil:
+// none has.
+func (j *Judge) row(
+	ctx context.Context, f *contents.Fragment, a *rows.Around,
+) (*store.FragmentInfo, error) {
+	for i := range a.Fragments {
+		if a.Fragments[i].Number == f.Info.Number {
+			return &a.Fragments[i], nil
+		}
+	}
+	if f.Info.Number > a.HighWater.SealedNumber {
+		return nil, nil
+	}
+	row, err := j.reader.SealedFragment(ctx, f.Stream.ID, f.Info.Number)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return &row, err
+}
+
 // replaced reports whether another fragment has taken the place of f: f is among those gone from a
 // table, or among those that the fragments of a table have replaced.
-func (j *Judge) replaced(ctx context.Context, f *contents.Fragment) (bool, error) {
-	gone, err := j.db.Gone(ctx, f.Stream.ID)
-	if err != nil {
-		return false, err
-	}
-	if _, found := slices.BinarySearch(gone, f.Info.Number); found {
+func (j *Judge) replaced(
+	ctx context.Context, f *contents.Fragment, a *rows.Around,
+) (bool, error) {
+	if _, found := slices.BinarySearch(a.Gone, f.Info.Number); found {
 		return true, nil
+	}
+	if f.Info.Number > a.HighWater.SealedNumber { // what replaced it has a greater number
+		return false, nil
 	}
 	server := f.Info.ServerTimestamp
 	later := store.Query{Range: &store.TimeRange{Clock: store.ServerTimestamp, Start: server,
@@ -206,16 +288,23 @@ const (
 // sentAgain reports whether the producer has sent a fragment once more and the copy is stored: the
 // same payload at the same producer timestamp, or, with relative timecodes, at the same timecode of
 // the same document; or a whole fragment of which this one is a part.
-func (j *Judge) sentAgain(ctx context.Context, f *contents.Fragment) (bool, error) {
-	twins, err := j.db.Twins(ctx, f.Stream.ID, &f.Info, resendWindow)
-	if err != nil {
-		return false, err
+func (j *Judge) sentAgain(
+	ctx context.Context, f *contents.Fragment, a *rows.Around,
+) (bool, error) {
+	producer := f.Info.ProducerTimestamp
+	inPlace := func(by *store.FragmentInfo) bool {
+		return by.ProducerTimestamp == producer &&
+			(by.PayloadCRC == f.Info.PayloadCRC || f.Info.Partial && !by.Partial)
 	}
-	for i := range twins {
-		if twins[i].ProducerTimestamp == f.Info.ProducerTimestamp {
+	for i := range a.Fragments {
+		by := &a.Fragments[i]
+		if inPlace(by) {
 			return true, nil
 		}
-		m, err := contents.Head(ctx, j.bucket, &twins[i])
+		if by.PayloadCRC != f.Info.PayloadCRC || by.Size() != f.Info.Size() {
+			continue
+		}
+		m, err := contents.Head(ctx, j.bucket, by)
 		if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
 			continue
 		}
@@ -226,35 +315,30 @@ func (j *Judge) sentAgain(ctx context.Context, f *contents.Fragment) (bool, erro
 			return true, nil
 		}
 	}
-	producer := f.Info.ProducerTimestamp
-	at, err := j.reader.List(ctx, f.Stream.ID, store.Query{Range: &store.TimeRange{
+	if a.HighWater.SealedNumber == 0 {
+		return false, nil
+	}
+	tables := *j.reader
+	tables.Rows = tablesOnly{j.db, sealed.Hot{HighWater: a.HighWater, Gone: a.Gone}}
+	at, err := tables.List(ctx, f.Stream.ID, store.Query{Range: &store.TimeRange{
 		Clock: store.ProducerTimestamp, Start: producer, End: producer}}, sealed.MinTime)
 	if err != nil {
 		return false, err
 	}
-	for i := range at {
-		if at[i].PayloadCRC == f.Info.PayloadCRC || f.Info.Partial && !at[i].Partial {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(at, func(by store.FragmentInfo) bool { return inPlace(&by) }), nil
 }
 
 // Missed reports whether an object without rows has fragments that somebody may miss: whole ones of
 // a stream that is not deleted, within retention, and stored nowhere else.
 func (j *Judge) Missed(ctx context.Context, info objects.Info) (bool, error) {
-	src, err := contents.Load(ctx, j.bucket, info.Key, info.Size)
-	if err != nil {
-		return false, ignore(ignore(err, store.ErrCorrupt), store.ErrGone)
-	}
-	fragments, err := contents.Scan(ctx, src, info.Key, info.Size)
-	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+	o := scan(ctx, j.bucket, info)
+	if err := o.failed(); err != nil {
 		return false, ignore(err, store.ErrGone)
 	}
-	for i := range fragments {
-		v, _, err := j.fragment(ctx, &fragments[i])
+	for i := range o.fragments {
+		v, _, err := j.fragment(ctx, &o.fragments[i])
 		if err == nil && (v == lost || v == lostStream) {
-			err = contents.Verify(ctx, src, &fragments[i].Info)
+			err = contents.Verify(ctx, o.src, &o.fragments[i].Info)
 			if err == nil {
 				return true, nil
 			}

@@ -103,24 +103,60 @@ func (w *work) clear(ctx context.Context, lost bool, alarms, behind []string) er
 // orphans handles all objects with a prefix that have no rows, in the order of their keys, which is
 // that of time for each stream.
 func (w *work) orphans(ctx context.Context, prefix string) error {
+	early := scansAhead
+	if prefix == contents.Streams {
+		early = 0 // few of these are scanned, and they are large
+	}
 	return w.pages(ctx, prefix, func(infos []objects.Info, known map[string]rows.StoredObject,
 	) error {
+		var orphans []objects.Info
 		for _, info := range infos {
-			w.tell("bringing back", info.Key)
 			if o, ok := known[info.Key]; ok {
 				w.seen.add(o.Key)
-				continue
+			} else {
+				orphans = append(orphans, info)
 			}
-			if err := w.settle(ctx, info); err != nil {
-				return err
-			}
-			err := w.restore(ctx, info, prefix == contents.Streams)
+		}
+		for info, found := range ahead(orphans, early, func(info objects.Info) *scanned {
+			return scan(ctx, w.bucket, info)
+		}) {
+			w.tell("bringing back", info.Key)
+			err := w.orphan(ctx, info, found, prefix == contents.Streams)
 			if err != nil && !errors.Is(err, store.ErrGone) {
 				return fmt.Errorf("object %s: %w", info.Key, err)
 			}
 		}
-		return nil
+		return w.see(ctx, orphans)
 	})
+}
+
+// orphan handles an object without rows. found returns what is in it.
+func (w *work) orphan(
+	ctx context.Context, info objects.Info, found func() *scanned, packed bool,
+) error {
+	if err := w.settle(ctx, info); err != nil {
+		return err
+	}
+	if packed {
+		done, err := w.restorePacked(ctx, info)
+		if done || err != nil {
+			return err
+		}
+	}
+	return w.restore(ctx, found())
+}
+
+// see notes which objects have rows by now, and so are not missing.
+func (w *work) see(ctx context.Context, orphans []objects.Info) error {
+	names := make([]string, len(orphans))
+	for i := range orphans {
+		names[i] = orphans[i].Key
+	}
+	known, err := w.db.FindObjects(ctx, names)
+	for _, o := range known {
+		w.seen.add(o.Key)
+	}
+	return err
 }
 
 // settle waits until no node can still be about to commit the rows of an object.
@@ -144,30 +180,22 @@ func (w *work) settle(ctx context.Context, info objects.Info) (err error) {
 	}
 }
 
-func (w *work) restore(ctx context.Context, info objects.Info, packed bool) error {
-	if packed {
-		done, err := w.restorePacked(ctx, info)
-		if done || err != nil {
-			return err
-		}
-	}
-	src, err := contents.Load(ctx, w.bucket, info.Key, info.Size)
-	if err != nil {
-		return ignore(err, store.ErrCorrupt)
-	}
-	fragments, err := contents.Scan(ctx, src, info.Key, info.Size)
-	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+// restore adds the rows of an object's fragments, one by one.
+func (w *work) restore(ctx context.Context, o *scanned) error {
+	if err := o.failed(); err != nil {
 		return err
 	}
+	info := o.info
 	var list []rows.Row
 	twice := make(map[twin]bool) // what a producer sent twice within one object
-	for i := range fragments {
-		f := &fragments[i]
+	judged := w.judge.fragments(ctx, o.fragments)
+	for i := range o.fragments {
+		f := &o.fragments[i]
 		same := twin{f.Stream.ID, f.Info.ProducerTimestamp, f.Info.PayloadCRC}
 		if twice[same] {
 			continue
 		}
-		row, err := w.fragment(ctx, src, f, info)
+		row, err := w.fragment(ctx, o, f, judged[i])
 		if err != nil {
 			return err
 		}
@@ -196,19 +224,18 @@ type twin struct {
 
 // fragment returns the row that a fragment gets; nil: none.
 func (w *work) fragment(
-	ctx context.Context, src contents.Source, f *contents.Fragment, info objects.Info,
+	ctx context.Context, o *scanned, f *contents.Fragment, j judged,
 ) (*rows.Row, error) {
-	v, row, err := w.judge.fragment(ctx, f)
-	if err != nil {
-		return nil, err
+	if j.err != nil {
+		return nil, j.err
 	}
-	if v == stored && row != nil && row.Location.Volume != info.Key {
-		return nil, w.repoint(ctx, f, row, info)
+	if j.verdict == stored && j.row != nil && j.row.Location.Volume != o.info.Key {
+		return nil, w.repoint(ctx, f, j.row, o.info)
 	}
-	if v != lost && v != lostStream {
+	if j.verdict != lost && j.verdict != lostStream {
 		return nil, nil
 	}
-	err = contents.Verify(ctx, src, &f.Info)
+	err := contents.Verify(ctx, o.src, &f.Info)
 	if errors.Is(err, store.ErrCorrupt) {
 		return nil, nil // the check tells of it
 	}

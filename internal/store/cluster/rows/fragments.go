@@ -89,8 +89,7 @@ func (db *DB) Hot(
 		h := &hot.HighWater
 		var batch pgx.Batch
 		batch.Queue(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`)
-		batch.Queue(`SELECT number, sequence, sealed_number, sealed_sequence FROM heads
-			WHERE id = $1`, string(id)).QueryRow(func(row pgx.Row) error {
+		batch.Queue(highWaterQuery, string(id)).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence)
 		})
 		batch.Queue(text, args...).Query(found.read)
@@ -149,11 +148,13 @@ func (db *DB) Gone(ctx context.Context, id store.StreamID) (gone []store.Number,
 	return gone, err
 }
 
+const highWaterQuery = `SELECT number, sequence, sealed_number, sealed_sequence FROM heads
+	WHERE id = $1`
+
 // HighWater implements sealed.Rows.
 func (db *DB) HighWater(ctx context.Context, id store.StreamID) (h sealed.HighWater, err error) {
 	err = db.row(ctx, []any{&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence},
-		`SELECT number, sequence, sealed_number, sealed_sequence FROM heads WHERE id = $1`,
-		string(id))
+		highWaterQuery, string(id))
 	return h, err
 }
 

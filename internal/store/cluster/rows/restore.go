@@ -269,17 +269,48 @@ func (db *DB) ObjectFragments(ctx context.Context, object int64) ([]store.Fragme
 	return db.fragments(ctx, `f.object = $1 ORDER BY f.position`, object)
 }
 
-// Twins returns the fragments with rows of their own that may be copies of f: they have its
-// payload, and its producer timestamp or a server timestamp within window milliseconds of its own.
-func (db *DB) Twins(
+// Around is what the rows of a stream say about a fragment. Rows of fragments are read before what
+// tells of sealed objects, so one that is sealed meanwhile is in the one or in the other.
+type Around struct {
+	// fragments with rows of their own that have its number, its producer timestamp, or its payload
+	// and nearly its server timestamp
+	Fragments []store.FragmentInfo
+	Gone      []store.Number // as Gone returns them
+	HighWater sealed.HighWater
+}
+
+// Around returns the rows around a fragment: those with its payload have a server timestamp within
+// window milliseconds of its own. store.ErrNotFound when the stream is deleted.
+func (db *DB) Around(
 	ctx context.Context, id store.StreamID, f *store.FragmentInfo, window int64,
-) ([]store.FragmentInfo, error) {
+) (a Around, err error) {
 	st, err := db.Row(ctx, id)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
-	return db.fragments(ctx, `f.stream = $1 AND f.payload_crc = $2 AND f.length - f.meta_length = $3
-		AND (f.producer_ts = $4 OR f.server_ts >= $5 AND f.server_ts <= $6)`, st.Key,
-		int64(f.PayloadCRC), f.Size(), f.ProducerTimestamp, f.ServerTimestamp-window,
-		f.ServerTimestamp+window)
+	err = db.again(ctx, func(ctx context.Context) error {
+		a = Around{}
+		var found keyed
+		var batch pgx.Batch // one way to the database and back
+		batch.Queue(`SELECT `+fragmentColumns+` FROM fragments f WHERE f.stream = $1
+			AND (f.number = $2 OR f.producer_ts = $3 OR f.payload_crc = $4
+			AND f.length - f.meta_length = $5 AND f.server_ts >= $6 AND f.server_ts <= $7)`,
+			st.Key, int64(f.Number), f.ProducerTimestamp, int64(f.PayloadCRC), f.Size(),
+			f.ServerTimestamp-window, f.ServerTimestamp+window).Query(found.read)
+		batch.Queue(goneQuery, st.Key).Query(func(rows pgx.Rows) (err error) {
+			a.Gone, err = collect(rows, scanOne[store.Number])
+			return err
+		})
+		h := &a.HighWater
+		batch.Queue(highWaterQuery, string(id)).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&h.Number, &h.Sequence, &h.SealedNumber, &h.SealedSequence)
+		})
+		if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
+			return err
+		}
+		err := db.name(ctx, &found)
+		a.Fragments = found.fragments
+		return err
+	})
+	return a, err
 }
