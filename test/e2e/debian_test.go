@@ -64,6 +64,10 @@ func TestDebianPackage(t *testing.T) {
 		"usr/share/bash-completion/completions/weir")).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	for _, m := range regexp.MustCompile(`\]\((docs/[^)#]+)`).FindAllStringSubmatch(
+		read("usr/share/doc/weir/README.md"), -1) {
+		read("usr/share/doc/weir/" + m[1])
+	}
 	if out := dpkg("--verify", "weir"); out != "" {
 		t.Errorf("dpkg finds changed files:\n%s", out)
 	}
