@@ -69,7 +69,8 @@ func lowLatencyStatements() []Statement {
 		{OldParts, bis + "6.2.2", "no parts further than three target durations from the end"},
 		{PartChanged, bis + "6.2.1", "a part stays what it is, or becomes a gap"},
 		{PartRemoved, bis + "6.2.2", "the parts of a segment leave together, the oldest first"},
-		{GapChanged, bis + "6.2.1", "a segment is a gap from the first listing on, or never"},
+		{GapChanged, bis + "6.2.1", "a segment is a gap from the first listing on, or never, " +
+			"unless all that followed it broke off"},
 		{PreloadHint, bis + "6.2.6, B.1",
 			"one hint of a part while parts are listed, none when the playlist has ended"},
 		{PreloadHintPlace, bis + "4.4.5.3", "the hint comes after all segments and parts"},

@@ -65,6 +65,31 @@ func (e edge) media() *Media {
 	return m
 }
 
+// What came in when the connection broke off may become gaps, all together.
+func TestSegmentsThatBreakOff(t *testing.T) {
+	lost := func(names ...string) *Media {
+		text := laterEdge.text()
+		for _, n := range names {
+			text = strings.Replace(text, "s"+n+".mp4", "#EXT-X-GAP\ns"+n+".mp4", 1)
+		}
+		m, _ := ParseMedia([]byte(text))
+		return m
+	}
+	before := goodEdge.media() // 8 is its last whole segment, and 9 comes in
+	clean(t, "all that came in", CheckReload(before, lost("8", "9")))
+	for name, after := range map[string]*Media{
+		"one of two": lost("8"), "an earlier one, too": lost("6", "8", "9"),
+	} {
+		f := CheckReload(before, after)
+		if len(f) != 1 || f[0].Rule != GapChanged {
+			t.Errorf("%s: %v", name, f)
+		}
+	}
+	if f := CheckReload(lost("8", "9"), laterEdge.media()); len(f) != 2 {
+		t.Errorf("gaps that are filled: %v", f)
+	}
+}
+
 func TestGoodLowLatencyPasses(t *testing.T) {
 	before, f := ParseMedia([]byte(goodEdge.text()))
 	clean(t, "first reading", f)

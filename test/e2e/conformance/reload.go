@@ -58,9 +58,29 @@ func CheckReload(before, after *Media) (f Findings) {
 		if j < 0 || j >= int64(len(after.Segments)) {
 			continue
 		}
-		f = append(f, sameSegment(was, &after.Segments[j])...)
+		is := &after.Segments[j]
+		f = append(f, sameSegment(was, is)...)
+		if was.Gap != is.Gap && !(is.Gap && brokeOff(before, after, was.Sequence)) {
+			f.add(GapChanged, segmentAt(was.Sequence), "gap was %v, is %v", was.Gap, is.Gap)
+		}
 	}
 	return append(f, checkParts(before, after)...)
+}
+
+// brokeOff reports whether all that was listed from a segment on became gaps. In a playlist with
+// parts this says that the media which was coming in broke off, and cannot be loaded any more.
+func brokeOff(before, after *Media, from int64) bool {
+	last := before.MediaSequence + int64(len(before.Segments)) - 1
+	if len(before.Open.Parts) > 0 {
+		last++
+	}
+	for n := from; n <= last; n++ {
+		i := n - after.MediaSequence
+		if i < 0 || i >= int64(len(after.Segments)) || !after.Segments[i].Gap {
+			return false
+		}
+	}
+	return before.PartTarget > 0
 }
 
 // sameSegment holds two listings of the segment with one media sequence number against one another.
@@ -68,9 +88,6 @@ func sameSegment(was, is *Segment) (f Findings) {
 	where := segmentAt(was.Sequence)
 	if was.URI != is.URI || !was.Range.Same(is.Range) {
 		f.add(SegmentChanged, where, "was %s, is %s", was.URI, is.URI)
-	}
-	if was.Gap != is.Gap {
-		f.add(GapChanged, where, "gap was %v, is %v", was.Gap, is.Gap)
 	}
 	if was.Duration != is.Duration {
 		f.add(DurationChanged, where, "was %v, is %v", was.Duration, is.Duration)
