@@ -192,7 +192,7 @@ func (s *Service) has(ctx context.Context, o *request, v *view, track int,
 		return msn < next, nil
 	}
 	if msn == next-1 { // the latest segment: perhaps the first part of the next one
-		e := v.entryAt(track, msn)
+		e := v.listed().At(track, msn)
 		if e == nil {
 			return true, nil
 		}
@@ -219,17 +219,19 @@ func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Se
 	}
 	var segment *Segment
 	var found place
+	there := false
 	_, err = s.await(ctx, o, func(v *view) (bool, error) {
 		var wait bool
 		var err error
 		found, wait, err = s.findPart(ctx, o, v, track, ref)
-		if err == nil && found.open {
-			segment, err = openPart(v, track, found.part, moofSequence(ref))
+		there = !wait && err == nil
+		if there && found.open {
+			segment, err = openPart(o, v, track, &found, moofSequence(ref))
 		}
 		return !wait, err
 	}, func() time.Duration { return hintBlocked })
 	if err == nil && segment == nil {
-		if found.part.Frames == 0 { // it has not come
+		if !there { // it has not come
 			return nil, noFragment()
 		}
 		segment, err = s.storedPart(ctx, o, &found, track, moofSequence(ref))

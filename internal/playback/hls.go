@@ -281,3 +281,28 @@ func (o *request) segmentRef(track int, e *timeline.Entry) *SegmentRef {
 	}
 	return ref
 }
+
+// segment describes an entry of listed, or the open one.
+func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segment {
+	number := v.rules.Tracks[track].Number
+	uri := o.segmentRef(number, e).uri(o.token, o.p.format)
+	if o.p.partTarget > 0 && e.Slice.Until != 0 { // perhaps its fragment is not stored yet
+		uri = PartRef{number, v.listed().Sequence(track, e), WholeSegment}.uri(o.token)
+	}
+	return manifest.Segment{
+		Discontinuities: int(e.Tags[track]),
+		DateTime:        e.Date + e.Later[track],
+		HasDateTime:     o.p.timestamps || o.p.partTarget > 0,
+		Duration:        v.rules.Lasts(e, track),
+		Gap:             e.Gap != nil,
+		URI:             uri,
+	}
+}
+
+// mapURI returns the EXT-X-MAP that an entry needs; transport streams need none.
+func (v *view) mapURI(o *request, track int, e *timeline.Entry) string {
+	if v.rules.Muxed {
+		return ""
+	}
+	return InitSegmentRef{v.rules.Tracks[track].Number, e.Generation}.uri(o.token)
+}

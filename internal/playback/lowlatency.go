@@ -40,8 +40,10 @@ type lowLatency struct {
 	follower *live.Follower // nil: nobody follows
 	used     time.Time      // when the session was last asked for
 
-	reading                // the fragment that is open, or could be
-	open    *timeline.Open // the fragment that is listed in parts; nil: none
+	reading                 // the fragment that is open, or could be
+	open    *timeline.Open  // the fragment that is listed in parts; nil: none
+	with    *timeline.State // the view's state, with so many complete slices of open
+	done    int
 	again   reading        // what may be the open one sent again
 	other   *live.Fragment // what is not, although it comes in beside the open one
 
@@ -288,8 +290,30 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 // leaveGap lists as a gap what was listed of the open fragment.
 func (s *Service) leaveGap(ctx context.Context, o *request, v *view) {
 	v.state.Break(v.rules, v.low.open)
-	v.low.open = nil
+	v.closeOpen(true)
 	s.save(ctx, o, v)
+}
+
+// listed returns the state that playlists list: that of the view, with the complete slices of the
+// open fragment.
+func (v *view) listed() *timeline.State {
+	l := v.low
+	if l == nil || l.open == nil || len(l.open.Done) == 0 {
+		return v.state
+	}
+	if l.with == nil || l.done != len(l.open.Done) {
+		l.with, l.done = v.state.With(l.open), len(l.open.Done)
+	}
+	return l.with
+}
+
+// closeOpen ends the open fragment. gap says that it became a gap: the text of its complete slices
+// is another one now.
+func (v *view) closeOpen(gap bool) {
+	if gap && len(v.low.open.Done) > 0 {
+		v.text = [timeline.MaxTracks]trackText{}
+	}
+	v.low.open, v.low.with = nil, nil
 }
 
 // brokeOff reports whether the open fragment broke off and has not been sent again. The process
@@ -367,17 +391,10 @@ func (l *lowLatency) expect(r *timeline.Rules, open *timeline.Open) {
 			} else {
 				l.need[i] = media.NoTime + 1
 			}
-		case open.Ended:
 		default:
-			scale := int64(l.coming.Tracks[at].Timescale)
-			begin, frames := open.Info.Span(r.Tracks[i].Number).BaseDecodeTime, int64(1)
-			if n := len(open.Parts[i]); n > 0 {
-				last := &open.Parts[i][n-1]
-				begin, frames = last.Begin+last.Ticks, int64(last.Frames)
+			if due, more := open.Due(r, i); more {
+				l.need[i] = due
 			}
-			// A part of n frames is complete when one more would not fit.
-			l.need[i] = timeline.Rescale(begin, scale, 1_000_000_000) +
-				r.PartTarget*1_000_000*frames/(frames+1)
 		}
 	}
 }
@@ -397,14 +414,15 @@ func (v *view) missesGap(o *request, saved int64) bool {
 func (l *lowLatency) forget() {
 	l.leave()
 	l.again.leave()
-	l.open, l.parts = nil, nil
+	l.open, l.with, l.parts = nil, nil, nil
 	l.written = [timeline.MaxTracks][2]writtenPlaylist{}
 	l.state = listing{entries: -1}
 }
 
 // settle wakes those who wait if there is something new to list.
 func (l *lowLatency) settle(v *view) {
-	now := listing{entries: v.state.Gone + int64(len(v.state.Entries))}
+	t := v.listed()
+	now := listing{entries: t.Gone + int64(len(t.Entries))}
 	if l.open != nil {
 		now.open = l.open.Info.Number
 		for i := range l.open.Parts {
@@ -416,12 +434,7 @@ func (l *lowLatency) settle(v *view) {
 	}
 	l.state = now
 	for i := range v.rules.Tracks {
-		l.next[i] = v.state.Dropped[i]
-		for j := range v.state.Entries {
-			if v.state.Entries[j].Duration[i] >= 0 {
-				l.next[i]++
-			}
-		}
+		l.next[i] = t.Next(i)
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})

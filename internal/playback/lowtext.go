@@ -14,35 +14,17 @@ type writtenPlaylist struct {
 	state listing
 }
 
-// Delta updates (RFC 8216bis section 6.2.5.1). Sessions whose playlists may last longer than two
-// minutes have them. The boundary is skipTargets target durations from the end, the least that is
-// allowed.
-const (
-	longWindow  = 120_000 // milliseconds
-	skipTargets = 6
-	partTargets = 3 // parts are listed within this many target durations of the end
-)
-
-// skipUntil returns CAN-SKIP-UNTIL in milliseconds, 0 if there are no delta updates. It never
-// changes.
-func (v *view) skipUntil() int64 {
-	if int64(v.rules.Max)*v.state.Target*1000 <= longWindow {
-		return 0
-	}
-	return skipTargets * v.state.Target * 1000
-}
-
 // lowText returns a track's playlist with parts, or its delta update, in the current state. Each is
 // written once.
 func (s *Service) lowText(ctx context.Context, o *request, v *view, track int,
 	skip bool) (*Playlist, error) {
-	t, l := v.state, v.low
-	from, to := t.Window(v.rules, o.now.UnixMilli(), o.edge())
+	t, l := v.listed(), v.low
+	from, to := v.state.WindowWith(v.rules, l.open, o.now.UnixMilli(), o.edge())
 	if from == to {
 		return nil, errNoFragments()
 	}
 	kind := 0
-	if skip && v.skipUntil() > 0 {
+	if skip && v.listed().SkipUntil(v.rules) > 0 {
 		kind = 1
 	}
 	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to)}
@@ -62,7 +44,7 @@ func (s *Service) lowText(ctx context.Context, o *request, v *view, track int,
 // writeLow writes the playlist of the entries [from, to) and the open fragment.
 func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from, to int,
 	skip bool) (*Playlist, error) {
-	t, l := v.state, v.low
+	t, l := v.listed(), v.low
 	v.write(o, track, from, to)
 	text := &v.text[track]
 	n := t.Numbers(v.rules, track, from, to)
@@ -70,8 +52,8 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 		MediaSequence: n.MediaSequence, DiscontinuitySequence: n.Discontinuity,
 		Independent: n.Independent,
 		LowLatency: manifest.LowLatency{PartTarget: v.rules.PartTarget,
-			PartHoldBack: o.p.partHoldBack, SkipUntil: v.skipUntil()}}
-	if l.open != nil {
+			PartHoldBack: o.p.partHoldBack, SkipUntil: v.listed().SkipUntil(v.rules)}}
+	if l.open != nil && l.open.HasParts() {
 		h.Independent = h.Independent && l.open.Entry.Independent[track]
 		if l.open.Entry.Tags[track] > 0 {
 			h.DiscontinuitySequence = max(h.DiscontinuitySequence, 0)
@@ -80,10 +62,10 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 	first := n.First
 	tail := to
 	if v.listsParts(o) {
-		tail = v.tailFrom(track, from, to)
+		tail = t.Tail(v.rules, l.open, track, from, to)
 	}
 	if skip {
-		first, h.Skipped = v.skipFrom(track, n.First, to)
+		first, h.Skipped = t.Skip(v.rules, track, n.First, to)
 	}
 	out := h.Append(make([]byte, 0, 4096+(to-max(first, from))*256))
 	var blocks []placedBlock
@@ -110,59 +92,11 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 	return &Playlist{Text: out, blocks: blocks, pool: v.pool}, nil
 }
 
-// tailFrom returns the first entry of the window whose parts are listed.
-func (v *view) tailFrom(track, from, to int) int {
-	most := partTargets * v.state.Target * 1_000_000_000
-	var after int64 // nanoseconds from the end of the playlist to the end of an entry
-	if l := v.low; l.open != nil {
-		for _, p := range l.open.Parts[track] {
-			after += p.Duration
-		}
-	}
-	at := to
-	for at > from && after <= most {
-		at--
-		after += v.lasts(&v.state.Entries[at], track)
-	}
-	return at
-}
-
-// lasts returns the EXTINF of a track's segment of an entry in nanoseconds, 0 without a segment.
-func (v *view) lasts(e *timeline.Entry, track int) int64 {
-	if e.Duration[track] < 0 {
-		return 0
-	}
-	return e.Duration[track]*1_000_000 + v.rules.Surplus(e, track)
-}
-
-// skipFrom returns the first entry of a delta update, and how many segments it leaves out: those
-// that begin further from the end of the last one than the boundary. first is the first entry of
-// the window with the track.
-func (v *view) skipFrom(track, first, to int) (at int, skipped int64) {
-	until := v.skipUntil() * 1_000_000
-	var whole int64 // nanoseconds
-	for i := first; i >= 0 && i < to; i++ {
-		whole += v.lasts(&v.state.Entries[i], track)
-	}
-	for at = first; at >= 0 && at < to; at++ {
-		e := &v.state.Entries[at]
-		if e.Duration[track] < 0 {
-			continue
-		}
-		if whole <= until {
-			break
-		}
-		whole -= v.lasts(e, track)
-		skipped++
-	}
-	return at, skipped
-}
-
 // appendTail appends the entries [from, to) with their parts, the open fragment, the hint and the
 // reports. mapped says that the first entry names its initialization section.
 func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int, out []byte,
 	from, to int, mapped bool) ([]byte, error) {
-	t, l := v.state, v.low
+	t, l := v.listed(), v.low
 	number := v.rules.Tracks[track].Number
 	// The segment before decides the name of the first one's first part.
 	msn, before := l.next[track], -1
@@ -231,7 +165,7 @@ func (s *Service) report(ctx context.Context, o *request, v *view,
 		r.LastMSN, r.LastPart = l.next[track], int64(len(l.open.Parts[track])-1)
 		return r, nil
 	}
-	if e := v.entryAt(track, r.LastMSN); e != nil && v.listsParts(o) {
+	if e := v.listed().At(track, r.LastMSN); e != nil && v.listsParts(o) {
 		p, err := s.partsOf(ctx, o, v, e)
 		if err != nil {
 			return nil, err

@@ -31,6 +31,9 @@ func (s *Service) partsOf(ctx context.Context, o *request, v *view,
 	if e.Gap != nil {
 		return &segmentParts{tracks: e.Gap.Parts}, nil
 	}
+	if d := v.low.open.Complete(e); d != nil {
+		return &segmentParts{d.Parts, d.Ended}, nil
+	}
 	key := partsKey{e.Number, e.Slice.From}
 	if known := v.low.parts[key]; known != nil {
 		return known, nil
@@ -106,11 +109,29 @@ func (ref *SegmentRef) run(r *timeline.Rules, f *media.Fragment, track int,
 	return run, len(run.Frames) > 0
 }
 
-// place is a part that was found.
+// place is a part, or a whole segment, that was found.
 type place struct {
-	entry timeline.Entry // if the fragment is stored
+	entry timeline.Entry
 	open  bool           // it is of the open fragment
-	part  timeline.Part
+	part  *timeline.Part // nil: the whole segment
+}
+
+// placed returns a place in a segment that is listed whole.
+func (v *view) placed(e *timeline.Entry, part *timeline.Part) place {
+	return place{*e, v.low.open.Complete(e) != nil, part}
+}
+
+// findWhole finds a whole segment by its name. wait and the error are as for findPart.
+func (v *view) findWhole(track int, msn int64) (found place, wait bool, err error) {
+	next := v.low.next[track]
+	if msn >= next && msn < next+segmentsAhead {
+		return found, true, nil
+	}
+	e := v.listed().At(track, msn)
+	if e == nil || e.Gap != nil {
+		return found, false, noFragment()
+	}
+	return v.placed(e, nil), false, nil
 }
 
 // findPart finds a part by its name. wait says that it is the next part, or a later one of the same
@@ -119,11 +140,14 @@ type place struct {
 // is in a gap.
 func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 	ref PartRef) (found place, wait bool, err error) {
+	if ref.Part == WholeSegment {
+		return v.findWhole(track, ref.Sequence)
+	}
 	l := v.low
 	next := l.next[track]
 	msn, index := ref.Sequence, ref.Part
 	if msn < next { // perhaps the first part of the next segment
-		e := v.entryAt(track, msn)
+		e := v.listed().At(track, msn)
 		if e == nil {
 			return found, false, noFragment()
 		}
@@ -135,17 +159,17 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 		case index < n && e.Gap != nil, index > n:
 			return found, false, noFragment()
 		case index < n:
-			return place{*e, false, p.tracks[track][index]}, false, nil
+			return v.placed(e, &p.tracks[track][index]), false, nil
 		}
 		if msn, index = msn+1, 0; msn < next {
-			e = v.entryAt(track, msn)
+			e = v.listed().At(track, msn)
 			if p, err = s.partsOf(ctx, o, v, e); err != nil {
 				return found, false, err
 			}
 			if len(p.tracks[track]) == 0 || e.Gap != nil {
 				return found, false, noFragment()
 			}
-			return place{*e, false, p.tracks[track][0]}, false, nil
+			return v.placed(e, &p.tracks[track][0]), false, nil
 		}
 	}
 	var parts []timeline.Part
@@ -154,34 +178,19 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 	}
 	switch {
 	case msn == next && index < len(parts):
-		return place{open: true, part: parts[index]}, false, nil
+		return place{l.open.Entry, true, &parts[index]}, false, nil
 	case msn == next && index < max(v.mostParts(), len(parts)+1):
 		return found, true, nil
 	}
 	return found, false, noFragment()
 }
 
-// entryAt returns the entry of a track's segment with a media sequence number, or nil if the state
-// does not have it.
-func (v *view) entryAt(track int, msn int64) *timeline.Entry {
-	n := v.low.next[track]
-	for i := len(v.state.Entries) - 1; i >= 0; i-- {
-		if v.state.Entries[i].Duration[track] < 0 {
-			continue
-		}
-		if n--; n == msn {
-			return &v.state.Entries[i]
-		}
-	}
-	return nil
-}
-
 // moofSequence returns the sequence number in the moof of a part. It grows along a playlist, and
 // shows media sequence number and index of the part.
 func moofSequence(ref PartRef) uint32 { return uint32(ref.Sequence)<<12 + uint32(ref.Part) }
 
-// openPart makes a part of the open fragment. The caller closes it.
-func openPart(v *view, track int, p timeline.Part, sequence uint32) (*Segment, error) {
+// openPart makes what was found in the open fragment. The caller closes it.
+func openPart(o *request, v *view, track int, found *place, sequence uint32) (*Segment, error) {
 	l := v.low
 	if l.coming == nil || l.open == nil || l.coming.Number != l.open.Info.Number {
 		return nil, noFragment()
@@ -190,7 +199,7 @@ func openPart(v *view, track int, p timeline.Part, sequence uint32) (*Segment, e
 	if hold == nil {
 		return nil, noFragment()
 	}
-	segment, err := partOf(v, hold, track, p, sequence)
+	segment, err := partOf(o, v, hold, track, found, sequence)
 	if err != nil {
 		hold.Release()
 		return nil, err
@@ -198,7 +207,7 @@ func openPart(v *view, track int, p timeline.Part, sequence uint32) (*Segment, e
 	return segment, nil
 }
 
-func partOf(v *view, hold *live.Hold, track int, p timeline.Part,
+func partOf(o *request, v *view, hold *live.Hold, track int, found *place,
 	sequence uint32) (*Segment, error) {
 	l := v.low
 	state, ok := hold.State()
@@ -206,16 +215,28 @@ func partOf(v *view, hold *live.Hold, track int, p timeline.Part,
 		return nil, noFragment()
 	}
 	at := &state.Tracks[l.order[track]]
-	units := at.Final.Units()
-	if len(units.Frames) < p.First+p.Frames || int64(len(at.Payload)) < p.Offset+p.Size {
-		return nil, noFragment()
-	}
 	r := v.rules.Scaled(l.match.Generation.Scales)
 	start, _ := r.Start(&l.open.Info)
-	own, blocks := l.order[track], blocksOf(at.Final.Frames, p.First+p.Frames)
+	units := at.Final.Units()
+	run, offset := found.entry.Slice.Run(units, r.Tracks[track].Timescale, start)
+	p := timeline.Part{Begin: run.BaseDecodeTime, Frames: len(run.Frames), Size: run.Size()}
+	if found.part != nil {
+		p = *found.part
+	} else {
+		sequence = o.moofSequence(&l.open.Info)
+	}
+	if len(run.Frames) < p.First+p.Frames ||
+		int64(len(at.Payload)) < offset+p.Offset+p.Size {
+		return nil, noFragment()
+	}
+	before := 0 // units of earlier slices
+	for begin := units.BaseDecodeTime; begin < run.BaseDecodeTime; before++ {
+		begin += int64(units.Frames[before].Duration)
+	}
+	own, blocks := l.order[track], blocksOf(at.Final.Frames, before+p.First+p.Frames)
 	var segment *Segment
-	segment, err := packPart(r, &l.coming.Tracks[own], units, store.Bytes(at.Payload), p, track,
-		start, sequence, func() {
+	segment, err := packPart(r, &l.coming.Tracks[own], run, store.Bytes(at.Payload[offset:]), p,
+		track, start, sequence, func() {
 			if segment.failed {
 				hold.Abandon()
 				return
@@ -238,10 +259,13 @@ func blocksOf(frames []media.Frame, units int) int {
 	return len(frames)
 }
 
-// storedPart makes a part of a stored fragment. The caller closes it.
+// storedPart makes what was found in a stored fragment. The caller closes it.
 func (s *Service) storedPart(ctx context.Context, o *request, found *place, track int,
 	sequence uint32) (*Segment, error) {
 	ref := o.segmentRef(o.p.tracks[track].Number, &found.entry)
+	if found.part == nil {
+		return s.mediaSegment(ctx, o, *ref)
+	}
 	info, m, err := s.openFragment(ctx, o, *ref)
 	if err != nil {
 		return nil, err
@@ -259,7 +283,7 @@ func (s *Service) storedPart(ctx context.Context, o *request, found *place, trac
 	}
 	var segment *Segment
 	if err == nil {
-		segment, err = packPart(r, t, run, frames, found.part, track, start, sequence,
+		segment, err = packPart(r, t, run, frames, *found.part, track, start, sequence,
 			func() { m.Close() }) // it was only read from: nothing can be lost
 	}
 	if err != nil {

@@ -131,14 +131,15 @@ func (s *Service) replace(ctx context.Context, o *request, v *view, comes bool,
 		return same, nil
 	}
 	for i := range v.rules.Tracks {
-		if end := l.open.Bytes(i); end > 0 && !bytes.Equal(said.Tracks[l.order[i]].Payload[:end],
+		end := l.open.Bytes[i]
+		if !bytes.Equal(said.Tracks[l.order[i]].Payload[:end],
 			state.Tracks[l.again.order[i]].Payload[:end]) {
 			return false, nil
 		}
 	}
 	next.Resume(l.open)
 	l.leave()
-	l.reading, l.again, l.open = l.again, reading{}, next
+	l.reading, l.again, l.open, l.with = l.again, reading{}, next, nil
 	return true, nil
 }
 

@@ -179,9 +179,18 @@ func (s *Service) opens(ctx context.Context, o *request, info *store.FragmentInf
 	return err == nil && c.ok, err
 }
 
-// pack puts the header of a media segment before the frames of one track. The sequence number of
-// its moof is the fragment's commit sequence: it never changes, and grows along a playlist in
-// ingest order (slices of a fragment share it).
+// moofSequence returns the sequence number in the moof of a fragment's segment. It never changes,
+// and grows along a playlist in ingest order; slices of a fragment share it. It is the fragment's
+// commit sequence. In a session with parts a slice may be read before its commit: there it is the
+// time of the fragment's number since the first one's, in units of 131 ms, enough for 17 years.
+func (o *request) moofSequence(f *store.FragmentInfo) uint32 {
+	if o.p.partTarget > 0 {
+		return 1 + uint32((f.Number-o.p.first)>>(store.NumberSlotBits+17))
+	}
+	return uint32(f.Sequence)
+}
+
+// pack puts the header of a media segment before the frames of one track.
 func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
@@ -197,7 +206,7 @@ func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (
 	if len(run.Frames) == 0 {
 		return nil, noFragment()
 	}
-	header, err := fmp4.AppendMediaHeader(nil, description, &run, uint32(info.Sequence),
+	header, err := fmp4.AppendMediaHeader(nil, description, &run, o.moofSequence(info),
 		r.DecodeTime(run.BaseDecodeTime, timescale, start))
 	if err != nil {
 		return nil, fmt.Errorf("write segment header: %w", err)

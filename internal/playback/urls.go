@@ -138,14 +138,21 @@ func (ref *SegmentRef) uri(token string, f format) string {
 type PartRef struct {
 	Track    int   // TrackNumber
 	Sequence int64 // SequenceNumber: the media sequence number of the segment
-	Part     int   // PartNumber: counts from 0
+	Part     int   // PartNumber: counts from 0; WholeSegment: there is none
 }
 
+// WholeSegment, instead of the number of a part, names a whole segment by its media sequence
+// number: a slice that another one follows, which may be listed before its fragment is stored.
+const WholeSegment = -1
+
 func (ref PartRef) uri(token string) string {
-	return partName + "?" + tokenParameter + "=" + token +
+	uri := partName + "?" + tokenParameter + "=" + token +
 		"&" + trackParameter + "=" + strconv.Itoa(ref.Track) +
-		"&" + sequenceParameter + "=" + strconv.FormatInt(ref.Sequence, 10) +
-		"&" + partParameter + "=" + strconv.Itoa(ref.Part)
+		"&" + sequenceParameter + "=" + strconv.FormatInt(ref.Sequence, 10)
+	if ref.Part == WholeSegment {
+		return uri
+	}
+	return uri + "&" + partParameter + "=" + strconv.Itoa(ref.Part)
 }
 
 // ParsePart reads the query of a part's URL.
@@ -158,6 +165,10 @@ func ParsePart(query string) (ref PartRef, err error) {
 		return ref, err
 	}
 	ref.Sequence = int64(n)
+	if text, err := parameter(query, partParameter, false); err != nil || text == "" {
+		ref.Part = WholeSegment
+		return ref, err
+	}
 	ref.Part, err = decimal(query, partParameter, true)
 	return ref, err
 }

@@ -246,7 +246,7 @@ func (s *Service) add(ctx context.Context, o *request, v *view, f *store.Fragmen
 	said, _ := l.said()
 	gap, err := v.state.AddAfter(v.rules, f, c, read, open, open == l.open && said.Differs)
 	if gap || err == nil {
-		l.open = nil
+		v.closeOpen(gap)
 	}
 	if gap || open.Again != nil {
 		s.save(ctx, o, v)
@@ -401,7 +401,7 @@ func (t *trackText) place(from, to int64, at int) []placedBlock {
 // write makes sure that body holds the text of the entries [from, to) of the state, and not much
 // else.
 func (v *view) write(o *request, track, from, to int) {
-	t, text := v.state, &v.text[track]
+	t, text := v.listed(), &v.text[track]
 	lowest := t.Gone + int64(from)
 	// the window was wider before, or everything is new
 	if lowest < text.base || lowest > text.base+int64(len(text.start)) {
@@ -446,25 +446,6 @@ func (t *trackText) lines(from, to int64) []byte {
 		end = t.start[n]
 	}
 	return t.body[t.start[from-t.base]:end]
-}
-
-func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segment {
-	return manifest.Segment{
-		Discontinuities: int(e.Tags[track]),
-		DateTime:        e.Date + e.Later[track],
-		HasDateTime:     o.p.timestamps || o.p.partTarget > 0,
-		Duration:        v.lasts(e, track),
-		Gap:             e.Gap != nil,
-		URI:             o.segmentRef(v.rules.Tracks[track].Number, e).uri(o.token, o.p.format),
-	}
-}
-
-// mapURI returns the EXT-X-MAP that an entry needs; transport streams need none.
-func (v *view) mapURI(o *request, track int, e *timeline.Entry) string {
-	if v.rules.Muxed {
-		return ""
-	}
-	return InitSegmentRef{v.rules.Tracks[track].Number, e.Generation}.uri(o.token)
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.

@@ -7,7 +7,9 @@
 //	state.go       State: the fold (Add), and what a playlist lists (Window)
 //	numbers.go     the numbers of a playlist
 //	slice.go       slices of fragments that are too long for the session
-//	parts.go       parts, and the fragment that is listed in them before it is committed
+//	parts.go       parts
+//	open.go        the fragment that is listed in parts before it is committed
+//	listing.go     what a playlist with parts lists
 //	silence.go     silence where sound is missing
 //	leading.go     pictures that cannot be decoded after a jump
 //	checkpoint.go  the form in which a state is stored

@@ -56,61 +56,118 @@ func (t *frameTimes) next(at int64) (int64, bool) {
 	return 0, false
 }
 
+// cutter divides a fragment, or as much of it as has come, into slices.
+type cutter struct {
+	times     []frameTimes  // of the packaged tracks with frames
+	lead      []media.Frame // of times[0]: the pictures, if there are any
+	separates []bool
+	parts     []int64 // where those of times[0] begin, and where the last one ends
+	target    int64
+	inParts   bool
+}
+
+// newCutter makes a cutter. r has the fragment's timescales; start is Rules.Start of the fragment.
+func newCutter(r *Rules, f *media.Fragment, start, target int64) *cutter {
+	c := &cutter{target: target, inParts: r.PartTarget > 0}
+	for i := range r.Tracks {
+		run := unitsOf(f, r.Tracks[i].Number)
+		if len(run.Frames) == 0 {
+			continue
+		}
+		if c.times == nil {
+			if c.lead = run.Frames; c.inParts {
+				c.parts = r.partStarts(&run, r.Tracks[i].Timescale, start)
+			} else {
+				c.separates = separating(&run)
+			}
+		}
+		c.times = append(c.times, timesOf(&run, r.Tracks[i].Timescale, start))
+	}
+	return c
+}
+
 // cut divides a fragment into slices of at most target seconds and an overhang, in order. Each has
 // a picture, if one begins in that time, and ends before another one. Of those that leave it short
 // enough, that is the last key frame; without one, the last picture that separates what is
 // presented before and after; otherwise the last picture. (Without pictures, frames of sound
 // decide.) A frame that outlasts its slice by more than the overhang is cut short, and the next
 // slice begins after a gap.
-// In a session with parts, a slice ends where the last part begins that leaves it short enough. r
-// has the fragment's timescales; start is Rules.Start of the fragment.
+// In a session with parts, a slice ends where the last part begins that leaves it short enough.
 func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
-	var times []frameTimes
-	var lead []media.Frame // of times[0]: the pictures, if there are any
-	var separates []bool
-	var parts []int64 // where those of times[0] begin
-	for i := range r.Tracks {
-		run := unitsOf(f, r.Tracks[i].Number)
-		if len(run.Frames) == 0 {
-			continue
-		}
-		if times == nil {
-			lead, separates = run.Frames, separating(&run)
-			parts = r.partStarts(&run, r.Tracks[i].Timescale, start)
-		}
-		times = append(times, timesOf(&run, r.Tracks[i].Timescale, start))
-	}
-	if times == nil {
-		return nil
-	}
+	c := newCutter(r, f, start, target)
 	var all []Slice
-	for from := int64(0); ; {
-		latest := from + target*1000
-		tooLong := func(t frameTimes) bool {
-			_, more := t.next(from)
-			return more && t.end > latest+overhang
+	for from, more := int64(0), c.times != nil; more; {
+		s := Slice{From: from, Until: c.end(from)}
+		all = append(all, s)
+		if s.Until == 0 {
+			break
 		}
-		_, more := times[0].next(from)
-		if !slices.ContainsFunc(times, tooLong) &&
-			!(r.PartTarget > 0 && more && times[0].end > latest+partOverhang) {
-			return append(all, Slice{From: from})
-		}
-		var until int64
-		if r.PartTarget > 0 {
-			until = lastPart(parts, from, latest)
-		} else {
-			until = boundary(lead, separates, times[0].starts, from, latest)
-		}
-		all = append(all, Slice{From: from, Until: until})
-		ended := true
-		for i := range times {
-			if at, more := times[i].next(until); more && (ended || at < from) {
-				from, ended = at, false
+		from, more = c.next(s.Until, 1)
+	}
+	return all
+}
+
+// end returns where a slice of a whole fragment ends that begins at from, 0 if with the fragment.
+func (c *cutter) end(from int64) int64 {
+	latest := from + c.target*1000
+	tooLong := func(t frameTimes) bool {
+		_, more := t.next(from)
+		return more && t.end > latest+overhang
+	}
+	switch {
+	case c.passes(from):
+		return lastPart(c.parts, from, latest)
+	case !slices.ContainsFunc(c.times, tooLong):
+		return 0
+	case c.inParts:
+		return lastPart(c.parts, from, latest)
+	}
+	return boundary(c.lead, c.separates, c.times[0].starts, from, latest)
+}
+
+// passes reports whether the first track is too long for a slice with parts that begins at from.
+// The slice then ends where end says, whatever frames follow.
+func (c *cutter) passes(from int64) bool {
+	_, more := c.times[0].next(from)
+	return c.inParts && more && c.times[0].end > from+c.target*1000+partOverhang
+}
+
+// next returns when the slice begins that follows one that ends at until: with the first frame that
+// no earlier slice has. It returns false if fewer than least tracks go on.
+func (c *cutter) next(until int64, least int) (from int64, more bool) {
+	for i := range c.times {
+		if at, goesOn := c.times[i].next(until); goesOn {
+			if least--; !more || at < from {
+				from, more = at, true
 			}
 		}
-		if ended {
-			return all
+	}
+	return from, more && least <= 0
+}
+
+// known returns the slices of a fragment that is still being received, in a session with parts:
+// those that are complete, and the one that is not. Until of that one is 0 while it is not known.
+// whole says that all frames have come; then the last slice is the one that is returned as current.
+func (c *cutter) known(whole bool) (done []Slice, current Slice) {
+	for {
+		switch {
+		case whole:
+			current.Until = c.end(current.From)
+		case c.passes(current.From):
+			current.Until = lastPart(c.parts, current.From, current.From+c.target*1000)
 		}
+		if current.Until == 0 {
+			return done, current
+		}
+		least := len(c.times)
+		if whole {
+			least = 1
+		}
+		from, more := c.next(current.Until, least)
+		if !more {
+			return done, current
+		}
+		done, current = append(done, current), Slice{From: from}
 	}
 }
 
@@ -132,19 +189,21 @@ func boundary(frames []media.Frame, separates []bool, starts []int64, from, late
 	return until
 }
 
-// partStarts returns when the parts of a run begin, and frames that are too long for one, in
-// milliseconds after the fragment's start. It returns none in a session without parts.
+// partStarts returns when the parts of a run begin, and frames that are too long for one, and when
+// the last one ends, in milliseconds after the fragment's start. It returns none in a session
+// without parts.
 func (r *Rules) partStarts(run *media.Run, timescale, start int64) (starts []int64) {
 	if r.PartTarget > 0 {
 		for _, p := range cutParts(run, timescale, r.PartTarget) {
 			starts = append(starts, Rescale(p.Begin, timescale, 1000)-start)
 		}
+		starts = append(starts, Rescale(run.BaseDecodeTime+run.Duration(), timescale, 1000)-start)
 	}
 	return starts
 }
 
 // lastPart returns where a slice with parts ends that begins at from: where the last part begins
-// that leaves it short enough, otherwise at latest.
+// that leaves it short enough, or ends if no picture follows; otherwise at latest.
 func lastPart(starts []int64, from, latest int64) int64 {
 	until := latest // by default in the middle of a long frame
 	for _, at := range starts {

@@ -403,7 +403,7 @@ func (v *viewer) checkSync() {
 	for j, s := range first.union.Segments {
 		where := fmt.Sprintf("segment %d", s.Sequence)
 		tolerance := 50 * time.Millisecond
-		if strings.Contains(s.URI, "StartOffset=") {
+		if strings.Contains(s.URI, "StartOffset=") || strings.Contains(s.URI, "PartialFragment") {
 			// a slice: its sound begins with a part of its own (internal/timeline/DESIGN.md)
 			tolerance = 149 * time.Millisecond
 		}
@@ -430,11 +430,13 @@ func (v *viewer) checkSync() {
 	}
 }
 
-// fragmentPart names what a segment has of which fragment.
+// fragmentPart names what a segment has of which fragment. A slice that may be listed before its
+// fragment is stored is named by its sequence number.
 func fragmentPart(uri string) string {
 	_, query, _ := strings.Cut(uri, "?")
 	values, _ := url.ParseQuery(query)
-	return values.Get("FragmentNumber") + " " + values.Get("StartOffset")
+	return values.Get("FragmentNumber") + " " + values.Get("StartOffset") + " " +
+		values.Get("SequenceNumber")
 }
 
 // files returns each track's initialization sections and segments as one file, with what our own

@@ -22,7 +22,8 @@ type glassCamera struct {
 	rate   [2]int // frames per second, a fraction
 	sound  bool
 	bframe bool
-	leap   int // frames after which its clock leaps ahead by an hour, each time; 0: never
+	leap   int  // frames after which its clock leaps ahead by an hour, each time; 0: never
+	grow   bool // after groups of one second, every other group is of ten seconds
 
 	mu   sync.Mutex
 	sent []time.Time // of each frame: when the encoder got it
@@ -48,11 +49,27 @@ func (g *glassCamera) encode() []string {
 	args = append(args, "-vf", filter, "-c:v", "libx264",
 		"-preset", "ultrafast", "-tune", "zerolatency", "-threads", "1", "-sc_threshold", "0", "-g",
 		fmt.Sprint(int(float64(g.group)*g.fps()+0.5)))
+	if g.grow {
+		args = append(args, "-g", "9999", "-force_key_frames", growing())
+	}
 	if g.bframe {
 		args = append(args, "-bf", "2", "-b_strategy", "0")
 	}
 	return append(args, "-f", "matroska", "-cluster_time_limit", "1", "-flush_packets", "1",
 		"pipe:1")
+}
+
+// growing lists the key frames of a camera whose groups grow: a second apart for twelve seconds,
+// then ten seconds apart every other time.
+func growing() string {
+	times := "0"
+	for at, n := 1, 1; n < 100; n++ {
+		times += fmt.Sprintf(",%d", at)
+		if at++; at > 12 && n%2 == 0 {
+			at += 9
+		}
+	}
+	return times
 }
 
 // begin sends frames in real time until the test ends, or off is called.

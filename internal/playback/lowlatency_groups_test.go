@@ -1,0 +1,295 @@
+package playback
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/internal/live"
+	"weir/internal/media"
+	"weir/internal/store"
+	"weir/test/e2e/conformance"
+)
+
+// grown makes a fragment of the camera last ten seconds, with one key frame.
+func grown(rec *store.Record) {
+	for i := range rec.Runs {
+		run := &rec.Runs[i]
+		frames := len(run.Frames)
+		for n := frames; n < 5*frames; n++ {
+			like := 1 + n%(frames-1) // not the key frame
+			run.Frames = append(run.Frames, run.Frames[like])
+			data := bytes.Clone(rec.Payload[i][10*like : 10*like+10])
+			data[9] = byte(n)
+			rec.Payload[i] = append(rec.Payload[i], data...)
+		}
+	}
+}
+
+// beginGrown begins a fragment that lasts ten seconds.
+func (r *lowRig) beginGrown() *sending {
+	f := r.begin(grown)
+	r.camera.Time += 8000
+	r.grows = true
+	return f
+}
+
+// segments reads every segment of a track's playlist, and checks that none ever changes.
+func (r *lowRig) segments(m *conformance.Media) {
+	r.Helper()
+	for i := range m.Segments {
+		s := &m.Segments[i]
+		if s.Gap {
+			continue
+		}
+		data := r.whole(s.URI)
+		if before, ok := r.parts[s.URI]; ok && !bytes.Equal(before, data) {
+			r.Errorf("segment %d has changed: %s", s.Sequence, s.URI)
+		}
+		r.parts[s.URI] = data
+	}
+}
+
+// ends returns when what is listed ends, on the camera's clock.
+func ends(m *conformance.Media) time.Time {
+	last := &m.Segments[len(m.Segments)-1]
+	end := last.Date.Add(last.Duration)
+	for i := range m.Open.Parts {
+		end = end.Add(m.Open.Parts[i].Duration)
+	}
+	return end
+}
+
+// Groups that last longer than the session expects are listed as they come, slice by slice. What is
+// listed before the commit stays as it is.
+func TestGroupsThatGrowAreListedAsTheyCome(t *testing.T) {
+	for _, tracks := range [][]media.Track{{videoTrack()}, {videoTrack(), audioTrack()}} {
+		lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
+			read := func() {
+				for i := range tracks {
+					r.segments(r.read(i + 1))
+				}
+			}
+			r.begin().store()
+			for range 2 {
+				read()
+				was := ends(r.read(1))
+				f := r.beginGrown()
+				for at := int64(500); at < 10_000; at += 370 {
+					f.until(at)
+					read()
+					come := was.Add(time.Duration(at) * time.Millisecond)
+					for i := range tracks {
+						if late := come.Sub(ends(r.seen[i+1])); late > 500*time.Millisecond {
+							t.Errorf("track %d: after %d ms the playlist is %v late", i+1, at, late)
+						}
+					}
+				}
+				early := len(r.read(1).Segments)
+				f.store()
+				read()
+				for i := range tracks {
+					r.samplesOf(i+1, r.seen[i+1])
+				}
+				if early < 7 {
+					t.Errorf("%d segments before the commit", early)
+				}
+				r.begin().store()
+				read()
+			}
+			other := r.process()
+			defer other.Stop()
+			for i := range tracks {
+				if a, b := r.playlist(r.service, r.token, i+1),
+					r.playlist(other, r.token, i+1); a != b {
+					t.Errorf("another process lists\n%s\nand not\n%s", b, a)
+				}
+			}
+		})
+	}
+}
+
+// Another process that follows the same fragment lists the same, before the commit too.
+func TestGroupsThatGrowAreTheSameElsewhere(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		other := r.process()
+		defer other.Stop()
+		f := r.beginGrown()
+		for at := int64(700); at < 10_000; at += 1700 {
+			f.until(at)
+			for track := 1; track <= 2; track++ {
+				if a, b := r.playlist(r.service, r.token, track),
+					r.playlist(other, r.token, track); a != b {
+					t.Fatalf("after %d ms another process lists\n%s\nand not\n%s", at, b, a)
+				}
+			}
+		}
+		f.store()
+	})
+}
+
+// A fragment that breaks off in its third slice leaves a gap for each slice.
+func TestAGrownGroupBreaksOff(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.beginGrown()
+		f.until(5800)
+		before := r.read(1)
+		r.read(2)
+		if n := len(before.Segments); n != 5 || len(before.Open.Parts) == 0 {
+			t.Fatalf("%d segments, open is %+v", n, before.Open)
+		}
+		f.breakOff()
+		check := func() {
+			t.Helper()
+			for track := 1; track <= 2; track++ {
+				m := r.read(track)
+				gaps := 0
+				for i := range m.Segments {
+					if s := &m.Segments[i]; s.Gap {
+						if s.Sequence != int64(3+gaps) {
+							t.Errorf("gap %d has number %d", gaps, s.Sequence)
+						}
+						gaps++
+					}
+				}
+				if gaps != 3 {
+					t.Errorf("%d gaps in\n%s", gaps, r.reload(track, Directives{}))
+				}
+			}
+		}
+		check()
+		for i := range before.Segments[3:] {
+			if _, err := r.getPart(t.Context(), before.Segments[3+i].URI); err == nil {
+				t.Error("a gap can be read")
+			}
+		}
+		r.begin().store()
+		check()
+		r.service.Stop()
+		r.service = r.process()
+		check()
+		for range 3 {
+			r.begin().store()
+			r.segments(r.read(1))
+		}
+		r.samplesOf(1, r.read(1))
+	})
+}
+
+// A producer that loses its connection in the third slice resends the fragment from its start: what
+// was listed stays, and the fragment goes on. The connection may have died in silence, and the
+// fragment may be stored before anybody has seen it come.
+func TestAGrownGroupIsSentAgain(t *testing.T) {
+	for _, how := range []string{"broke off", "silent", "stored at once"} {
+		t.Run(how, func(t *testing.T) { testSentAgain(t, how) })
+	}
+}
+
+func testSentAgain(t *testing.T, how string) {
+	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.beginGrown()
+		f.until(5800)
+		before := r.read(1)
+		r.read(2)
+		if how == "broke off" {
+			f.cutOff()
+		}
+		again := r.begin(func(rec *store.Record) {
+			rec.Runs, rec.Payload = f.rec.Runs, f.rec.Payload
+			rec.ProducerTimestamp = f.rec.ProducerTimestamp
+			rec.ServerTimestamp -= 5500 // it comes faster than it was filmed
+		})
+		for _, at := range []int64{0, 330, 3000, 5800, 6200, 8000, 9900} {
+			if how == "stored at once" {
+				break
+			}
+			again.until(at)
+			m := r.read(1)
+			r.read(2)
+			if len(m.Segments) < len(before.Segments) || m.Segments[3].Gap {
+				t.Fatalf("after %d ms of what is sent again:\n%s", at, r.reload(1, Directives{}))
+			}
+		}
+		if how == "stored at once" {
+			r.store.Commit(again.rec, 0)
+		} else {
+			again.store()
+		}
+		for track := 1; track <= 2; track++ {
+			r.samplesOf(track, r.read(track))
+		}
+		for i := range before.Segments {
+			if is := &r.seen[1].Segments[i]; is.Gap || is.URI != before.Segments[i].URI {
+				t.Errorf("segment %d is %+v", is.Sequence, is)
+			}
+		}
+	})
+}
+
+// A server that is killed in the third slice has forgotten what it listed. The producer resends the
+// fragment, and it is listed again under the same names.
+func TestAKilledServerListsAGrownGroupAgain(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.beginGrown()
+		f.until(5800)
+		before := r.read(1)
+		r.segments(before)
+		slice := before.Segments[4].URI
+		killed := r.service
+		r.edge = live.New(live.Options{})
+		r.service = r.process()
+		defer killed.Stop()
+		var data []byte
+		go func() { data, _ = r.getPart(t.Context(), slice) }()
+		synctest.Wait()
+		if data != nil {
+			t.Fatal("a slice came before its frames")
+		}
+		again := r.begin(func(rec *store.Record) {
+			rec.Runs, rec.Payload = f.rec.Runs, f.rec.Payload
+			rec.ServerTimestamp -= 5500
+		})
+		again.until(5800)
+		if want := r.parts[slice]; len(data) != len(want) || len(data) == 0 ||
+			!bytes.Equal(data[200:], want[200:]) { // behind the sequence number
+			t.Errorf("%d bytes came of the slice, which had %d", len(data), len(want))
+		}
+		clear(r.seen) // its dates are those of the resend
+		after := r.read(1)
+		for i := range before.Segments {
+			if a, b := &before.Segments[i], &after.Segments[i]; a.URI != b.URI ||
+				a.Sequence != b.Sequence || a.Duration != b.Duration {
+				t.Errorf("segment %d was\n%+v\nand is\n%+v", a.Sequence, a, b)
+			}
+		}
+		again.store()
+		r.samplesOf(1, r.read(1))
+	})
+}
+
+// A request for a part waits across the end of a slice, and the hint is right there.
+func TestHintsInGrownGroups(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.beginGrown()
+		f.until(100)
+		for at := int64(330); at < 9600; at += 320 {
+			hint := hintOf.FindStringSubmatch(r.reload(1, Directives{}))[1]
+			var data []byte
+			go func() { data, _ = r.getPart(t.Context(), hint) }()
+			synctest.Wait()
+			if data != nil {
+				t.Fatalf("after %d ms the part came before its frames", at)
+			}
+			f.until(at)
+			r.read(1)
+			if data == nil || !bytes.Equal(data, r.parts[hint]) ||
+				!strings.Contains(r.reload(1, Directives{}), `URI="`+hint+`"`) {
+				t.Fatalf("after %d ms the part that was hinted has %d bytes: %s\n%s", at, len(data),
+					hint, r.reload(1, Directives{}))
+			}
+		}
+		f.store()
+	})
+}

@@ -1,0 +1,126 @@
+package e2e_test
+
+import (
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/test/e2e/conformance"
+)
+
+// While nothing moves, some cameras send a key frame every ten seconds instead of every second.
+// Players that have begun before go on part by part. It runs alone, with a camera with sound and
+// one without.
+func TestPlayersGoOnWhileGroupsGrow(t *testing.T) {
+	needTool(t, "ffmpeg", "chromium", "node")
+	s := start(t, "")
+	chromium := startBrowser(t)
+	const seconds = 16
+	var playing sync.WaitGroup
+	for _, camera := range []*glassCamera{
+		{name: "grows", rate: [2]int{25, 1}, grow: true},
+		{name: "grows-sound", rate: [2]int{25, 1}, grow: true, sound: true},
+	} {
+		camera.begin(t, s)
+		awaitFragments(t, s, camera.name, time.Now(), 3)
+		for _, player := range []string{"hls.js", "Shaka Player"} {
+			u := awaitLive(t, s, camera.name, "--discontinuity-mode", "ON_DISCONTINUITY")
+			playing.Go(func() {
+				a, err := chromium.watchClock(player, u, seconds, camera.options()...)
+				if err != nil {
+					t.Errorf("%s, %s: %v", camera.name, player, err)
+				}
+				want := seconds * camera.fps()
+				t.Logf("%s, %s: %d of %.0f frames painted, %d stalls, %d blocked reloads",
+					camera.name, player, len(a.Frames), want, a.Stalls, a.Blocked)
+				if float64(len(a.Frames)) < want*95/100 || a.Stalls > 0 || a.Blocked < seconds {
+					t.Errorf("%s, %s: playback does not go on", camera.name, player)
+				}
+			})
+		}
+	}
+	playing.Wait()
+}
+
+// Groups that grow to ten seconds are listed by the rules, slice by slice, also when the server is
+// killed in the middle of one and starts again, and when the camera breaks off there.
+func TestLowLatencyWhileGroupsGrow(t *testing.T) {
+	exact(t)
+	needTool(t, "ffmpeg")
+	data := filepath.Join(t.TempDir(), "data")
+	s := start(t, data)
+	g := &glassCamera{name: "grows", rate: [2]int{25, 1}, grow: true, sound: true, bframe: true}
+	off := g.begin(t, s)
+	awaitFragments(t, s, g.name, time.Now(), 3)
+	v := openParts(t, awaitLive(t, s, g.name, partsFlags...))
+	v.grows = true
+	followAll := func(segments int) {
+		t.Helper()
+		var all sync.WaitGroup
+		for _, p := range v.lists {
+			all.Go(func() { v.follow(p, segments) })
+		}
+		all.Wait()
+		v.report(t)
+	}
+	// third waits for the third slice of a group.
+	third := func() {
+		t.Helper()
+		pictures := v.lists[0]
+		for inside := 0; inside < 3; {
+			followAll(1)
+			if parts := pictures.known.Open.Parts; len(parts) > 0 && parts[0].Independent {
+				inside = 0
+			} else {
+				inside++
+			}
+		}
+		awaitPart(t, v)
+	}
+	third()
+	followAll(10)
+	if v.gaps > 0 || v.whole < 20 {
+		t.Errorf("%d segments, %d gaps", v.whole, v.gaps)
+	}
+
+	third()
+	edges := make([]int64, len(v.lists))
+	for i, p := range v.lists {
+		edges[i] = p.known.Open.Sequence
+	}
+	s.kill()
+	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
+	for i, p := range v.lists {
+		shown := p.known
+		within(t, time.Minute, "what was listed is listed again", func() bool {
+			m, _, _ := v.playlist(p, "")
+			p.known, p.parts = m, map[string][]byte{}
+			return m != nil && m.Open.Sequence >= edges[i]
+		})
+		v.hold(p.name, conformance.CheckReload(shown, p.known))
+	}
+	v.report(t)
+
+	third()
+	off()
+	for range 16 { // the camera is away, and players ask
+		for _, p := range v.lists {
+			m, _, _ := v.playlist(p, "")
+			v.hold(p.name, conformance.CheckReload(p.known, m))
+			p.known = m
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	v.report(t)
+	for _, p := range v.lists {
+		gaps := 0
+		for _, segment := range p.known.Segments {
+			gaps += btoi(segment.Gap)
+		}
+		if gaps < 3 {
+			t.Errorf("%s: %d gaps for the slices of the group that broke off", p.name, gaps)
+		}
+	}
+}
