@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,8 +66,9 @@ func TestPartLatency(t *testing.T) {
 
 // frameCamera sends 25 frames a second, one write each, in groups, and knows when it sent which.
 type frameCamera struct {
-	size  int // bytes of two frames; 4,000 when 0
-	group int // frames of a fragment; 50 when 0
+	size  int         // bytes of two frames; 4,000 when 0
+	group int         // frames of a fragment; 50 when 0
+	grow  atomic.Bool // the next fragment has ten times as many
 	mu    sync.Mutex
 	begin int64 // of the first frame, milliseconds since 1970
 	sent  []time.Time
@@ -74,7 +76,7 @@ type frameCamera struct {
 
 func (c *frameCamera) run(p *putMedia, stop <-chan struct{}) error {
 	const apart = 40
-	group := cmp.Or(c.group, 50)
+	at, group := 0, cmp.Or(c.group, 50)
 	if _, err := p.body.Write(syntheticHeader()); err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func (c *frameCamera) run(p *putMedia, stop <-chan struct{}) error {
 	c.mu.Unlock()
 	for n := 0; ; n++ {
 		frames := syntheticPayload("parts", n, cmp.Or(c.size, 4000))
-		at, frame := n%group, frames[1]
+		frame := frames[1]
 		var text []byte
 		if at == 0 {
 			frame = frames[0]
@@ -103,6 +105,12 @@ func (c *frameCamera) run(p *putMedia, stop <-chan struct{}) error {
 		c.mu.Unlock()
 		if _, err := p.body.Write(text); err != nil {
 			return err
+		}
+		if at++; at >= group {
+			at, group = 0, cmp.Or(c.group, 50)
+			if c.grow.Swap(false) {
+				group *= 10
+			}
 		}
 		select {
 		case <-tick.C: // the camera's clock

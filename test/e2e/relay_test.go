@@ -114,6 +114,15 @@ func TestLiveAcrossNodes(t *testing.T) { // alone: how long a request is blocked
 		t.Errorf("%d segments with their parts, %d hinted parts", v.whole, v.hints)
 	}
 
+	// A fragment of ten seconds is listed slice by slice.
+	camera.grow.Store(true)
+	v.grows = true
+	v.follow(list, 12)
+	v.report(t)
+	if v.whole < 10 || v.gaps > 0 {
+		t.Errorf("%d segments with their parts, %d gaps", v.whole, v.gaps)
+	}
+
 	awaitPart(t, v)
 	one.kill()
 	host, _ := url.Parse(two.URL)
