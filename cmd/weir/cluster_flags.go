@@ -24,10 +24,21 @@ import (
 
 // clusterFlags make a server a node of a cluster.
 type clusterFlags struct {
-	NodeURL  string        `name:"node-url" group:"Addresses" env:"WEIR_NODE_URL" placeholder:"URL" help:"URL at which the other nodes of a cluster reach this very node, to follow what it receives frame by frame; not that of a load balancer. By default, the address that it listens on; if it listens on all, the one from which it connects to the database."`
-	Database string        `name:"database" group:"Storage" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Be a node of the cluster that has its rows in this PostgreSQL database and its bytes in --objects. The data directory then has only this node's cache and its own files."`
-	Notice   time.Duration `name:"stop-notice" default:"0s" env:"WEIR_STOP_NOTICE" placeholder:"DURATION" help:"How long /readyz says no before a stop begins, while everything is still served, so that a load balancer looks elsewhere."`
+	NodeURL    string        `name:"node-url" group:"Addresses" env:"WEIR_NODE_URL" placeholder:"URL" help:"URL at which the other nodes of a cluster reach this very node, to follow what it receives frame by frame; not that of a load balancer. By default, the address that it listens on; if it listens on all, the one from which it connects to the database."`
+	Database   string        `name:"database" group:"Storage" env:"WEIR_DATABASE" placeholder:"postgres://USER:PASSWORD@HOST/NAME" help:"Be a node of the cluster that has its rows in this PostgreSQL database and its bytes in --objects. The data directory then has only this node's cache and its own files."`
+	GatherSize byteSize      `name:"gather-size" default:"8MiB" group:"Storage" env:"WEIR_GATHER_SIZE" placeholder:"SIZE" help:"A node of a cluster collects the fragments of all its streams into objects of this size."`
+	GatherTime time.Duration `name:"gather-time" default:"200ms" group:"Storage" env:"WEIR_GATHER_TIME" placeholder:"DURATION" help:"How long a fragment waits for others to fill the object, before it is stored and acknowledged."`
+	OrphanAge  time.Duration `name:"orphan-age" default:"24h" group:"Storage" env:"WEIR_ORPHAN_AGE" placeholder:"DURATION" help:"How long a cluster keeps objects that nothing refers to any more; the same for all nodes. Rows that a database loses can be made again from them."`
+	Notice     time.Duration `name:"stop-notice" default:"0s" env:"WEIR_STOP_NOTICE" placeholder:"DURATION" help:"How long /readyz says no before a stop begins, while everything is still served, so that a load balancer looks elsewhere."`
 }
+
+// Bounds of what a node collects. Repair reads objects of up to 32 MiB at once. Producers do not
+// wait long for an acknowledgement. A node commits no object that it put a quarter of the age ago.
+const (
+	minGatherSize, maxGatherSize = 64 << 10, 32 << 20
+	minGatherTime, maxGatherTime = time.Millisecond, 2 * time.Second
+	minOrphanAge, maxOrphanAge   = time.Hour, 30 * 24 * time.Hour
+)
 
 // maxNotice is less than service managers wait before they kill.
 const maxNotice = time.Minute
@@ -55,6 +66,16 @@ func (c *serveCmd) checkCluster() error {
 	if c.Database == "" {
 		return nil
 	}
+	switch {
+	case c.GatherSize < minGatherSize || c.GatherSize > maxGatherSize:
+		return fmt.Errorf("--gather-size %d is not within 64KiB and 32MiB", c.GatherSize)
+	case c.GatherTime < minGatherTime || c.GatherTime > maxGatherTime:
+		return fmt.Errorf("--gather-time %s is not within %s and %s", c.GatherTime, minGatherTime,
+			maxGatherTime)
+	case c.OrphanAge < minOrphanAge || c.OrphanAge > maxOrphanAge:
+		return fmt.Errorf("--orphan-age %s is not within %s and %s", c.OrphanAge, minOrphanAge,
+			maxOrphanAge)
+	}
 	if err := node.CheckDatabase(c.Database); err != nil {
 		return withHint(err, "--database is a URL such as postgres://weir@db.example.com/weir")
 	}
@@ -78,6 +99,7 @@ func (c *serveCmd) openNode(ctx context.Context, s *serving,
 	begun := false
 	o := node.Options{Database: c.Database, Objects: c.Objects, Dir: c.Data,
 		Cache: objectsDirectory, CacheBytes: int64(c.ObjectCache), KeyFile: c.keyFile(c.Data),
+		GatherBytes: int64(c.GatherSize), GatherTime: c.GatherTime, OrphanAge: c.OrphanAge,
 		Credentials: filepath.Join(c.Data, credentialsFile), Logger: s.log,
 		Metrics: registry, Address: func() string {
 			return node.URL(c.NodeURL, s.sockets[handover.Main], c.secure(), c.Database)

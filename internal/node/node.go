@@ -28,7 +28,8 @@ var ErrUsed = errors.New("the directory has a store of its own")
 // ErrOutOfReach is of a database or an object store that the node cannot work with.
 var ErrOutOfReach = errors.New("cannot work with the cluster's database and objects")
 
-// Options of a Node. All are required but LockWait, CacheBytes and Metrics.
+// Options of a Node. All are required but LockWait, CacheBytes, GatherBytes, GatherTime, OrphanAge
+// and Metrics.
 type Options struct {
 	Database string // as rows.Open has it
 	Objects  string // as objects.Open has it
@@ -36,6 +37,11 @@ type Options struct {
 	Cache    string // name of the cache of objects in it
 	// how much of the objects is kept there; 0: cluster.Options' default
 	CacheBytes int64
+	// an object is put when it has so many bytes or is so old; 0: objects.Gathering's defaults
+	GatherBytes int64
+	GatherTime  time.Duration
+	// how long bytes without rows are kept; 0: cluster.Options' default
+	OrphanAge time.Duration
 	// file of the key that secrets are sealed with: the same on every node. The first one makes it.
 	KeyFile string
 	// file of root's keys in the form of AWS, which every node gets
@@ -85,9 +91,11 @@ func Open(ctx context.Context, o Options) (_ *Node, err error) {
 	if o.Address != nil {
 		address = o.Address()
 	}
-	n.Store, err = cluster.Open(ctx, cluster.Options{Database: o.Database, Objects: o.Objects,
+	options := cluster.Options{Database: o.Database, Objects: o.Objects,
 		CacheDir: filepath.Join(o.Dir, o.Cache), CacheBytes: o.CacheBytes, Logger: o.Logger,
-		Address: address, Metrics: cluster.NewMetrics(o.Metrics)})
+		OrphanAge: o.OrphanAge, Address: address, Metrics: cluster.NewMetrics(o.Metrics)}
+	options.Gather.Bytes, options.Gather.Linger = o.GatherBytes, o.GatherTime
+	n.Store, err = cluster.Open(ctx, options)
 	if errors.Is(err, cluster.ErrOtherCluster) || errors.Is(err, cluster.ErrMigrating) {
 		return nil, err
 	}
