@@ -65,8 +65,8 @@ export class Player {
   readonly range = signal<(Range & { loop: boolean }) | undefined>(undefined);
   /** It plays, and there is no picture to it. */
   readonly soundOnly = signal(false);
-  /** A remark on the picture's place, such as that nothing was recorded at the moment asked for. */
-  readonly remark = signal('');
+  /** Nothing was recorded at the moment asked for: the picture is what came next. */
+  readonly missed = signal(false);
 
   private engine: Engine | undefined;
   private opened: Opened | undefined;
@@ -127,7 +127,7 @@ export class Player {
   goLive(): void {
     this.suspended = false;
     this.range.value = undefined;
-    this.remark.value = '';
+    this.missed.value = false;
     this.live.value = true;
     this.target = undefined;
     this.setSpeed(1);
@@ -141,7 +141,7 @@ export class Player {
   seek(at: number): void {
     this.walk += 1;
     this.live.value = false;
-    this.remark.value = '';
+    this.missed.value = false;
     this.engine?.catchUp(false);
     this.target = at;
     this.position.value = at;
@@ -478,7 +478,7 @@ export class Player {
   }
 
   private arrived(asked: number, date: number): void {
-    this.remark.value = date - asked > 2_500 ? 'gap' : '';
+    this.missed.value = date - asked > 2_500;
   }
 
   private tick(): void {

@@ -148,7 +148,7 @@ function Words({ player, name, zone, maySet, onLive, onSeek }: WordsProps) {
   const again = state.kind === 'closed' || state.kind === 'failed';
   const text = [
     full && since !== undefined ? fullText(since, zone, serverNow()) : stateText(state, zone, serverNow()),
-    player.remark.value === 'gap' ? 'Nothing was recorded at that moment: this came next.' : '',
+    player.missed.value ? 'Nothing was recorded at that moment: this came next.' : '',
     player.soundOnly.value ? SOUND_ONLY : '',
   ].filter(Boolean).join(' ');
   return (
