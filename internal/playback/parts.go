@@ -234,17 +234,20 @@ func partOf(o *request, v *view, hold *live.Hold, track int, found *place,
 		begin += int64(units.Frames[before].Duration)
 	}
 	own, blocks := l.order[track], blocksOf(at.Final.Frames, before+p.First+p.Frames)
-	var segment *Segment
-	segment, err := packPart(r, &l.coming.Tracks[own], run, store.Bytes(at.Payload[offset:]), p,
-		track, start, sequence, func() {
-			if segment.failed {
-				hold.Abandon()
-				return
-			}
-			hold.Delivered(own, blocks, time.Now())
-			hold.Release()
-		})
-	return segment, err
+	segment, err := packPart(&l.coming.Tracks[own], run, store.Bytes(at.Payload[offset:]), p,
+		r.DecodeTime(p.Begin, r.Tracks[track].Timescale, start), sequence)
+	if err != nil {
+		return nil, err
+	}
+	segment.done = func() {
+		if segment.failed {
+			hold.Abandon()
+			return
+		}
+		hold.Delivered(own, blocks, time.Now())
+		hold.Release()
+	}
+	return segment, nil
 }
 
 // blocksOf returns in how many blocks the first access units of a run came.
@@ -283,27 +286,27 @@ func (s *Service) storedPart(ctx context.Context, o *request, found *place, trac
 	}
 	var segment *Segment
 	if err == nil {
-		segment, err = packPart(r, t, run, frames, *found.part, track, start, sequence,
-			func() { m.Close() }) // it was only read from: nothing can be lost
+		segment, err = packPart(t, run, frames, *found.part,
+			r.DecodeTime(found.part.Begin, r.Tracks[track].Timescale, start), sequence)
 	}
 	if err != nil {
 		m.Close()
 		return nil, err
 	}
+	segment.done = func() { m.Close() } // it was only read from: nothing can be lost
 	return segment, nil
 }
 
 // packPart puts a header before the frames of a part. run is that of its segment, or the beginning
-// of it.
-func packPart(r *timeline.Rules, t *media.Track, run media.Run, frames store.Range,
-	p timeline.Part, track int, start int64, sequence uint32, done func()) (*Segment, error) {
+// of it. decode is the tfdt of the part, in ticks. The caller sets done.
+func packPart(t *media.Track, run media.Run, frames store.Range, p timeline.Part, decode int64,
+	sequence uint32) (*Segment, error) {
 	piece := media.Run{Track: run.Track, BaseDecodeTime: p.Begin,
 		Frames: run.Frames[p.First : p.First+p.Frames]}
-	header, err := fmp4.AppendMediaHeader(nil, t, &piece, sequence,
-		r.DecodeTime(p.Begin, r.Tracks[track].Timescale, start))
+	header, err := fmp4.AppendMediaHeader(nil, t, &piece, sequence, decode)
 	if err != nil {
 		return nil, fmt.Errorf("write part header: %w", err)
 	}
 	return &Segment{Header: header, Length: int64(len(header)) + p.Size,
-		frames: frames.Slice(p.Offset, p.Size), done: done}, nil
+		frames: frames.Slice(p.Offset, p.Size)}, nil
 }
