@@ -106,6 +106,16 @@ func TestTwoNodes(t *testing.T) {
 			t.Errorf("number %d comes after %d", all[i].Number, all[i-1].Number)
 		}
 	}
+	// What one node changes the other one knows after its interval.
+	_, err := a.UpdateStream(t.Context(), st.ID, "", func(s *store.Stream) error {
+		s.DeviceName = "door"
+		return nil
+	})
+	must(t, err)
+	time.Sleep(300 * time.Millisecond)
+	if now, err := b.StreamByID(t.Context(), st.ID); err != nil || now.DeviceName != "door" {
+		t.Errorf("the other node knows %+v, %v", now, err)
+	}
 	// What one node deletes is hidden on the other within its interval, and waiting ends there.
 	ended := make(chan error, 1)
 	go func() {
@@ -293,6 +303,34 @@ func TestCompactAroundDamage(t *testing.T) {
 	must(t, n.Compact(t.Context(), true))
 	if got := values(t, reg, damaged)[""]; got != 0 {
 		t.Errorf("%v fragments of no stream are counted as damaged", got)
+	}
+}
+
+// A segment costs the object store one request, head and payload together, however large it is and
+// however often it is read.
+func TestSegmentIsOneRead(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	memory := clustertest.NewMemory(t, time.Now)
+	f.options.Objects = memory.URL("p")
+	writer, n := f.node(), f.node()
+	st := create(t, writer, "cam", 24)
+	for _, size := range []int{3000, 3_000_000} {
+		info, err := storetest.Append(t.Context(), writer, st.ID,
+			storetest.Record(clock, uint64(size), size))
+		must(t, err)
+		before := memory.Requests().Gets
+		for range 3 {
+			got, err := storetest.ReadPayload(t.Context(), n, st.ID, info)
+			if err != nil || len(got) < 2 {
+				t.Fatalf("%d runs are read, %v", len(got), err)
+			}
+		}
+		if gets := memory.Requests().Gets - before; gets != 1 {
+			t.Errorf("%d requests for a segment of %d bytes", gets, info.Location.Length)
+		}
+		clock.Add(2 * time.Second)
 	}
 }
 
