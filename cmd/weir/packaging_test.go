@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -116,5 +117,26 @@ func TestLoadBalancer(t *testing.T) {
 	out, err := exec.Command(haproxy, "-c", "-f", config).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "WARNING") {
 		t.Errorf("haproxy -c: %v\n%s", err, out)
+	}
+}
+
+// What the containers set are settings of the server, and not something misspelt that it would
+// ignore.
+func TestContainerSettings(t *testing.T) {
+	_, help, _ := command(t, "serve", "--help")
+	for _, name := range []string{"Dockerfile", "compose.yaml"} {
+		text, err := os.ReadFile(filepath.Join(packaging, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := regexp.MustCompile(`\bWEIR_\w+`).FindAllString(string(text), -1)
+		for _, s := range set {
+			if !strings.Contains(help, "("+s+")") {
+				t.Errorf("%s sets %s", name, s)
+			}
+		}
+		if len(set) == 0 {
+			t.Errorf("%s sets nothing", name)
+		}
 	}
 }
