@@ -253,6 +253,8 @@ func (t *State) goesOn(r *Rules, f *store.FragmentInfo) bool {
 // cut makes the parts of the entry. While the fragment is not whole, sound is listed only as far as
 // it surely belongs to this slice. The slice surely lasts until the end of the last part of its
 // pictures that is complete, and over the part that is not complete if it is short enough for that.
+// Pictures that go on for longer than a slice may last are listed when it is known that they end or
+// where they are cut: if sound came before them, they may last as long as a slice themselves.
 func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool) {
 	slice := o.Entry.Slice
 	most := start + slice.From + target*1000 + partOverhang
@@ -265,6 +267,11 @@ func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool)
 		run, offset := slice.Run(unitsOf(g, track.Number), track.Timescale, start)
 		all := whole && (i == 0 || o.Entry.Silence == Silence{})
 		parts, ended := Parts(&run, track.Kind, track.Timescale, r.PartTarget, all)
+		if i == 0 && !whole && slice.Until == 0 {
+			parts = slices.DeleteFunc(parts, func(p Part) bool {
+				return Rescale(p.Begin+p.Ticks, track.Timescale, 1000) > most
+			})
+		}
 		if n := len(parts); i == 0 {
 			o.Ended = ended
 			last := run.BaseDecodeTime

@@ -30,6 +30,7 @@ type coming struct {
 	match  timeline.Match
 	tracks []media.Track
 	at     int64 // the camera's clock, milliseconds
+	later  int64 // by how much that of the sound is later, milliseconds
 	number store.Number
 	commit int64
 	open   *timeline.Open
@@ -62,7 +63,11 @@ func (c *coming) fragment(millis int64) (store.FragmentInfo, *media.Fragment) {
 	f := store.FragmentInfo{Number: c.number, ProducerTimestamp: c.at, ServerTimestamp: c.at + 50}
 	g := &media.Fragment{Tracks: c.tracks}
 	for i := range c.tracks {
-		base, lasts := timeline.Rescale(c.at, 1000, int64(c.tracks[i].Timescale)), millis
+		at, lasts := c.at, millis
+		if i > 0 {
+			at += c.later
+		}
+		base := timeline.Rescale(at, 1000, int64(c.tracks[i].Timescale))
 		if i > 0 && c.random.IntN(5) == 0 { // the sound goes on for longer than its pictures
 			lasts += 700
 		}
@@ -222,6 +227,9 @@ func TestWhatWasListedInPartsStays(t *testing.T) {
 	var listed, gaps, early int
 	for seed := range uint64(60) {
 		c := newComing(t, seed)
+		if seed%5 == 1 {
+			c.later = c.random.Int64N(1800) - 900
+		}
 		first, g := c.fragment(2000)
 		c.store(first, g, false)
 		c.at += 2000
@@ -453,6 +461,35 @@ func (c *coming) keepUp(f store.FragmentInfo, g *media.Fragment, late int64) {
 		if behind := int64(n)*40 - listed; behind > c.rules.PartTarget+max(0, late)+60 {
 			c.Fatalf("with sound %d ms late, %d ms behind after %d pictures: %+v", late, behind, n,
 				o)
+		}
+	}
+}
+
+// Sound that is up to a second ahead of its pictures, or behind them, because its clock runs at
+// another pace, makes no segment of its own, no discontinuity and no silence. (Every fragment was
+// listed in two slices with silence between them, when the sound came to be 350 ms behind.)
+func TestSoundThatDriftsAway(t *testing.T) {
+	for later := int64(-1000); later <= 1000; later += 100 {
+		c := newComing(t, 1)
+		c.match.Generation.Silent = true
+		c.state.Generations[0].Silent = true
+		c.later = later
+		for range 6 {
+			f, g := c.fragment(2000)
+			g.Runs[0] = steady(&pictures, 50, 3600)
+			g.Runs[0].BaseDecodeTime = c.at * 90
+			n := (c.at+later+2000)*44_100/1000 - g.Runs[1].BaseDecodeTime
+			g.Runs[1].Frames = steady(&sound, int(n/1024), 1024).Frames
+			f.Spans = store.SpansOf(g)
+			c.arrive(f, g, 0.95)
+			c.store(f, g, false)
+			c.at += 2000
+		}
+		for _, e := range c.state.Entries {
+			if e.Slice != (timeline.Slice{}) || e.Discontinuity > 1 ||
+				e.Silence != (timeline.Silence{}) && e.Number > 1<<12 {
+				t.Errorf("sound %d ms later: %+v", later, e)
+			}
 		}
 	}
 }

@@ -110,10 +110,7 @@ func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
 // end returns where a slice of a whole fragment ends that begins at from, 0 if with the fragment.
 func (c *cutter) end(from int64) int64 {
 	latest := from + c.target*1000
-	tooLong := func(t frameTimes) bool {
-		_, more := t.next(from)
-		return more && t.end > latest+overhang
-	}
+	tooLong := func(t frameTimes) bool { return c.outlasts(t, from, overhang) }
 	switch {
 	case c.passes(from):
 		return lastPart(c.parts, from, latest)
@@ -125,11 +122,21 @@ func (c *cutter) end(from int64) int64 {
 	return boundary(c.lead, c.separates, c.times[0].starts, from, latest)
 }
 
+// outlasts reports whether what a track has after from lasts more milliseconds longer than the
+// target duration. With parts it counts from its own first frame, as EXTINF does: sound that drifts
+// away from its pictures makes no segment longer.
+func (c *cutter) outlasts(t frameTimes, from, more int64) bool {
+	first, goesOn := t.next(from)
+	if !c.inParts {
+		first = from
+	}
+	return goesOn && t.end > first+c.target*1000+more
+}
+
 // passes reports whether the first track is too long for a slice with parts that begins at from.
 // The slice then ends where end says, whatever frames follow.
 func (c *cutter) passes(from int64) bool {
-	_, more := c.times[0].next(from)
-	return c.inParts && more && c.times[0].end > from+c.target*1000+partOverhang
+	return c.inParts && c.outlasts(c.times[0], from, partOverhang)
 }
 
 // next returns when the slice begins that follows one that ends at until: with the first frame that
@@ -293,7 +300,7 @@ func (t *State) cut(
 	if !ok {
 		return nil, nil
 	}
-	if t.whole(r, f, start) {
+	if t.whole(r, f) {
 		return []piece{{FragmentInfo: *f}}, nil
 	}
 	g, err := read()
@@ -309,21 +316,21 @@ func (t *State) cut(
 	return pieces, nil
 }
 
-// whole reports whether a fragment with this start is listed as one segment.
-func (t *State) whole(r *Rules, f *store.FragmentInfo, start int64) bool {
+// whole reports whether a fragment is listed as one segment.
+func (t *State) whole(r *Rules, f *store.FragmentInfo) bool {
 	if r.PartTarget == 0 {
 		return fits(r.Length(f), t.Target)
 	}
-	most := start + t.Target*1000 + partOverhang // as in cut
+	most := t.Target*1000 + partOverhang // as in cut
 	for i := range r.Tracks {
-		span, scale := f.Span(r.Tracks[i].Number), r.Tracks[i].Timescale
+		span := f.Span(r.Tracks[i].Number)
 		if span == nil {
 			continue
 		}
-		if Rescale(span.BaseDecodeTime+span.Duration, scale, 1000) > most {
+		if Millis(span, r.Tracks[i].Timescale) > most {
 			return false
 		}
-		most = start + t.Target*1000 + overhang
+		most = t.Target*1000 + overhang
 	}
 	return true
 }
