@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"weir/internal/store"
 	"weir/internal/store/cluster/contents"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/objects"
+	"weir/internal/store/record"
 )
 
 // page is how many objects are looked at together.
@@ -197,23 +199,44 @@ func (k *check) rowObjects(ctx context.Context) error {
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		for i := range list {
-			o := &list[i]
-			if after = o.Key; after > k.last {
-				return nil
-			}
-			if !o.InUse() {
-				continue // its bytes may be gone
-			}
-			if err := k.rowObject(ctx, o); err != nil {
+		after = list[len(list)-1].Key
+		list = slices.DeleteFunc(list, func(o rows.StoredObject) bool {
+			return o.Key > k.last || !o.InUse() // its bytes may be gone
+		})
+		for o, read := range ahead(list, tablesAhead, func(o rows.StoredObject) table {
+			return k.read(ctx, &o)
+		}) {
+			if err := k.rowObject(ctx, &o, read); err != nil {
 				return err
 			}
 			k.tell("looking at rows", o.Name)
 		}
+		if after > k.last {
+			return nil
+		}
 	}
 }
 
-func (k *check) rowObject(ctx context.Context, o *rows.StoredObject) error {
+// tablesAhead is how many tables are read while the one before them is checked.
+const tablesAhead = 8
+
+// table is that of a sealed object, or why it cannot be read.
+type table struct {
+	*record.Table
+	err error
+}
+
+// read reads the table of an object, if it is sealed.
+func (k *check) read(ctx context.Context, o *rows.StoredObject) (t table) {
+	if o.Sealed != nil {
+		t.Table, t.err = contents.Footer(ctx, k.bucket, o.Sealed.Footer)
+	}
+	return t
+}
+
+func (k *check) rowObject(
+	ctx context.Context, o *rows.StoredObject, read func() table,
+) error {
 	k.report.Objects++
 	k.report.Bytes += o.Object.Bytes
 	if k.report.Fragments += o.Fragments; o.Sealed != nil {
@@ -234,7 +257,7 @@ func (k *check) rowObject(ctx context.Context, o *rows.StoredObject) error {
 			Text: fmt.Sprintf("a row tells of byte %d of %d", o.End, o.Object.Bytes)})
 	}
 	if o.Sealed != nil {
-		if err := k.table(ctx, o); err != nil {
+		if err := k.table(ctx, o, read()); err != nil {
 			return err
 		}
 	}
@@ -249,8 +272,8 @@ func (k *check) rowObject(ctx context.Context, o *rows.StoredObject) error {
 }
 
 // table compares the row of a sealed object with its table.
-func (k *check) table(ctx context.Context, o *rows.StoredObject) error {
-	t, err := contents.Footer(ctx, k.bucket, o.Sealed.Footer)
+func (k *check) table(ctx context.Context, o *rows.StoredObject, t table) error {
+	err := t.err
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrGone) {
 		return k.again(ctx, o, Problem{Kind: "damaged-object", Object: o.Name,
 			Text: err.Error() + "; its fragments are not listed"})
@@ -259,7 +282,7 @@ func (k *check) table(ctx context.Context, o *rows.StoredObject) error {
 		return err
 	}
 	now := *o.Sealed
-	now.Describe(t)
+	now.Describe(t.Table)
 	if was := o.Sealed; now.Count != was.Count || now.Number != was.Number ||
 		now.Sequence != was.Sequence || now.Server != was.Server || now.Producer != was.Producer ||
 		len(t.Sets) != len(was.Sets) {
