@@ -67,7 +67,7 @@ func sealCheckOf(seals []store.Document) []byte {
 	return nil
 }
 
-// checkSealer checks that the key of a file seals what is in the store. err is of reading the file.
+// checkSealer checks that the key of a file seals what is in the store. err is that of reading it.
 func checkSealer(s *Sealer, err error, path string, check []byte) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s is not there; put it back from a backup; nothing was changed",

@@ -228,15 +228,15 @@ func (r *Registry) CreateKey(ctx context.Context, user string) (KeyPair, error) 
 // RotateKey makes another key for the user of a key, which remains until it is disabled or deleted.
 // Errors are those of CreateKey.
 func (r *Registry) RotateKey(ctx context.Context, accessKeyID string) (KeyPair, error) {
-	k, err := r.storedKey(accessKeyID)
+	k, err := r.changeableKey(accessKeyID)
 	if err != nil {
 		return KeyPair{}, err
 	}
 	return r.CreateKey(ctx, k.User)
 }
 
-// storedKey is Key without the keys of the credentials file. ErrFixed.
-func (r *Registry) storedKey(accessKeyID string) (KeyInfo, error) {
+// changeableKey is Key without the keys of the credentials file. ErrFixed.
+func (r *Registry) changeableKey(accessKeyID string) (KeyInfo, error) {
 	k, err := r.Key(accessKeyID)
 	if err == nil && k.Fixed {
 		err = fmt.Errorf("key %s: %w: it stands in the credentials file", accessKeyID, ErrFixed)
@@ -258,7 +258,7 @@ func (r *Registry) EnableKey(ctx context.Context, accessKeyID string) error {
 func (r *Registry) setDisabled(ctx context.Context, accessKeyID string, disabled bool) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	if _, err := r.storedKey(accessKeyID); err != nil {
+	if _, err := r.changeableKey(accessKeyID); err != nil {
 		return err
 	}
 	return change(ctx, r, kindKey, accessKeyID, store.AnyRevision, func(k *keyDocument) error {
@@ -271,7 +271,7 @@ func (r *Registry) setDisabled(ctx context.Context, accessKeyID string, disabled
 func (r *Registry) DeleteKey(ctx context.Context, accessKeyID string) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	if _, err := r.storedKey(accessKeyID); err != nil {
+	if _, err := r.changeableKey(accessKeyID); err != nil {
 		return err
 	}
 	return r.DeleteDocument(ctx, kindKey, accessKeyID, store.AnyRevision)

@@ -183,8 +183,8 @@ func (o *Offer) talk(conn *net.UnixConn) {
 	for i, name := range names {
 		files[i] = o.sockets[name]
 	}
-	if err := send(conn, offer{Version: version, PID: os.Getpid(), Sockets: names},
-		files); err != nil {
+	mine := offer{Version: version, PID: os.Getpid(), Sockets: names}
+	if err := send(conn, mine, files); err != nil {
 		o.log.Warn("takeover failed", "pid", pid, "error", err)
 		return
 	}

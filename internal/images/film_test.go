@@ -176,8 +176,8 @@ func (f *film) shoot(kinds string) store.FragmentInfo {
 		}
 		if kind == 'B' || kind == 'L' {
 			frame.CompositionOffset = -3600
-		} else if rest := kinds[n+1:]; strings.HasPrefix(rest, "BB") || strings.HasPrefix(rest,
-			"LL") {
+		} else if rest := kinds[n+1:]; strings.HasPrefix(rest, "BB") ||
+			strings.HasPrefix(rest, "LL") {
 			frame.CompositionOffset = 7200
 		}
 		run.Frames = append(run.Frames, frame)

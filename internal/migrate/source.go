@@ -55,8 +55,8 @@ func openSource(ctx context.Context, o *Options) (_ *source, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if s.rows, err = index.OpenReadOnly(ctx, filepath.Join(o.Dir, local.IndexFile),
-		false); err != nil {
+	s.rows, err = index.OpenReadOnly(ctx, filepath.Join(o.Dir, local.IndexFile), false)
+	if err != nil {
 		return nil, err
 	}
 	s.volumes, err = volume.OpenReadOnly(filepath.Join(o.Dir, local.VolumesDirectory))

@@ -83,8 +83,8 @@ func TestLifeOfAKey(t *testing.T) {
 	user := shown["UserInfo"].(map[string]any)
 	states := listed(shown, "KeyInfoList", "Status")
 	slices.Sort(states)
-	if got := fmt.Sprintln(user["UserName"], user["UserARN"], user["Policies"], states); got !=
-		"ann arn:aws:iam::000000000000:user/ann [administrator] [Active Inactive]\n" {
+	got := fmt.Sprintln(user["UserName"], user["UserARN"], user["Policies"], states)
+	if got != "ann arn:aws:iam::000000000000:user/ann [administrator] [Active Inactive]\n" {
 		t.Errorf("described as %s", got)
 	}
 	if text := fmt.Sprint(shown, s.ok("/weir/listKeys", "{}")); strings.Contains(text,
@@ -191,9 +191,9 @@ func TestLifeOfARole(t *testing.T) {
 		"VersionMismatchException", "")
 	s.ok("/weir/updateRole", `{"RoleName":"r","MaxSessionDuration":7200}`)
 	role := s.ok("/weir/getRole", `{"RoleName":"r"}`)["RoleInfo"].(map[string]any)
-	if got := fmt.Sprintln(role["RoleARN"], role["MaxSessionDuration"], role["Tags"],
-		role["Policies"], role["Description"]); got !=
-		"arn:aws:iam::000000000000:role/r 7200 map[site:north] [viewer] d\n" ||
+	got := fmt.Sprintln(role["RoleARN"], role["MaxSessionDuration"], role["Tags"],
+		role["Policies"], role["Description"])
+	if got != "arn:aws:iam::000000000000:role/r 7200 map[site:north] [viewer] d\n" ||
 		!strings.Contains(role["TrustPolicy"].(string), "user/ann") {
 		t.Errorf("the role: %v", role)
 	}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// AppendString appends a string and its length.
+// AppendString appends the length of a string, and the string.
 func AppendString[T string | []byte](b []byte, s T) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s)))
 	return append(b, s...)

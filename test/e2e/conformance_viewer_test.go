@@ -136,8 +136,8 @@ func (v *viewer) poll() {
 				// follows is looked at on its own.
 				p.union.Segments, p.timings, p.streams, p.bytes = nil, nil, nil, nil
 			}
-			p.union.Independent, p.union.IFramesOnly, p.union.Ended,
-				p.union.TargetDuration = m.Independent, m.IFramesOnly, m.Ended, m.TargetDuration
+			p.union.Independent, p.union.IFramesOnly = m.Independent, m.IFramesOnly
+			p.union.Ended, p.union.TargetDuration = m.Ended, m.TargetDuration
 			p.union.Segments = append(p.union.Segments, *s)
 			v.segment(name, p, s)
 		}

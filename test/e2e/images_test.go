@@ -187,8 +187,8 @@ func (s *server) imageSizes(begin time.Time) {
 			stream, want = "anamorphic", rest
 		}
 		got := one(stream, c.args...)
-		if size := got.Bounds().Size(); fmt.Sprintf("%s %dx%d", got.format, size.X,
-			size.Y) != want {
+		size := got.Bounds().Size()
+		if fmt.Sprintf("%s %dx%d", got.format, size.X, size.Y) != want {
 			s.t.Errorf("%v: %s of %v, want %s", c.args, got.format, size, c.want)
 		}
 	}

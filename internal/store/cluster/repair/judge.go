@@ -204,15 +204,15 @@ func (j *Judge) fragment(
 		}
 		return stored, row, nil
 	}
-	for _, superseded := range []func(context.Context, *contents.Fragment, *rows.Around) (bool,
-		error){j.replaced, j.sentAgain} {
-		yes, err := superseded(ctx, f, &around)
-		if err != nil {
-			return 0, nil, err
-		}
-		if yes {
-			return stored, nil, nil
-		}
+	superseded, err := j.replaced(ctx, f, &around)
+	if err == nil && !superseded {
+		superseded, err = j.sentAgain(ctx, f, &around)
+	}
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case superseded:
+		return stored, nil, nil
 	}
 	return lost, nil, nil
 }

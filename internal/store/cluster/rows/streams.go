@@ -268,8 +268,8 @@ func (db *DB) DeleteStream(ctx context.Context, id store.StreamID, version strin
 		if version != "" && version != st.Version {
 			return store.ErrVersion
 		}
-		if _, err := tx.Exec(ctx, `UPDATE streams SET name = NULL WHERE key = $1`,
-			st.Key); err != nil {
+		_, err = tx.Exec(ctx, `UPDATE streams SET name = NULL WHERE key = $1`, st.Key)
+		if err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM sessions WHERE stream = $1`, st.Key); err != nil {

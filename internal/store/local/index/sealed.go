@@ -42,8 +42,8 @@ func (x *SQLite) SealVolume(ctx context.Context, s sealed.Volume) error {
 			return fmt.Errorf("volume %s has %d fragments, its table %d: %w", s.Name, n, s.Count,
 				sealed.ErrUnsealable)
 		}
-		if _, err := t.exec(`DELETE FROM replaced WHERE stream = ? AND blob = ?`, stream,
-			key); err != nil {
+		_, err = t.exec(`DELETE FROM replaced WHERE stream = ? AND blob = ?`, stream, key)
+		if err != nil {
 			return err
 		}
 		if n == 0 {

@@ -139,8 +139,7 @@ func (c *Calls) SyncAll(path string) error {
 // Space implements volume.FS.
 func (c *Calls) Space(path string) (free, total int64, err error) {
 	err = c.run("statfs "+path, func() (err error) {
-		free, total,
-			err = c.fs.Space(path)
+		free, total, err = c.fs.Space(path)
 		return err
 	})
 	return free, total, err
