@@ -3,6 +3,7 @@ package playback
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"weir/internal/api"
 	"weir/internal/media"
@@ -90,6 +91,38 @@ func TestAFragmentGoesOnBesideAConnectionThatDied(t *testing.T) {
 				t.Errorf("a gap or a discontinuity: %+v", m.Segments)
 			}
 		}
+	})
+}
+
+// A producer that loses its connection in the middle of a fragment resends those before it first,
+// whose acknowledgements were lost. The one that broke off stays listed meanwhile, and goes on.
+func TestOlderFragmentsAreSentAgainFirst(t *testing.T) {
+	tracks := []media.Track{videoTrack(), audioTrack()}
+	lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
+		stored := r.begin()
+		stored.store()
+		f := r.begin()
+		f.until(700)
+		n := r.read(1).Open.Sequence
+		r.read(2)
+		f.cutOff()
+		older := r.begin(sentAgain(stored))
+		older.until(1 << 40)
+		older.edge.Whole(&older.rec.Fragment)
+		synctest.Wait() // it is being compared with what is stored
+		r.read(1)
+		older.cutOff()
+		again := r.begin(sentAgain(f))
+		again.until(1100)
+		for track := 1; track <= 2; track++ {
+			m := r.read(track)
+			if k, _ := listed(m); m.Open.Sequence != n || k != 3 {
+				t.Errorf("%d parts of segment %d, want 3 of %d", k, m.Open.Sequence, n)
+			}
+		}
+		again.store()
+		r.samplesOf(1, r.read(1))
+		r.samplesOf(2, r.read(2))
 	})
 }
 

@@ -123,8 +123,8 @@ func (s *Service) replace(ctx context.Context, o *request, v *view, comes bool,
 		return false, nil
 	}
 	next := v.follow(&l.again, &state)
-	if next == nil {
-		return state.Whole == nil, nil // too little has come
+	if next == nil { // too little has come, or an older fragment is sent again first
+		return true, nil
 	}
 	same, all := l.open.Resumes(v.rules, next)
 	if !same || !all || comes && !next.Ahead(l.open) {

@@ -44,6 +44,7 @@ type soundFrame struct {
 type connectionChange struct {
 	resends int           // so many fragments are sent again
 	dies    int           // the old connection falls silent after so many frames, or ends properly
+	closes  bool          // it breaks off instead of falling silent
 	away    time.Duration // how long the camera then sends nothing
 }
 
@@ -134,6 +135,9 @@ func (c *soundCamera) change(frame int, how connectionChange) error {
 			return err
 		}
 	}
+	if how.closes {
+		c.body.conn.Close()
+	}
 	time.Sleep(how.away) // the network is away
 	if err := c.connect(); err != nil {
 		return err
@@ -193,7 +197,8 @@ func (c *soundCamera) sent(track int) (all []byte) {
 
 // A producer renews its token: it ends its connection, begins another one, and resends the last
 // fragment. Later a connection dies in silence in the middle of a fragment, and the producer comes
-// back on another one. Viewers of low latency see every sample of pictures and sound once, each
+// back on another one; then one breaks off, and older fragments are resent before the one that
+// broke off. Viewers of low latency see every sample of pictures and sound once, each
 // where the one before ended, in parts, without gap or discontinuity. (The dead connection hid the
 // parts of all that followed. Which fragment of a renewal is stored is up to the scheduler; if it
 // was the resend, there was a gap.)
@@ -202,12 +207,13 @@ func TestLowLatencyAcrossConnections(t *testing.T) {
 	needTool(t, "ffmpeg")
 	s := start(t, "")
 	s.run("weir", "create-stream", "--stream-name", "renews", "--data-retention-in-hours", "1")
-	const seconds = 16
+	const seconds = 18
 	camera := newSoundCamera(t, s, "renews", seconds)
 	camera.changes = map[int]connectionChange{
 		6:  {resends: 1},
 		8:  {resends: 1},
 		10: {dies: 30, away: 500 * time.Millisecond},
+		13: {dies: 30, closes: true, resends: 2},
 	}
 	var sending sync.WaitGroup
 	sending.Go(func() {
