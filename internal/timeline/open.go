@@ -28,7 +28,7 @@ type Open struct {
 	// Entry is how the rest of the fragment would be listed if the fragment ended now.
 	Entry Entry
 	Parts [MaxTracks][]Part // of the entry, indexed like Rules.Tracks
-	// Waits says that the rest must wait for its commit: there is no Entry.
+	// Waits says that the rest must wait for its commit.
 	Waits bool
 	// Ended says that no part of the entry follows: a frame was too long for one.
 	Ended bool
@@ -149,6 +149,9 @@ func (t *State) With(o *Open) *State {
 	return &s
 }
 
+// beginning is how long after a session is opened players are expected to begin, in milliseconds.
+const beginning = 5_000
+
 // Follow decides what of a fragment that is still being received is listed. It returns nil while
 // the fragment must wait for its commit (DESIGN.md, "Parts"). f is its row so far, without spans; g
 // holds the runs that are final, as blocks; whole says that they are complete.
@@ -175,6 +178,10 @@ func (t *State) Follow(r *Rules, f store.FragmentInfo, c Match, g *media.Fragmen
 		return nil
 	}
 	done, current := cutter.known(whole)
+	complete := whole
+	if len(done) > 0 && f.ServerTimestamp < r.Opened+beginning { // players may begin in it
+		done, current, complete, o.Waits = nil, done[0], true, true
+	}
 	next := *t
 	next.Entries = slices.Clone(t.Entries[max(0, len(t.Entries)-1):])
 	for _, s := range done {
@@ -192,12 +199,12 @@ func (t *State) Follow(r *Rules, f store.FragmentInfo, c Match, g *media.Fragmen
 		}
 		o.Done = append(o.Done, d)
 	}
-	e, spans := next.follow(r, &f, c, g, current, start, whole)
+	e, spans := next.follow(r, &f, c, g, current, start, complete)
 	if e == nil {
 		return o.wait()
 	}
 	o.Entry, o.spans = *e, spans
-	o.cut(r, g, start, t.Target, whole)
+	o.cut(r, g, start, t.Target, complete)
 	return o
 }
 
@@ -215,7 +222,9 @@ func (o *Open) wait() *Open {
 func (t *State) follow(r *Rules, f *store.FragmentInfo, c Match, g *media.Fragment, s Slice,
 	start int64, complete bool) (*Entry, []store.Span) {
 	p := piece{FragmentInfo: *f, slice: s}
-	p.Spans = store.SpansOf(s.fragment(r, g, start))
+	if s != (Slice{}) {
+		p.Spans = store.SpansOf(s.fragment(r, g, start))
+	}
 	c.Generation.Silent = c.Generation.Silent && complete
 	if !t.goesOn(r, &p.FragmentInfo) {
 		return nil, nil
@@ -250,12 +259,12 @@ func (t *State) goesOn(r *Rules, f *store.FragmentInfo) bool {
 	return true
 }
 
-// cut makes the parts of the entry. While the fragment is not whole, sound is listed only as far as
+// cut makes the parts of the entry. While that is not complete, sound is listed only as far as
 // it surely belongs to this slice. The slice surely lasts until the end of the last part of its
 // pictures that is complete, and over the part that is not complete if it is short enough for that.
 // Pictures that go on for longer than a slice may last are listed when it is known that they end or
 // where they are cut: if sound came before them, they may last as long as a slice themselves.
-func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool) {
+func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, complete bool) {
 	slice := o.Entry.Slice
 	most := start + slice.From + target*1000 + partOverhang
 	if o.Finish = most; slice.Until != 0 {
@@ -265,9 +274,9 @@ func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool)
 	for i := range r.Tracks {
 		track := &r.Tracks[i]
 		run, offset := slice.Run(unitsOf(g, track.Number), track.Timescale, start)
-		all := whole && (i == 0 || o.Entry.Silence == Silence{})
+		all := complete && (i == 0 || o.Entry.Silence == Silence{})
 		parts, ended := Parts(&run, track.Kind, track.Timescale, r.PartTarget, all)
-		if i == 0 && !whole && slice.Until == 0 {
+		if i == 0 && !complete && slice.Until == 0 {
 			parts = slices.DeleteFunc(parts, func(p Part) bool {
 				return Rescale(p.Begin+p.Ticks, track.Timescale, 1000) > most
 			})
@@ -284,7 +293,7 @@ func (o *Open) cut(r *Rules, g *media.Fragment, start, target int64, whole bool)
 			} else if !ended && sure+r.PartTarget <= most {
 				sure = Rescale(run.BaseDecodeTime+run.Duration(), track.Timescale, 1000)
 			}
-		} else if !whole {
+		} else if !complete {
 			parts = slices.DeleteFunc(parts, func(p Part) bool {
 				last := p.Begin + p.Ticks - int64(run.Frames[p.First+p.Frames-1].Duration)
 				return Rescale(last, track.Timescale, 1000) >= sure

@@ -59,13 +59,13 @@ func (g *glassCamera) encode() []string {
 		"pipe:1")
 }
 
-// growing lists the key frames of a camera whose groups grow: a second apart for twelve seconds,
+// growing lists the key frames of a camera whose groups grow: a second apart for sixteen seconds,
 // then ten seconds apart every other time.
 func growing() string {
 	times := "0"
 	for at, n := 1, 1; n < 100; n++ {
 		times += fmt.Sprintf(",%d", at)
-		if at++; at > 12 && n%2 == 0 {
+		if at++; at > 16 && n%2 == 0 {
 			at += 9
 		}
 	}
