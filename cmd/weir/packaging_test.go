@@ -59,7 +59,7 @@ func TestUnitFiles(t *testing.T) {
 
 	analyze, err := exec.LookPath("systemd-analyze")
 	if errors.Is(err, exec.ErrNotFound) {
-		return // there is no systemd to ask
+		t.Skip("systemd-analyze is not installed: what it says of the files was left out")
 	}
 	dir := t.TempDir() // with an existing program
 	var units []string
@@ -106,7 +106,7 @@ func TestLoadBalancer(t *testing.T) {
 		haproxy = "/usr/sbin/haproxy"
 	}
 	if _, err := os.Stat(haproxy); err != nil {
-		return // there is no HAProxy to ask
+		t.Skip("haproxy is not installed: what it says of the file was left out")
 	}
 	config := filepath.Join(t.TempDir(), "haproxy.cfg")
 	here := strings.NewReplacer("node1:", "127.0.0.1:", "node2:", "127.0.0.1:", "node3:",
