@@ -57,10 +57,10 @@ func TestStorageIsLimited(t *testing.T) {
 	ctx, now := t.Context(), time.UnixMilli(1_700_000_000_000)
 	h := newHeap()
 	h.streams = make([]store.Stream, 0, 8) // what add returns must not move
-	one, two := h.add("one", "ann", 60), h.add("two", "ann", 30)
-	bob, nobody := h.add("three", "bob", 0), h.add("four", "", 1000)
 	h.add("gone", "ann", 0)
 	delete(h.bytes, "gone")
+	one, two := h.add("one", "ann", 60), h.add("two", "ann", 30)
+	bob, nobody := h.add("three", "bob", 0), h.add("four", "", 1000)
 	s := h.storage(Limits{StreamStored: 80, CreatorStored: 100},
 		func() time.Time { return now })
 	full := func(what string, stream *store.Stream, bytes int64, want bool) {

@@ -106,6 +106,9 @@ func TestRecutCutsAtKeyFrames(t *testing.T) {
 		"audio goes where its time lies, beside a picture a second": {
 			"K0 v2000 a0 v1000 a900 v3000 a1900 K4000 a2900 v6000 a3900 v5000 a4900 v7000 a5900",
 			"[K0 v2000 a0 v1000 a900 v3000 a1900 a2900 a3900 [K4000 v6000 v5000 a4900 v7000 a5900"},
+		"audio far ahead of the pictures is not held back for them": {
+			"K0 a0 v40 a2100 a2200 K2120 a2230 v2160",
+			"[K0 a0 v40 a2100 a2200 [K2120 a2230 v2160"},
 		"audio that has stopped holds nothing up": {
 			"K0 a0 v40 K4000 v4040 K8000 v8040", "[K0 a0 v40 [K4000 v4040 [K8000 v8040"},
 	} {
