@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/fmp4"
 	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/store"
@@ -364,6 +365,44 @@ func TestSlowFramesEndTheParts(t *testing.T) {
 		f.store()
 		if !strings.Contains(answer, "#EXTINF:2.000000015,\n") {
 			t.Errorf("who waits for a part that will not come is not told:\n%s", answer)
+		}
+	})
+}
+
+// If a segment has no parts at all, because its pictures are too long, who asks for its hinted part
+// gets the whole segment. (Shaka Player calls a 404 critical.)
+func TestAHintOfAPartThatDoesNotComeIsTheSegment(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		hint := hintOf.FindStringSubmatch(r.reload(1, Directives{}))[1]
+		var data []byte
+		go func() {
+			var err error
+			if data, err = r.getPart(r.Context(), hint); err != nil {
+				t.Error(err)
+			}
+		}()
+		f := r.begin(func(rec *store.Record) {
+			frames := rec.Runs[0].Frames[:5]
+			for i := range frames {
+				frames[i].Duration = 36_000
+			}
+			rec.Runs[0].Frames, rec.Payload[0] = frames, rec.Payload[0][:50]
+		})
+		f.until(1900)
+		if synctest.Wait(); data != nil {
+			t.Error("the part came before the segment was whole")
+		}
+		f.store()
+		synctest.Wait()
+		track := r.camera.Tracks[0]
+		head, err := fmp4.InitSegment(&track)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, _ := conformance.ParseInit(head)
+		if timing, _ := conformance.ParseFragment(in, hint, data); timing == nil ||
+			timing.Frames != 5 {
+			t.Errorf("the hint has %v", timing)
 		}
 	})
 }

@@ -166,8 +166,11 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 			if p, err = s.partsOf(ctx, o, v, e); err != nil {
 				return found, false, err
 			}
-			if len(p.tracks[track]) == 0 || e.Gap != nil {
+			switch {
+			case e.Gap != nil:
 				return found, false, noFragment()
+			case len(p.tracks[track]) == 0: // its frames are too long for parts
+				return v.placed(e, nil), false, nil
 			}
 			return v.placed(e, &p.tracks[track][0]), false, nil
 		}
