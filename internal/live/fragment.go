@@ -75,6 +75,9 @@ func (f *Fragment) Add(track int, samples []media.Sample, payload []byte, arrive
 	}
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
+	if f.dropped {
+		return
+	}
 	t := &f.tracks[track]
 	t.samples, t.payload = samples, payload
 	if t.arrived == nil { // as many blocks are expected as samples has room for
@@ -84,6 +87,17 @@ func (f *Fragment) Add(track int, samples []media.Sample, payload []byte, arrive
 	t.arrived = append(t.arrived, arrived.UnixNano())
 	f.order = append(f.order, uint8(track))
 	f.stream.wake()
+}
+
+// heard is when something of the fragment last came, in Unix nanoseconds. stream.mu is held.
+func (f *Fragment) heard() int64 {
+	last := f.ServerTimestamp * 1_000_000
+	for i := range f.tracks {
+		if n := len(f.tracks[i].arrived); n > 0 {
+			last = max(last, f.tracks[i].arrived[n-1])
+		}
+	}
+	return last
 }
 
 // Move replaces the buffer of a track's payload with one that begins with the same bytes. It
@@ -117,10 +131,12 @@ func (f *Fragment) Whole(as *media.Fragment) {
 	}
 	f.stream.mu.Lock()
 	f.whole = as
-	burst := f.burst()
+	burst, dropped := f.burst(), f.dropped
 	f.stream.wake()
 	f.stream.mu.Unlock()
-	f.edge.noteBurst(f.id, burst)
+	if !dropped {
+		f.edge.noteBurst(f.id, burst)
+	}
 }
 
 // burst tells how unevenly the blocks came. Every block arrives some time after its presentation

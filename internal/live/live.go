@@ -40,6 +40,11 @@ type Options struct {
 	Metrics *Metrics // nil: none
 }
 
+// silence is how long nothing has come of a fragment that is given up when others need its place.
+// Ingest waits longer, a minute and a half: a camera that comes back again and again, from
+// connections that die in silence, would have no place left.
+const silence = 10 * time.Second
+
 // Edge has the fragments that are being received. It is safe for concurrent use. A nil Edge has
 // none.
 type Edge struct {
@@ -246,9 +251,16 @@ func (e *Edge) begin(id store.StreamID, h Head, brought bool) *Fragment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.fragments) >= e.o.PerStream {
-		// ended fragments make room for new ones
+		// fragments that have ended make room for new ones, then those whose connections have died
 		ended := func(f *Fragment) bool { return f.end != nil }
-		if at := slices.IndexFunc(s.fragments, ended); at >= 0 {
+		died := func(f *Fragment) bool {
+			return h.ServerTimestamp*1_000_000-f.heard() > silence.Nanoseconds()
+		}
+		at := slices.IndexFunc(s.fragments, ended)
+		if at < 0 {
+			at = slices.IndexFunc(s.fragments, died)
+		}
+		if at >= 0 {
 			e.removeLocked(s.fragments[at])
 		}
 	}

@@ -319,6 +319,34 @@ func TestBoundsHold(t *testing.T) {
 	}
 }
 
+// A camera that comes back again and again, from connections that die in silence, finds a place.
+func TestSilentFragmentsMakeRoom(t *testing.T) {
+	e := New(Options{PerStream: 2})
+	w := e.Follow(camera)
+	defer w.Close()
+	came := time.Now()
+	at := func(n store.Number, later time.Duration) *Fragment {
+		return e.Begin(camera, Head{Number: n, ServerTimestamp: came.Add(later).UnixMilli(),
+			Tracks: []media.Track{{Number: 1}}})
+	}
+	silent, sends := at(1, 0), at(2, 0)
+	if at(3, silence/2) != nil {
+		t.Error("more are shown than may be")
+	}
+	sends.Add(0, make([]media.Sample, 1), nil, came.Add(silence))
+	if at(4, silence+time.Second) == nil {
+		t.Error("a silent fragment makes no room")
+	}
+	if got := numbers(w); !slices.Equal(got, []store.Number{2, 4}) {
+		t.Errorf("%v are shown", got)
+	}
+	silent.Add(0, make([]media.Sample, 1), nil, came) // it is received all the same
+	silent.BrokenOff()
+	if at(5, silence+2*time.Second) != nil {
+		t.Error("one that sends has made room")
+	}
+}
+
 func TestNilKnowsNothing(t *testing.T) {
 	var e *Edge
 	p := e.Begin(camera, Head{})
