@@ -364,3 +364,27 @@ func TestGetMediaOfAClientThatLeft(t *testing.T) {
 		t.Errorf("while it is written to: %v", err)
 	}
 }
+
+// A connection that ends makes room for one other, however often its end is told.
+func TestConnectionsOfAStreamAreCounted(t *testing.T) {
+	var r readers
+	enter := func(want bool) (leave func()) {
+		t.Helper()
+		leave, ok := r.enter("cam", 3)
+		if ok != want {
+			t.Errorf("a connection beside %d may enter: %t", r.counts["cam"], ok)
+		}
+		return leave
+	}
+	enter(true)
+	leave := enter(true)
+	enter(true)
+	enter(false)
+	leave()
+	leave()
+	enter(true)
+	enter(false)
+	if _, ok := r.enter("another", 3); !ok {
+		t.Error("streams share a limit")
+	}
+}

@@ -22,7 +22,7 @@ func TestLowLatency(t *testing.T) {
 		{Duration: 334_000_000, URI: "c1"}}}
 	text := open.AppendOpen(m.Append(nil))
 	text = AppendPreloadHint(text, "c2")
-	text = (&Report{URI: "audio", LastMSN: 132, LastPart: 1}).Append(text)
+	text = (&Report{URI: "audio", LastMSN: 132, LastPart: 0}).Append(text)
 	text = (&Report{URI: "more", LastMSN: 131, LastPart: -1}).Append(text)
 	want := `#EXTM3U
 #EXT-X-VERSION:9
@@ -46,7 +46,7 @@ b
 #EXT-X-PART:DURATION=0.32,URI="c0",INDEPENDENT=YES
 #EXT-X-PART:DURATION=0.334,URI="c1"
 #EXT-X-PRELOAD-HINT:TYPE=PART,URI="c2"
-#EXT-X-RENDITION-REPORT:URI="audio",LAST-MSN=132,LAST-PART=1
+#EXT-X-RENDITION-REPORT:URI="audio",LAST-MSN=132,LAST-PART=0
 #EXT-X-RENDITION-REPORT:URI="more",LAST-MSN=131
 `
 	if string(text) != want {
