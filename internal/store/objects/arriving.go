@@ -83,11 +83,21 @@ func (c *Cache) await(ctx context.Context, o *cached, f *fetch, want, missing sp
 	return nil, nil
 }
 
+// has reports whether a part of the object has come and is in memory. The caller holds Cache.mu.
+func (f *fetch) has(part span) bool {
+	select {
+	case <-f.done:
+		return f.memory != nil && f.err == nil && f.span.from <= part.from && part.to <= f.span.to
+	default:
+		return false
+	}
+}
+
 // arrived returns a part of an object from the memory of a fetch that is done; nil if it is not
 // there.
 func (c *Cache) arrived(o *cached, f *fetch, part span) *Body {
 	c.mu.Lock()
-	if f.memory == nil || f.err != nil || part.from < f.span.from || part.to > f.span.to {
+	if !f.has(part) {
 		c.mu.Unlock()
 		return nil
 	}

@@ -327,6 +327,8 @@ func TestCacheMemory(t *testing.T) {
 	b := bucket(t)
 	c, read := newCache(t, b, 1<<30)
 	c.SetMemory(250_000)
+	var here bool
+	c.Opened = func(all bool) { here = all }
 	var held []*objects.Body
 	for i := range 5 {
 		key, data := fmt.Sprint(i), payload(uint64(i), 100_000)
@@ -337,6 +339,12 @@ func TestCacheMemory(t *testing.T) {
 		if got, err := storetest.ReadRange(body.Range(5, 90_000)); err != nil ||
 			!bytes.Equal(got, data[15:90_015]) {
 			t.Errorf("object %d: %d bytes, %v", i, len(got), err)
+		}
+		again, err := c.Open(t.Context(), key, 1000, 50_000)
+		must(t, err)
+		must(t, again.Close())
+		if !here {
+			t.Errorf("object %d is open, and counts as not here", i)
 		}
 	}
 	c.Settle()

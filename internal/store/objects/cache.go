@@ -101,20 +101,20 @@ func (c *Cache) open(ctx context.Context, key string, offset, length int64) (*Bo
 		}
 		o := c.object(key)
 		missing, ok := o.here.missing(want)
+		f := o.flight(missing)
 		if first && c.Opened != nil {
-			c.Opened(!ok)
+			c.Opened(!ok || f != nil && f.has(want))
 		}
 		if !ok {
-			f, err := os.Open(o.path) // its own: sendfile(2) uses the file's offset
+			file, err := os.Open(o.path) // its own: sendfile(2) uses the file's offset
 			ahead := o.ahead(want)
 			c.mu.Unlock()
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", errDisk, err)
 			}
 			c.readAhead(o, ahead)
-			return &Body{file: f, offset: offset, length: length, cache: c, object: o}, nil
+			return &Body{file: file, offset: offset, length: length, cache: c, object: o}, nil
 		}
-		f := o.flight(missing)
 		c.mu.Unlock()
 		if f == nil {
 			f = c.fetch(o, missing, false)
