@@ -2,6 +2,7 @@ package playback
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -206,7 +207,7 @@ func TestAGrownGroupBreaksOff(t *testing.T) {
 // was listed stays, and the fragment goes on. The connection may have died in silence, and the
 // fragment may be stored before anybody has seen it come.
 func TestAGrownGroupIsSentAgain(t *testing.T) {
-	for _, how := range []string{"broke off", "silent", "stored at once"} {
+	for _, how := range []string{"broke off", "silent", "stored at once", "its sound begins anew"} {
 		t.Run(how, func(t *testing.T) { testSentAgain(t, how) })
 	}
 }
@@ -217,11 +218,14 @@ func testSentAgain(t *testing.T, how string) {
 		f.until(5800)
 		before := r.read(1)
 		r.read(2)
-		if how == "broke off" {
+		if how != "silent" && how != "stored at once" {
 			f.cutOff()
 		}
 		again := r.begin(func(rec *store.Record) {
-			rec.Runs, rec.Payload = f.rec.Runs, f.rec.Payload
+			rec.Runs, rec.Payload = slices.Clone(f.rec.Runs), f.rec.Payload
+			if how == "its sound begins anew" {
+				rec.Runs[1].BaseDecodeTime += 20 // of 44 to a millisecond
+			}
 			rec.ProducerTimestamp = f.rec.ProducerTimestamp
 			rec.ServerTimestamp -= 5500 // it comes faster than it was filmed
 		})
@@ -230,6 +234,9 @@ func testSentAgain(t *testing.T, how string) {
 				break
 			}
 			again.until(at)
+			if how == "its sound begins anew" { // and has other decode times
+				clear(r.parts)
+			}
 			m := r.read(1)
 			r.read(2)
 			if len(m.Segments) < len(before.Segments) || m.Segments[len(m.Segments)-1].Gap {

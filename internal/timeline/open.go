@@ -71,8 +71,9 @@ func (o *Open) Resumes(r *Rules, next *Open) (same, all bool) {
 		was, done := o.slice(i)
 		is, again := next.slice(i)
 		if done && again {
-			a, b := &o.Done[i].Entry, &next.Done[i].Entry
-			if a.Slice != b.Slice || a.Duration != b.Duration || a.Tags != b.Tags {
+			a, b := &o.Done[i], &next.Done[i]
+			if a.Entry.Tags != b.Entry.Tags || len(a.Parts[0]) != len(b.Parts[0]) ||
+				len(a.Parts[1]) != len(b.Parts[1]) {
 				return false, false
 			}
 		}
@@ -103,14 +104,18 @@ func (o *Open) Ahead(was *Open) bool {
 	return false
 }
 
-// Resume makes o continue what was listed of a fragment that broke off, with the dates that it had.
+// Resume makes o continue what was listed of a fragment that broke off, with the dates and EXTINFs
+// that it had. (An EXTINF may differ by a millisecond, because the sound begins anew.)
 func (o *Open) Resume(was *Open) {
 	o.Again = was.entries()
 	all := o.all()
 	later := o.Again[0].Date - all[0].Date
 	for i, e := range all {
 		if e.Date += later; i < len(o.Again) {
-			e.Later = o.Again[i].Later
+			e.Date, e.Later = o.Again[i].Date, o.Again[i].Later
+		}
+		if i < len(was.Done) {
+			e.Duration = o.Again[i].Duration
 		}
 	}
 }
@@ -325,10 +330,14 @@ func (t *State) AddAfter(r *Rules, f *store.FragmentInfo, c Match,
 		return true, nil
 	}
 	if added := t.Entries[max(0, len(t.Entries)-listed):]; o.Again != nil {
-		later := o.Again[0].Date - added[0].Date
+		was := o.entries()
+		later := was[0].Date - added[0].Date
 		for i := range added {
-			if added[i].Date += later; i < len(o.Again) {
-				added[i].Later = o.Again[i].Later
+			if added[i].Date += later; i < len(was) {
+				added[i].Date, added[i].Later = was[i].Date, was[i].Later
+			}
+			if i < len(o.Done) {
+				added[i].Duration = was[i].Duration
 			}
 		}
 		t.dated += later
