@@ -58,6 +58,18 @@ func (r *Run) Units() Run {
 	return u
 }
 
+// Blocks returns in how many blocks the first access units of the run came.
+func (r *Run) Blocks(units int) int {
+	for i := range r.Frames {
+		if r.Frames[i].Marks&Joined == 0 || i == 0 {
+			if units--; units < 0 {
+				return i
+			}
+		}
+	}
+	return len(r.Frames)
+}
+
 // group divides the samples of a track, in decode order, into access units. It returns the units,
 // each as one sample with the time of its picture, and a mark for each sample. It leaves out a unit
 // without a picture.

@@ -258,3 +258,12 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+func TestBlocksOfUnits(t *testing.T) {
+	frames := []Frame{{Marks: Joined}, {}, {Marks: Joined}, {Marks: Joined}, {}}
+	for units, want := range []int{0, 1, 4, 5} {
+		if got := (&Run{Frames: frames}).Blocks(units); got != want {
+			t.Errorf("%d units are %d blocks, want %d", units, got, want)
+		}
+	}
+}

@@ -236,7 +236,7 @@ func partOf(o *request, v *view, hold *live.Hold, track int, found *place,
 	for begin := units.BaseDecodeTime; begin < run.BaseDecodeTime; before++ {
 		begin += int64(units.Frames[before].Duration)
 	}
-	own, blocks := l.order[track], blocksOf(at.Final.Frames, before+p.First+p.Frames)
+	own, blocks := l.order[track], at.Final.Blocks(before+p.First+p.Frames)
 	segment, err := packPart(&l.coming.Tracks[own], run, store.Bytes(at.Payload[offset:]), p,
 		r.DecodeTime(p.Begin, r.Tracks[track].Timescale, start), sequence)
 	if err != nil {
@@ -251,18 +251,6 @@ func partOf(o *request, v *view, hold *live.Hold, track int, found *place,
 		hold.Release()
 	}
 	return segment, nil
-}
-
-// blocksOf returns in how many blocks the first access units of a run came.
-func blocksOf(frames []media.Frame, units int) int {
-	for i := range frames {
-		if frames[i].Marks&media.Joined == 0 || i == 0 {
-			if units--; units < 0 {
-				return i
-			}
-		}
-	}
-	return len(frames)
 }
 
 // storedPart makes what was found in a stored fragment. The caller closes it.

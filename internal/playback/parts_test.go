@@ -96,13 +96,3 @@ func (noWriter) Write(p []byte) (int, error) {
 	}
 	return 0, io.ErrClosedPipe
 }
-
-func TestBlocksOfUnits(t *testing.T) {
-	frames := []media.Frame{{Marks: media.Joined}, {}, {Marks: media.Joined},
-		{Marks: media.Joined}, {}}
-	for units, want := range []int{0, 1, 4, 5} {
-		if got := blocksOf(frames, units); got != want {
-			t.Errorf("%d units are %d blocks, want %d", units, got, want)
-		}
-	}
-}
