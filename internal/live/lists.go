@@ -42,3 +42,14 @@ func After(list []*Fragment, n store.Number) *Fragment {
 	}
 	return nil
 }
+
+// Stored returns how the fragment of a list with that number ended, if it is stored, and not
+// partial. Otherwise it returns nil.
+func Stored(list []*Fragment, n store.Number) *End {
+	if f := Numbered(list, n); f != nil {
+		if end, ended := f.End(); ended && end.Stored && !end.Info.Partial {
+			return &end
+		}
+	}
+	return nil
+}

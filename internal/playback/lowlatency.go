@@ -42,6 +42,7 @@ type lowLatency struct {
 
 	reading                 // the fragment that is open, or could be
 	open    *timeline.Open  // the fragment that is listed in parts; nil: none
+	stored  *live.End       // how that ended, if it is stored; its commit has not been seen yet
 	with    *timeline.State // the view's state, with so many complete slices of open
 	done    int
 	again   reading        // what may be the open one sent again
@@ -265,7 +266,8 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	if err := s.advance(ctx, o, v); err != nil {
 		return err
 	}
-	if l.open != nil && l.follower != nil {
+	l.noteStored()
+	if l.open != nil && l.follower != nil && l.stored == nil {
 		if err := s.resume(ctx, o, v, going); err != nil {
 			return err
 		}
@@ -285,6 +287,15 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	}
 	l.settle(v)
 	return nil
+}
+
+// noteStored notes that the open fragment is stored. Its commit may come much later than the next
+// fragment, and when the edge has forgotten the end, if the store is away for a while.
+func (l *lowLatency) noteStored() {
+	if l.open == nil || l.stored != nil {
+		return
+	}
+	l.stored = live.Stored(l.seen, l.open.Info.Number)
 }
 
 // leaveGap lists as a gap what was listed of the open fragment.
@@ -313,13 +324,13 @@ func (v *view) closeOpen(gap bool) {
 	if gap && len(v.low.open.Done) > 0 {
 		v.text = [timeline.MaxTracks]trackText{}
 	}
-	v.low.open, v.low.with = nil, nil
+	v.low.open, v.low.with, v.low.stored = nil, nil, nil
 }
 
 // brokeOff reports whether the open fragment broke off and has not been sent again. The process
 // that comes next knows nothing of it: without a gap, players would see the playlist go back.
 func (l *lowLatency) brokeOff() bool {
-	if l.open == nil {
+	if l.open == nil || l.stored != nil {
 		return false
 	}
 	if l.coming == nil {
@@ -414,7 +425,7 @@ func (v *view) missesGap(o *request, saved int64) bool {
 func (l *lowLatency) forget() {
 	l.leave()
 	l.again.leave()
-	l.open, l.with, l.parts = nil, nil, nil
+	l.open, l.with, l.stored, l.parts = nil, nil, nil, nil
 	l.written = [timeline.MaxTracks][2]writtenPlaylist{}
 	l.state = listing{entries: -1}
 }

@@ -1,6 +1,7 @@
 package playback
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -83,5 +84,33 @@ func TestGapWhileStoreIsAway(t *testing.T) {
 		if m := r.read(1); len(m.Segments) != 5 || !m.Segments[3].Gap {
 			t.Fatalf("another process has %d segments", len(m.Segments))
 		}
+	})
+}
+
+// A fragment is stored, and then the store goes away before anybody has seen its commit. However
+// long that takes, what was listed of it is no gap, and what comes next waits for it.
+func TestAFragmentIsStoredBeforeTheStoreIsAway(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		f.until(1000)
+		n := r.read(1).Open.Sequence
+		r.store.setAway(true)
+		f.store()
+		next := r.begin()
+		next.until(900)
+		time.Sleep(linger)
+		for range 2 {
+			if text := r.reload(1, Directives{}); strings.Contains(text, "GAP") {
+				t.Fatalf("a gap is listed:\n%s", text)
+			}
+			r.store.setAway(false)
+			time.Sleep(2 * time.Second)
+		}
+		next.store()
+		m := r.read(1)
+		if last := m.Segments[len(m.Segments)-1]; last.Sequence != n+1 || last.Begins {
+			t.Errorf("the last segment is %+v, and %d was open", last, n)
+		}
+		r.samplesOf(1, m)
 	})
 }

@@ -244,7 +244,8 @@ func (s *Service) add(ctx context.Context, o *request, v *view, f *store.Fragmen
 		return err
 	}
 	said, _ := l.said()
-	gap, err := v.state.AddAfter(v.rules, f, c, read, open, open == l.open && said.Differs)
+	differs := open == l.open && (said.Differs || l.stored != nil && l.stored.Differs)
+	gap, err := v.state.AddAfter(v.rules, f, c, read, open, differs)
 	if gap || err == nil {
 		v.closeOpen(gap)
 	}
