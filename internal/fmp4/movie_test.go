@@ -386,9 +386,11 @@ func TestMovieG711(t *testing.T) {
 	add(t, m, pictures(epoch*second, 25, false), block(epoch*8000, 8000))
 	add(t, m, pictures((epoch+1)*second, 25, false), block((epoch+1)*8000+40, 4000))
 	add(t, m, pictures((epoch+2)*second, 25, false), block((epoch+2)*8000, 8000))
+	// half a second of it is there already
+	add(t, m, pictures((epoch+3)*second, 25, false), block((epoch+3)*8000-4000, 8000))
 	data := write(t, m)
 	list, scale := readTrack(t, traks(t, data)[1])
-	if len(list) != 24000 || scale != 8000 {
+	if len(list) != 28000 || scale != 8000 {
 		t.Fatalf("%d samples at %d Hz", len(list), scale)
 	}
 	for i := 12000; i < 15000; i++ {

@@ -248,6 +248,38 @@ func TestRandomSegments(t *testing.T) {
 	}
 }
 
+// What a segment may take is known from its sums, nearly and not too low.
+func TestSizeAtMost(t *testing.T) {
+	for name, c := range map[string]struct {
+		track *media.Track
+		frame func() []byte
+		n     int
+		lasts uint32 // ticks
+	}{
+		"small pictures": {video(media.CodecAVC, avcC), func() []byte {
+			return nals(4, filled(0x41, 300))
+		}, 50, 3600},
+		"large pictures": {video(media.CodecAVC, avcC), func() []byte {
+			return nals(4, filled(0x41, 40_000))
+		}, 25, 3600},
+		"sound": {audio(unhex("1210"), 44100), func() []byte {
+			return filled(0x21, 300)
+		}, 86, 1024},
+	} {
+		var frames [][]byte
+		var bytes int64
+		for range c.n {
+			frames = append(frames, c.frame())
+			bytes += int64(len(c.frame()))
+		}
+		is := int64(len(write(t, Options{}, input(c.track, 0, c.lasts, frames...))))
+		most := SizeAtMost(c.track, c.n, bytes, int64(c.n)*int64(c.lasts), true)
+		if most < is || most > is*3/2+3000 {
+			t.Errorf("%s: %d bytes, at most %d", name, is, most)
+		}
+	}
+}
+
 // randomSound makes frames of audio that begin at about a time, and their ADTS stream.
 func randomSound(random *rand.Rand, start int64) (in Input, stream []byte) {
 	var frames [][]byte
