@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"weir/internal/api"
+	"weir/internal/media"
+	"weir/internal/mkv"
 )
 
 func TestFragmentsAndAcks(t *testing.T) {
@@ -68,6 +70,28 @@ func TestRelativeTimecodesAreEchoedRaw(t *testing.T) {
 		r.Runs[0].BaseDecodeTime != (epoch+1800)*90 {
 		t.Errorf("producer timestamp %d, timecode %d, base %d", r.ProducerTimestamp, r.Timecode,
 			r.Runs[0].BaseDecodeTime)
+	}
+}
+
+// Timecodes are echoed in the units of the document; what is stored is in milliseconds and ticks,
+// whatever these units are.
+func TestTimecodesInOtherUnits(t *testing.T) {
+	s := newStore()
+	b := build(t)
+	b.check(b.w.WriteHeader(mkv.Header{Tracks: []media.Track{videoTrack}, MuxingApp: sdk,
+		TimestampScale: 100_000}))
+	b.cluster(0).frame(1, 0, "v0").frame(1, 400, "w0")
+	b.cluster(18_005).frame(1, 18_005, "v1").frame(1, 18_405, "w1").end()
+	acks, err := run(t, relative(s, epoch), b.reader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAcks(t, acks, "BUFFERING 0 #1", "RECEIVED 0 #1", "PERSISTED 0 #1", "BUFFERING 18005 #2",
+		"RECEIVED 18005 #2", "PERSISTED 18005 #2")
+	if r := s.all()[1]; r.ProducerTimestamp != epoch+1800 || r.Timecode != 18_005 ||
+		r.Runs[0].BaseDecodeTime != (epoch+1800)*90+45 || r.Runs[0].Frames[0].Duration != 3600 {
+		t.Errorf("producer timestamp %d, timecode %d, base %d, frames %+v", r.ProducerTimestamp,
+			r.Timecode, r.Runs[0].BaseDecodeTime, r.Runs[0].Frames)
 	}
 }
 

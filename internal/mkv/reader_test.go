@@ -398,3 +398,28 @@ func TestTrackValues(t *testing.T) {
 		t.Errorf("got  %v\nwant %v", r.Tracks(), want)
 	}
 }
+
+// Times are in units of the document's own TimestampScale. An Info that says it again, as some
+// muxers send, changes nothing.
+func TestTimestampScale(t *testing.T) {
+	info := el(idInfo, num(idTimestampScale, 100_000))
+	r := NewReader(bytes.NewReader(cat(ebmlHeader, unk(idSegment, 8), info, sdkTracks,
+		unk(idCluster, 1), num(idTimestamp, 20_000), simple(1, 5, 0x80, "x"), info,
+		unk(idCluster, 1), num(idTimestamp, 40_000), simple(1, 7, 0x80, "y"))), DefaultLimits())
+	var at []int64
+	for {
+		ev, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Kind == Frame {
+			at = append(at, ev.Timecode)
+		}
+	}
+	if want := []int64{20_005, 40_007}; !slices.Equal(at, want) || r.TimestampScale() != 100_000 {
+		t.Errorf("frames at %v in units of %d ns, want %v", at, r.TimestampScale(), want)
+	}
+}
