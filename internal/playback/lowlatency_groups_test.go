@@ -328,3 +328,32 @@ func TestHintsInGrownGroups(t *testing.T) {
 		f.store()
 	})
 }
+
+// A player that went back to the beginning of a long playlist may ask for a slice that has just
+// left it.
+func TestASliceThatHasLeftThePlaylist(t *testing.T) {
+	lowLatencyTestAfter(t, 100, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		in := r.input()
+		in.MaxMediaPlaylistFragmentResults, in.Expires = 100, 3600
+		r.token = r.open(in)
+		r.beginGrown().store()
+		m := r.read(1)
+		slice := &m.Segments[len(m.Segments)-3]
+		data := r.whole(slice.URI)
+		for m.MediaSequence < slice.Sequence+90 {
+			r.begin().store()
+			m = r.read(1)
+			if m.MediaSequence > slice.Sequence && !bytes.Equal(r.whole(slice.URI), data) {
+				t.Fatalf("%s is another segment", slice.URI)
+			}
+		}
+		for range 50 {
+			r.begin().store()
+		}
+		r.read(1)
+		v := r.service.views.get(r.sessionID(), 1<<62)
+		if n := len(v.state.Entries); n != 100 {
+			t.Errorf("without slices the state keeps %d entries", n)
+		}
+	})
+}
