@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"time"
 
 	"weir/internal/store"
@@ -48,6 +49,20 @@ func (w *Follower) Ready() <-chan struct{} {
 		return nil
 	}
 	return w.ready
+}
+
+// AwaitRemote waits until Ready is closed, at most for a while, or until ctx ends.
+func (w *Follower) AwaitRemote(ctx context.Context, most time.Duration) {
+	if w.Ready() == nil {
+		return
+	}
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case <-w.Ready():
+	case <-late.C:
+	case <-ctx.Done():
+	}
 }
 
 // Touch wakes followers: more frames are final, although no new one has come.

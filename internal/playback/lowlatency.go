@@ -45,10 +45,10 @@ type lowLatency struct {
 	stored  *live.End       // how that ended, if it is stored; its commit has not been seen yet
 	with    *timeline.State // the view's state, with so many complete slices of open
 	done    int
-	again   reading        // what may be the open one sent again
-	other   *live.Fragment // what is not, although it comes in beside the open one
+	others  []*live.Fragment // what comes in beside it, and is not the same one sent again
 
 	seen    []*live.Fragment          // at the last step
+	going   []*live.Fragment          // those of them that had not ended
 	whole   int                       // how many of them had come whole
 	need    [timeline.MaxTracks]int64 // before these times (ns) coming has no more parts
 	edge    <-chan struct{}           // closed at a change of the live edge since the last step
@@ -154,7 +154,7 @@ func (s *Service) followed(ctx context.Context, o *request) *view {
 			return v
 		case s.views.hold(o.session.ID, v):
 			if s.beginFollower(*o, v) {
-				awaitOthers(ctx, v.low.follower)
+				v.low.follower.AwaitRemote(ctx, othersTime)
 			}
 			return v
 		}
@@ -165,19 +165,6 @@ func (s *Service) followed(ctx context.Context, o *request) *view {
 // othersTime is how long a session's first answer waits for what other nodes receive of its stream:
 // a player that comes from there has seen it.
 const othersTime = 500 * time.Millisecond
-
-func awaitOthers(ctx context.Context, w *live.Follower) {
-	if w.Ready() == nil {
-		return
-	}
-	late := time.NewTimer(othersTime)
-	defer late.Stop()
-	select {
-	case <-w.Ready():
-	case <-late.C:
-	case <-ctx.Done():
-	}
-}
 
 // beginFollower begins to follow the live edge for a view that is held. Once the service has been
 // stopped, it releases the view instead, and returns false.
@@ -210,7 +197,6 @@ func (s *Service) follower(o request, v *view) {
 				s.leaveGap(ctx, &o, v)
 			}
 			l.leave()
-			l.again.leave()
 			l.follower.Close()
 			l.follower = nil
 			s.views.release(o.session.ID, v)
@@ -223,7 +209,7 @@ func (s *Service) follower(o request, v *view) {
 			select {
 			case <-changed:
 				v.mu.Lock()
-				changed = l.await()
+				changed = l.await(v)
 				waiting = changed != nil
 				v.mu.Unlock()
 			case <-idle.C:
@@ -237,15 +223,15 @@ func (s *Service) follower(o request, v *view) {
 
 // await returns a channel to wait for if a step would list nothing more, otherwise nil. It is
 // cheap, because it is called for every frame.
-func (l *lowLatency) await() <-chan struct{} {
+func (l *lowLatency) await(v *view) <-chan struct{} {
 	fragments, changed := l.follower.Fragments()
 	if !slices.Equal(fragments, l.seen) || live.CountWhole(fragments) != l.whole {
 		return nil
 	}
-	switch {
-	case l.again.coming != nil:
+	if slices.ContainsFunc(l.going, v.mayBeAgain) {
 		return nil
-	case l.coming == nil || l.hold == nil:
+	}
+	if l.coming == nil || l.hold == nil {
 		return changed
 	}
 	for i, at := range l.order {
@@ -262,22 +248,19 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	fragments, changed := l.follower.Fragments()
 	// Fragments that have ended are committed by now, or never will be.
 	l.seen, l.whole, l.edge = fragments, live.CountWhole(fragments), changed
-	going := live.Going(fragments)
+	l.going = live.Going(fragments)
 	if err := s.advance(ctx, o, v); err != nil {
 		return err
 	}
 	l.noteStored()
 	if l.open != nil && l.follower != nil && l.stored == nil {
-		if err := s.resume(ctx, o, v, going); err != nil {
+		if err := s.resume(ctx, o, v); err != nil {
 			return err
 		}
 	}
-	coming := live.After(going, v.state.Greatest())
+	coming := live.After(l.going, v.state.Greatest())
 	if l.open != nil {
-		coming = live.Numbered(going, l.open.Info.Number)
-	} else {
-		l.again.leave()
-		l.other = nil
+		coming = live.Numbered(l.going, l.open.Info.Number)
 	}
 	if !v.listsParts(o) {
 		coming = nil
@@ -324,7 +307,7 @@ func (v *view) closeOpen(gap bool) {
 	if gap && len(v.low.open.Done) > 0 {
 		v.text = [timeline.MaxTracks]trackText{}
 	}
-	v.low.open, v.low.with, v.low.stored = nil, nil, nil
+	v.low.open, v.low.with, v.low.stored, v.low.others = nil, nil, nil, nil
 }
 
 // brokeOff reports whether the open fragment broke off and has not been sent again. The process
@@ -424,8 +407,7 @@ func (v *view) missesGap(o *request, saved int64) bool {
 // forget starts again, because the timeline does.
 func (l *lowLatency) forget() {
 	l.leave()
-	l.again.leave()
-	l.open, l.with, l.stored, l.parts = nil, nil, nil, nil
+	l.open, l.with, l.stored, l.others, l.parts = nil, nil, nil, nil, nil
 	l.written = [timeline.MaxTracks][2]writtenPlaylist{}
 	l.state = listing{entries: -1}
 }

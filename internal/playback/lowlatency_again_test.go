@@ -183,3 +183,33 @@ func TestAFragmentFollowsItsGap(t *testing.T) {
 		}
 	})
 }
+
+// A fragment comes on two connections, and either of them may stall: players see the one that has
+// come further.
+func TestWhicheverConnectionIsFasterIsListed(t *testing.T) {
+	tracks := []media.Track{videoTrack(), audioTrack()}
+	lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
+		f := r.beginGrown()
+		again := r.begin(sentAgain(f))
+		come := map[*sending]int64{}
+		for _, step := range []struct {
+			of *sending
+			at int64
+		}{{f, 3000}, {again, 3500}, {f, 5500}, {f, 6000}, {again, 5900}, {again, 7000}, {f, 9000}} {
+			step.of.until(step.at)
+			come[step.of] = step.at
+			for track := range tracks {
+				m := r.read(track + 1)
+				listed := ends(m).UnixMilli() - f.rec.ServerTimestamp
+				if late := max(come[f], come[again]) - listed; late > 500 {
+					t.Errorf("of %d and %d ms, track %d is listed up to %d", come[f], come[again],
+						track+1, listed)
+				}
+			}
+		}
+		f.store()
+		again.cutOff()
+		r.samplesOf(1, r.read(1))
+		r.samplesOf(2, r.read(2))
+	})
+}

@@ -80,67 +80,83 @@ func (s *Service) approach(ctx context.Context, o *request, v *view,
 	return r, nil
 }
 
+// mayBeAgain reports whether a fragment that is coming in may be the open one, sent on another
+// connection, and has come as far as that is listed.
+func (v *view) mayBeAgain(f *live.Fragment) bool {
+	open := v.low.open
+	if open == nil || v.low.stored != nil || f.Number == open.Info.Number ||
+		f.Number <= v.state.Greatest() || slices.Contains(v.low.others, f) {
+		return false
+	}
+	i := slices.IndexFunc(f.Tracks, func(t media.Track) bool {
+		return t.Number == v.rules.Tracks[0].Number
+	})
+	return i < 0 || f.Latest(i) >= open.ListedUntil(v.rules)
+}
+
 // resume looks whether the open fragment is sent again, from its start, as SDKs do. What begins
 // with the same frames takes its place: if it broke off, when all that was listed has come again,
 // otherwise with one part more, because the connection of the open one may have died in silence.
-// What broke off becomes a gap if another fragment comes, or when the edge drops it, because its
-// parts cannot be read any more then. going are the fragments that have not ended.
-func (s *Service) resume(ctx context.Context, o *request, v *view, going []*live.Fragment) error {
+// Players see the one that has come further. What broke off becomes a gap if another fragment
+// comes, or when the edge drops it, because its parts cannot be read any more then.
+func (s *Service) resume(ctx context.Context, o *request, v *view) error {
 	l := v.low
-	comes := live.Numbered(going, l.open.Info.Number) != nil
-	again := live.After(going, l.open.Info.Number)
-	said, same := l.said()
-	if same = same && !said.Differs; same && again != nil && again != l.other {
-		var err error
-		if same, err = s.replace(ctx, o, v, comes, again, &said); err != nil {
+	comes := live.Numbered(l.going, l.open.Info.Number) != nil
+	said, readable := l.said()
+	readable = readable && !said.Differs
+	gap := !readable && !comes
+	for _, f := range l.going {
+		if !readable || !v.mayBeAgain(f) {
+			continue
+		}
+		same, replaced, err := s.replace(ctx, o, v, comes, f, &said)
+		if err != nil || replaced {
 			return err
 		}
+		if !same {
+			l.others, gap = append(l.others, f), !comes
+		}
 	}
-	switch {
-	case same:
-	case comes:
-		l.other = again
-		l.again.leave()
-	default:
+	if gap {
 		s.leaveGap(ctx, o, v)
 	}
 	return nil
 }
 
-// replace lets again take the place of the open fragment, of which said has come, when it may. It
-// returns false if it is another fragment.
+// replace lets a fragment take the place of the open one, of which said has come, when it may. It
+// reports whether it may be the same, and whether it has taken the place.
 func (s *Service) replace(ctx context.Context, o *request, v *view, comes bool,
-	again *live.Fragment, said *live.State) (same bool, err error) {
+	f *live.Fragment, said *live.State) (same, replaced bool, err error) {
 	l := v.low
-	if l.again.coming != again {
-		l.again.leave()
-		if l.again, err = s.approach(ctx, o, v, again); err != nil {
-			return false, err
+	again, err := s.approach(ctx, o, v, f)
+	defer func() {
+		if !replaced {
+			again.leave()
 		}
+	}()
+	state, ok := again.said()
+	if err != nil || !ok {
+		return false, false, err
 	}
-	state, ok := l.again.said()
-	if !ok {
-		return false, nil
-	}
-	next := v.follow(&l.again, &state)
+	next := v.follow(&again, &state)
 	if next == nil { // too little has come, or an older fragment is sent again first
-		return true, nil
+		return true, false, nil
 	}
 	same, all := l.open.Resumes(v.rules, next)
 	if !same || !all || comes && !next.Ahead(l.open) {
-		return same, nil
+		return same, false, nil
 	}
 	for i := range v.rules.Tracks {
 		end := l.open.Bytes[i]
 		if !bytes.Equal(said.Tracks[l.order[i]].Payload[:end],
-			state.Tracks[l.again.order[i]].Payload[:end]) {
-			return false, nil
+			state.Tracks[again.order[i]].Payload[:end]) {
+			return false, false, nil
 		}
 	}
 	next.Resume(l.open)
 	l.leave()
-	l.reading, l.again, l.open, l.with = l.again, reading{}, next, nil
-	return true, nil
+	l.reading, l.open, l.with = again, next, nil
+	return true, true, nil
 }
 
 // storedAgain returns what goes on in place of the open fragment when f is stored: f, if it is the

@@ -123,6 +123,12 @@ func (o *Open) Complete(e *Entry) *Done {
 	return nil
 }
 
+// ListedUntil returns up to where the first track is listed: nanoseconds of media time.
+func (o *Open) ListedUntil(r *Rules) int64 {
+	scale := r.Scaled(o.Match.Generation.Scales).Tracks[0].Timescale
+	return Rescale(o.Until[0], scale, 1_000_000_000)
+}
+
 // Due returns up to where a track must have come until there can be more to list: nanoseconds of
 // media time. It returns false if nothing more is listed before the commit.
 func (o *Open) Due(r *Rules, track int) (at int64, more bool) {
