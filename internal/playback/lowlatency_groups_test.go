@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"weir/internal/api"
 	"weir/internal/live"
 	"weir/internal/media"
 	"weir/internal/store"
@@ -354,6 +355,52 @@ func TestASliceThatHasLeftThePlaylist(t *testing.T) {
 		v := r.service.views.get(r.sessionID(), 1<<62)
 		if n := len(v.state.Entries); n != 100 {
 			t.Errorf("without slices the state keeps %d entries", n)
+		}
+	})
+}
+
+// Players that read delta updates hear of all slices that became gaps, also of those that are
+// further from the end than what such an update has to list.
+func TestDeltaUpdatesListNewGaps(t *testing.T) {
+	lowLatencyTestAfter(t, 100, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		in := r.input()
+		in.MaxMediaPlaylistFragmentResults, in.Expires = 100, 3600
+		in.DiscontinuityMode = api.DiscontinuityOnDiscontinuity
+		r.token = r.open(in)
+		for range 3 {
+			r.begin().store()
+		}
+		f := r.beginGrown()
+		f.until(9900)
+		before := r.read(1)
+		f.breakOff()
+		gaps := func() (all, told int) {
+			t.Helper()
+			m, _ := conformance.ParseMedia([]byte(r.reload(1, Directives{Skip: "YES"})))
+			whole := r.read(1)
+			for i := range whole.Segments {
+				if !whole.Segments[i].Gap {
+					continue
+				}
+				all++
+				if whole.Segments[i].Sequence >= m.MediaSequence+m.Skipped {
+					told++
+				}
+			}
+			return all, told
+		}
+		if before.Open.Sequence != 107 {
+			t.Fatalf("segment %d is open", before.Open.Sequence)
+		}
+		for range 6 { // longer than half of the skip boundary
+			if all, told := gaps(); all != 5 || told != 5 {
+				t.Fatalf("a delta update has %d of %d gaps", told, all)
+			}
+			r.begin().store()
+		}
+		r.begin().store()
+		if _, told := gaps(); told != 0 {
+			t.Errorf("old gaps are still told: %d", told)
 		}
 	})
 }

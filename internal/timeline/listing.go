@@ -88,7 +88,8 @@ func (t *State) SkipUntil(r *Rules) int64 {
 }
 
 // Skip returns the first entry of a delta update, and how many segments it leaves out: those that
-// begin further from the end of the last one than the boundary. first is the first entry of the
+// begin further from the end of the last one than the boundary. Slices that were listed and became
+// gaps together are left out together: players hear of all of them. first is the first entry of the
 // window with the track, and to is where the window ends.
 func (t *State) Skip(r *Rules, track, first, to int) (at int, skipped int64) {
 	until := t.SkipUntil(r) * 1_000_000
@@ -106,6 +107,10 @@ func (t *State) Skip(r *Rules, track, first, to int) (at int, skipped int64) {
 		}
 		whole -= r.Lasts(e, track)
 		skipped++
+	}
+	for at > first && at < to && t.Entries[at].Gap != nil && t.Entries[at].Slice.From > 0 {
+		at--
+		skipped--
 	}
 	return at, skipped
 }

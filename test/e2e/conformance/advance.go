@@ -174,7 +174,7 @@ func CheckDelta(known, delta, whole *Media) Findings {
 		case skipped && behind <= whole.Control.SkipUntil:
 			f.add(SkipCount, segmentAt(a.Sequence), "skipped %v from the end, boundary %v", behind,
 				whole.Control.SkipUntil)
-		case !skipped && end > whole.Control.SkipUntil:
+		case !skipped && end > whole.Control.SkipUntil && !b.Gap: // which may be new as a gap
 			f.add(SkipCount, segmentAt(a.Sequence), "not skipped %v from the end, boundary %v", end,
 				whole.Control.SkipUntil)
 		}
