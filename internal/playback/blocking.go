@@ -224,11 +224,12 @@ func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Se
 		var wait bool
 		var err error
 		found, wait, err = s.findPart(ctx, o, v, track, ref)
-		there = !wait && err == nil
-		if there && found.open {
+		if err == nil && !wait && found.open {
 			segment, err = openPart(o, v, track, &found, moofSequence(ref))
+			wait = segment == nil
 		}
-		return !wait, err
+		there = !wait && err == nil
+		return !wait || err != nil, err
 	}, func() time.Duration { return hintBlocked })
 	if err == nil && segment == nil {
 		if !there { // it has not come

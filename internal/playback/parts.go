@@ -192,22 +192,22 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 // shows media sequence number and index of the part.
 func moofSequence(ref PartRef) uint32 { return uint32(ref.Sequence)<<12 + uint32(ref.Part) }
 
-// openPart makes what was found in the open fragment. The caller closes it.
+// openPart makes what was found in the open fragment. The caller closes it. It returns nil if that
+// cannot be read before it is stored: memory for fragments that come in has run out.
 func openPart(o *request, v *view, track int, found *place, sequence uint32) (*Segment, error) {
 	l := v.low
 	if l.coming == nil || l.open == nil || l.coming.Number != l.open.Info.Number {
-		return nil, noFragment()
+		return nil, nil
 	}
 	hold := l.coming.Hold()
 	if hold == nil {
-		return nil, noFragment()
+		return nil, nil
 	}
 	segment, err := partOf(o, v, hold, track, found, sequence)
-	if err != nil {
+	if segment == nil {
 		hold.Release()
-		return nil, err
 	}
-	return segment, nil
+	return segment, err
 }
 
 func partOf(o *request, v *view, hold *live.Hold, track int, found *place,
@@ -215,7 +215,7 @@ func partOf(o *request, v *view, hold *live.Hold, track int, found *place,
 	l := v.low
 	state, ok := hold.State()
 	if !ok || l.order[track] < 0 {
-		return nil, noFragment()
+		return nil, nil
 	}
 	at := &state.Tracks[l.order[track]]
 	r := v.rules.Scaled(l.match.Generation.Scales)
@@ -230,7 +230,7 @@ func partOf(o *request, v *view, hold *live.Hold, track int, found *place,
 	}
 	if len(run.Frames) < p.First+p.Frames ||
 		int64(len(at.Payload)) < offset+p.Offset+p.Size {
-		return nil, noFragment()
+		return nil, nil
 	}
 	before := 0 // units of earlier slices
 	for begin := units.BaseDecodeTime; begin < run.BaseDecodeTime; before++ {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"testing"
+	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -95,4 +96,33 @@ func (noWriter) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return 0, io.ErrClosedPipe
+}
+
+// Memory for what other nodes receive has run out, and the rest of a fragment is not read here
+// before it is stored. Who asks for what is listed of it waits for that.
+func TestWhatCannotBeReadBeforeItIsStoredIsAwaited(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		f := r.beginGrown()
+		f.until(3000)
+		m := r.read(1)
+		f.edge.CutOff()
+		names := []string{m.Segments[len(m.Segments)-1].URI, m.Open.Parts[0].URI,
+			m.Open.Parts[1].URI}
+		got := make([][]byte, len(names))
+		for i, name := range names {
+			go func() {
+				var err error
+				if got[i], err = r.getPart(r.Context(), name); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}()
+		}
+		synctest.Wait()
+		f.store()
+		for i, name := range names {
+			if was := r.parts[name]; len(got[i]) == 0 || was != nil && !bytes.Equal(got[i], was) {
+				t.Errorf("%s has %d bytes, and had %d", name, len(got[i]), len(was))
+			}
+		}
+	})
 }
