@@ -261,26 +261,30 @@ func (s Slice) Run(run media.Run, timescale, start int64) (media.Run, int64) {
 	if s == (Slice{}) {
 		return run, 0
 	}
-	in := media.Run{Track: run.Track}
-	at, offset := run.BaseDecodeTime, int64(0)
-	for i := range run.Frames {
-		switch begins := Rescale(at, timescale, 1000) - start; {
-		case begins < s.From:
-			offset += int64(run.Frames[i].Size)
-		case s.Until != 0 && begins >= s.Until:
-		default:
-			if in.Frames == nil {
-				in.BaseDecodeTime = at
-			}
-			in.Frames = append(in.Frames, run.Frames[i])
-		}
-		at += int64(run.Frames[i].Duration)
+	// the first ticks of the milliseconds in which the slice begins and ends
+	from, until := -Rescale(-(start+s.From), 1000, timescale), int64(math.MaxInt64)
+	if s.Until != 0 {
+		until = -Rescale(-(start + s.Until), 1000, timescale)
 	}
-	end := in.BaseDecodeTime + in.Duration()
-	if len(in.Frames) > 0 && s.Until != 0 &&
-		Rescale(end, timescale, 1000)-start > s.Until+overhang {
-		most := -Rescale(-(start + s.Until), 1000, timescale) // the first tick of that millisecond
-		in.Frames[len(in.Frames)-1].Duration -= uint32(end - most)
+	at, offset, first := run.BaseDecodeTime, int64(0), 0
+	for first < len(run.Frames) && at < from {
+		at += int64(run.Frames[first].Duration)
+		offset += int64(run.Frames[first].Size)
+		first++
+	}
+	in := media.Run{Track: run.Track}
+	last, end := first, at
+	for last < len(run.Frames) && end < until {
+		end += int64(run.Frames[last].Duration)
+		last++
+	}
+	if first == last {
+		return in, offset
+	}
+	in.BaseDecodeTime, in.Frames = at, run.Frames[first:last:last]
+	if s.Until != 0 && Rescale(end, timescale, 1000)-start > s.Until+overhang {
+		in.Frames = slices.Clone(in.Frames)
+		in.Frames[len(in.Frames)-1].Duration -= uint32(end - until)
 	}
 	return in, offset
 }
