@@ -132,3 +132,21 @@ func inTrack(t *Track, err error) error {
 	}
 	return fmt.Errorf("track %d (%s): %w", t.Number, t.CodecID, err)
 }
+
+// Resolution returns the size to show the picture at, in square pixels: after cropping, the width
+// stretched by the sample aspect ratio (RFC 8216 section 4.3.4.2: "the optimal pixel resolution at
+// which to display"). If the SPS cannot be read, it is what Matroska declares, or 0, because
+// RESOLUTION is optional.
+func (t *Track) Resolution() (width, height int) {
+	sps, err := SPSOf(t)
+	if err != nil {
+		return t.Width, t.Height
+	}
+	width = sps.Width
+	if sps.SARWidth > 0 && sps.SARHeight > 0 {
+		if w := (sps.Width*sps.SARWidth + sps.SARHeight/2) / sps.SARHeight; w > 0 {
+			width = w
+		}
+	}
+	return width, sps.Height
+}

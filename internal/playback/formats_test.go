@@ -299,7 +299,7 @@ func TestResolution(t *testing.T) {
 	} {
 		track := &media.Track{Number: 1, Kind: media.Video, CodecID: c.codec,
 			CodecPrivate: mustHex(c.private), Width: 640, Height: 480}
-		if w, h := resolution(track); w != c.width || h != c.height {
+		if w, h := track.Resolution(); w != c.width || h != c.height {
 			t.Errorf("%s: %dx%d, want %dx%d", c.private, w, h, c.width, c.height)
 		}
 	}

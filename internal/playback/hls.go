@@ -248,7 +248,7 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 	}
 	m.Codecs = strings.Join(codecs, ",")
 	if v := &tracks[0]; v.Kind == media.Video {
-		m.Width, m.Height = resolution(v)
+		m.Width, m.Height = v.Resolution()
 		if o.p.iframes > 0 {
 			m.IFramesURI = MediaPlaylistRef{Track: v.Number, IFramesOnly: true}.uri(token)
 			m.IFramesCodecs, m.IFramesBandwidth = codecs[0], o.p.iframes

@@ -153,21 +153,3 @@ func trackNumbered(tracks []media.Track, number int) *media.Track {
 	}
 	return nil
 }
-
-// resolution returns the size to show the picture at, in square pixels: after cropping, the width
-// stretched by the sample aspect ratio (RFC 8216 section 4.3.4.2: "the optimal pixel resolution at
-// which to display"). If the SPS cannot be read, it is what Matroska declares, or 0, because
-// RESOLUTION is optional.
-func resolution(t *media.Track) (width, height int) {
-	sps, err := media.SPSOf(t)
-	if err != nil {
-		return t.Width, t.Height
-	}
-	width = sps.Width
-	if sps.SARWidth > 0 && sps.SARHeight > 0 {
-		if w := (sps.Width*sps.SARWidth + sps.SARHeight/2) / sps.SARHeight; w > 0 {
-			width = w
-		}
-	}
-	return width, sps.Height
-}
