@@ -213,3 +213,23 @@ func TestWhicheverConnectionIsFasterIsListed(t *testing.T) {
 		r.samplesOf(2, r.read(2))
 	})
 }
+
+// A fragment that is stored too late to be listed does not disturb the one that is open.
+func TestALateFragmentDoesNotBreakTheOpenOne(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		late := r.begin()
+		late.until(300)
+		r.camera.Time = late.rec.ProducerTimestamp
+		r.begin().store()
+		f := r.beginGrown()
+		f.until(5000)
+		before := r.read(1)
+		late.store()
+		if m := r.read(1); len(m.Open.Parts) != len(before.Open.Parts) ||
+			m.Open.Sequence != before.Open.Sequence || m.Segments[len(m.Segments)-1].Gap {
+			t.Errorf("the open fragment is a gap: %+v", m.Segments)
+		}
+		f.store()
+		r.samplesOf(1, r.read(1))
+	})
+}

@@ -236,7 +236,8 @@ func (s *Service) add(ctx context.Context, o *request, v *view, f *store.Fragmen
 	c timeline.Match) error {
 	read := func() (*media.Fragment, error) { return s.frames(ctx, o.stream.ID, *f) }
 	l := v.low
-	if l == nil || l.open == nil || f.Partial { // which is not listed
+	if l == nil || l.open == nil || f.Partial ||
+		f.Number != l.open.Info.Number && !v.state.Takes(v.rules, f, c) { // it is not listed
 		return v.state.Add(v.rules, f, c, read)
 	}
 	open, err := v.storedAgain(f, c, read)

@@ -164,7 +164,7 @@ func (t *State) Follow(r *Rules, f store.FragmentInfo, c Match, g *media.Fragmen
 	whole bool) *Open {
 	f.Spans = store.SpansOf(g)
 	if r.PartTarget == 0 || r.Mode != Live || len(t.Generations) == 0 || c.Index != t.Generation ||
-		!t.takes(r, &f, c) {
+		!t.Takes(r, &f, c) {
 		return nil
 	}
 	r = r.Scaled(c.Generation.Scales)

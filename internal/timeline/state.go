@@ -95,7 +95,7 @@ func (t *State) Add(
 	r *Rules, f *store.FragmentInfo, c Match, read func() (*media.Fragment, error),
 ) error {
 	var pieces []piece
-	if t.takes(r, f, c) {
+	if t.Takes(r, f, c) {
 		var err error
 		if pieces, err = t.cut(r.Scaled(c.Generation.Scales), f, read); err != nil {
 			return err
@@ -115,9 +115,9 @@ func (t *State) Add(
 	return nil
 }
 
-// takes reports whether the timeline includes a fragment, by the rules in DESIGN.md's section on
+// Takes reports whether the timeline includes a fragment, by the rules in DESIGN.md's section on
 // add, in that order.
-func (t *State) takes(r *Rules, f *store.FragmentInfo, c Match) bool {
+func (t *State) Takes(r *Rules, f *store.FragmentInfo, c Match) bool {
 	at := r.Timestamp(f)
 	switch {
 	case f.Number <= t.greatest,
