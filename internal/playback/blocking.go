@@ -50,8 +50,9 @@ func (d *Directives) parse() (reload, error) {
 }
 
 // How far ahead of the last segment and of the last part a request may be (RFC 8216bis section
-// 6.2.5.2). partsAhead counts parts, or seconds' worth of parts, whichever allows more. Any part
-// that its segment may have is accepted: without lowLatencyMode, hls.js asks for the last one
+// 6.2.5.2), besides the slices that a server which was killed has forgotten. partsAhead counts
+// parts, or seconds' worth of parts, whichever allows more. Any part that its segment may have is
+// accepted: without lowLatencyMode, hls.js asks for the last one
 // (src/controller/base-playlist-controller.ts), and a refusal would end it.
 const (
 	segmentsAhead = 2
@@ -169,7 +170,7 @@ func (q *reload) refuse(v *view, track int) error {
 	ahead := max(partsAhead, int((partsAhead*1000+target-1)/target))
 	most := v.mostParts()
 	switch {
-	case q.msn >= next+segmentsAhead,
+	case q.msn >= next+v.segmentsAhead(),
 		q.msn > next && q.part >= max(ahead, most),
 		q.msn == next && q.part >= max(parts+ahead, most):
 		return api.Errorf(api.InvalidArgumentException,
@@ -177,6 +178,13 @@ func (q *reload) refuse(v *view, track int) error {
 			parts)
 	}
 	return nil
+}
+
+// segmentsAhead is how far ahead of the last segment a request may be: as many slices as the
+// longest fragment is listed in, and two segments more.
+// fragment is listed in, and two segments more.
+func (v *view) segmentsAhead() int64 {
+	return segmentsAhead + int64(api.MaxFragmentDuration/time.Second)/v.state.Target
 }
 
 // mostParts returns the most parts that a segment has: except for the last, none is shorter than

@@ -3,6 +3,7 @@ package playback
 import (
 	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -273,14 +274,21 @@ func TestAKilledServerListsAGrownGroupAgain(t *testing.T) {
 		before := r.read(1)
 		r.segments(before)
 		slice := before.Segments[len(before.Segments)-1].URI
+		text := r.reload(1, Directives{})
+		hint := hintOf.FindStringSubmatch(text)[1]
+		at := strconv.FormatInt(before.Open.Sequence, 10)
 		killed := r.service
 		r.edge = live.New(live.Options{})
 		r.service = r.process()
 		defer killed.Stop()
 		var data []byte
+		var part []byte
+		var edge string
 		go func() { data, _ = r.getPart(t.Context(), slice) }()
+		go func() { part, _ = r.getPart(t.Context(), hint) }()
+		go func() { edge = r.reload(1, Directives{MSN: at, Part: "0"}) }()
 		synctest.Wait()
-		if data != nil {
+		if data != nil || part != nil || edge != "" {
 			t.Fatal("a slice came before its frames")
 		}
 		again := r.begin(func(rec *store.Record) {
@@ -292,6 +300,9 @@ func TestAKilledServerListsAGrownGroupAgain(t *testing.T) {
 			!bytes.Equal(data[200:], want[200:]) { // behind the sequence number
 			t.Errorf("%d bytes came of the slice, which had %d", len(data), len(want))
 		}
+		if !strings.Contains(edge, slice) {
+			t.Errorf("who waited for segment %s got\n%s", at, edge)
+		}
 		clear(r.seen) // its dates are those of the resend
 		after := r.read(1)
 		for i := range before.Segments {
@@ -302,6 +313,9 @@ func TestAKilledServerListsAGrownGroupAgain(t *testing.T) {
 		}
 		again.store()
 		r.samplesOf(1, r.read(1))
+		if len(part) == 0 || !bytes.Equal(part, r.parts[hint]) {
+			t.Errorf("%d bytes came of %s", len(part), hint)
+		}
 	})
 }
 

@@ -124,7 +124,7 @@ func (v *view) placed(e *timeline.Entry, part *timeline.Part) place {
 // findWhole finds a whole segment by its name. wait and the error are as for findPart.
 func (v *view) findWhole(track int, msn int64) (found place, wait bool, err error) {
 	next := v.low.next[track]
-	if msn >= next && msn < next+segmentsAhead {
+	if msn >= next && msn < next+v.segmentsAhead() {
 		return found, true, nil
 	}
 	e := v.listed().At(track, msn)
@@ -134,8 +134,8 @@ func (v *view) findWhole(track int, msn int64) (found place, wait bool, err erro
 	return v.placed(e, nil), false, nil
 }
 
-// findPart finds a part by its name. wait says that it is the next part, or a later one of the same
-// segment: a server that was killed has forgotten parts that players have seen, and the producer
+// findPart finds a part by its name. wait says that it is the next part, or one that may follow
+// soon: a server that was killed has forgotten parts that players have seen, and the producer
 // resends them. The error is ResourceNotFound for a part that is no longer listed, is far ahead, or
 // is in a gap.
 func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
@@ -182,7 +182,8 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 	switch {
 	case msn == next && index < len(parts):
 		return place{l.open.Entry, true, &parts[index]}, false, nil
-	case msn == next && index < max(v.mostParts(), len(parts)+1):
+	case msn == next && index <= len(parts), index < v.mostParts() &&
+		msn >= next && msn < next+v.segmentsAhead():
 		return found, true, nil
 	}
 	return found, false, noFragment()

@@ -232,7 +232,7 @@ func (v *partsViewer) refusals(p *partsList) {
 		part int
 		text string
 	}{
-		{before.Open.Sequence + 10, -1, fmt.Sprint("&_HLS_msn=", before.Open.Sequence+10)},
+		{before.Open.Sequence + 30, -1, fmt.Sprint("&_HLS_msn=", before.Open.Sequence+30)},
 		{before.Open.Sequence, 1000, fmt.Sprint("&_HLS_msn=", before.Open.Sequence,
 			"&_HLS_part=1000")},
 		{-1, 0, "&_HLS_part=0"},

@@ -284,11 +284,12 @@ func CheckBlocked(b Blocked) (f Findings) {
 }
 
 // beyond reports whether a request is so far ahead that it is refused: more than two segments after
-// the last, or too many parts after the last part. That is more than the Advance Part Limit (three
+// the last, besides the slices of a fragment of 20 seconds, which a server that was killed has
+// forgotten; or too many parts after the last part. That is more than the Advance Part Limit (three
 // seconds or three parts), and more than a segment may have: to play without parts, hls.js asks for
 // the last part of the segment that comes next.
 func (m *Media) beyond(msn int64, part int) bool {
-	if last := m.Open.Sequence - 1; msn > last+2 {
+	if n := 2 + int64(20*time.Second/max(m.TargetDuration, 1)); msn >= m.Open.Sequence+n {
 		return true
 	}
 	if m.PartTarget == 0 || msn != m.Open.Sequence {

@@ -268,8 +268,8 @@ func lowLatencyMutations() []mutation {
 		blocked("too late", BlockTime, Blocked{9, 3, 1601 * ms, 200, before, after}),
 		blocked("the next part is refused", BlockRefusal, Blocked{9, 3, 0, 400, before, before}),
 		blocked("a part of no segment", BlockRefusal, Blocked{-1, 1, 0, 200, before, before}),
-		blocked("ten segments ahead", BlockRefusal,
-			Blocked{19, 0, 1500 * ms, 200, before, before}),
+		blocked("twelve segments ahead", BlockRefusal,
+			Blocked{21, 0, 1500 * ms, 200, before, before}),
 		blocked("many parts ahead", BlockRefusal,
 			Blocked{10, 20, 1500 * ms, 200, after, after}),
 		parted("longer than DURATION", PartMatch, func(s *Segment, _ [][]byte) {
