@@ -182,7 +182,6 @@ func (q *reload) refuse(v *view, track int) error {
 
 // segmentsAhead is how far ahead of the last segment a request may be: as many slices as the
 // longest fragment is listed in, and two segments more.
-// fragment is listed in, and two segments more.
 func (v *view) segmentsAhead() int64 {
 	return segmentsAhead + int64(api.MaxFragmentDuration/time.Second)/v.state.Target
 }

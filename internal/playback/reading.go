@@ -101,6 +101,9 @@ func (v *view) mayBeAgain(f *live.Fragment) bool {
 // comes, or when the edge drops it, because its parts cannot be read any more then.
 func (s *Service) resume(ctx context.Context, o *request, v *view) error {
 	l := v.low
+	l.others = slices.DeleteFunc(l.others, func(f *live.Fragment) bool {
+		return !slices.Contains(l.going, f)
+	})
 	comes := live.Numbered(l.going, l.open.Info.Number) != nil
 	said, readable := l.said()
 	readable = readable && !said.Differs
