@@ -344,7 +344,7 @@ func (s *Service) receive(ctx context.Context, o *request, v *view, coming *live
 	if l.open != nil && (coming == nil || coming.Number != l.open.Info.Number) {
 		return nil // another one began before it, unseen: the next commit decides
 	}
-	if coming != l.coming {
+	if coming != l.coming || coming != nil && l.hold == nil { // perhaps there is memory again
 		l.leave()
 		if coming != nil {
 			var err error

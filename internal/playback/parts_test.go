@@ -126,3 +126,27 @@ func TestWhatCannotBeReadBeforeItIsStoredIsAwaited(t *testing.T) {
 		}
 	})
 }
+
+// While memory for fragments that have ended has run out, nothing is listed before it is stored.
+// When there is memory again, the fragment that is coming in is listed as far as it has come.
+func TestAFragmentIsListedOnceThereIsMemory(t *testing.T) {
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		r.service.Stop()
+		r.edge = live.New(live.Options{Held: 99})
+		r.service = r.process()
+		r.read(1)
+		ended := r.begin()
+		hold := ended.edge.Hold()
+		ended.store() // of 100 bytes
+		f := r.begin()
+		f.until(1000)
+		if n, _ := listed(r.read(1)); n != 0 {
+			t.Errorf("%d parts are listed without memory", n)
+		}
+		hold.Release()
+		f.until(1100)
+		if n, _ := listed(r.read(1)); n != 3 {
+			t.Errorf("%d parts are listed with memory", n)
+		}
+	})
+}
