@@ -282,12 +282,12 @@ func (o *request) segmentRef(track int, e *timeline.Entry) *SegmentRef {
 	return ref
 }
 
-// segment describes an entry of listed, or the open one.
-func (v *view) segment(o *request, track int, e *timeline.Entry) manifest.Segment {
+// segment describes an entry of listed, or the open one. msn is its media sequence number.
+func (v *view) segment(o *request, track int, e *timeline.Entry, msn int64) manifest.Segment {
 	number := v.rules.Tracks[track].Number
 	uri := o.segmentRef(number, e).uri(o.token, o.p.format)
 	if o.p.partTarget > 0 && e.Slice.Until != 0 { // perhaps its fragment is not stored yet
-		uri = PartRef{number, v.listed().Sequence(track, e), WholeSegment}.uri(o.token)
+		uri = PartRef{number, msn, WholeSegment}.uri(o.token)
 	}
 	return manifest.Segment{
 		Discontinuities: int(e.Tags[track]),

@@ -73,7 +73,7 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 		at := first
 		if h.Skipped == 0 && first < tail { // the first one names the initialization section
 			e := &t.Entries[first]
-			segment := v.segment(o, track, e)
+			segment := v.segment(o, track, e, n.MediaSequence)
 			segment.Map = v.mapURI(o, track, e)
 			out = segment.Append(out)
 			at++
@@ -124,7 +124,7 @@ func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int
 		if i < from {
 			continue
 		}
-		segment := v.segment(o, track, e)
+		segment := v.segment(o, track, e, names.sequence-1)
 		segment.Parts = parts
 		if e.Change[track] || mapped {
 			segment.Map = v.mapURI(o, track, e)
@@ -134,7 +134,7 @@ func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int
 	}
 	if l.open != nil {
 		if parts := names.open(l.open.Parts[track]); len(parts) > 0 {
-			segment := v.segment(o, track, &l.open.Entry)
+			segment := v.segment(o, track, &l.open.Entry, names.sequence)
 			segment.Parts = parts
 			out = segment.AppendOpen(out)
 		}

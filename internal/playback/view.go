@@ -348,7 +348,7 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 	whole = h.Append(whole)
 	if n.First >= 0 {
 		e := &t.Entries[n.First]
-		s := v.segment(o, track, e)
+		s := v.segment(o, track, e, n.MediaSequence)
 		s.Map = v.mapURI(o, track, e)
 		whole = s.Append(whole)
 		if next := t.Gone + int64(n.First) + 1; next < key.to {
@@ -421,20 +421,26 @@ func (v *view) write(o *request, track, from, to int) {
 		}
 		text.start, text.base = start, lowest
 	}
-	for i := int(text.base + int64(len(text.start)) - t.Gone); i < to; i++ {
+	next, msn := int(text.base+int64(len(text.start))-t.Gone), int64(0)
+	if next < to {
+		msn = t.Sequence(track, &t.Entries[next])
+	}
+	for ; next < to; next++ {
 		text.start = append(text.start, len(text.body))
-		if e := &t.Entries[i]; e.Duration[track] >= 0 {
-			text.body = v.appendEntry(text.body, o, track, e)
+		if e := &t.Entries[next]; e.Duration[track] >= 0 {
+			text.body = v.appendEntry(text.body, o, track, e, msn)
+			msn++
 		}
 	}
 }
 
 // appendEntry appends the text of an entry's segment.
-func (v *view) appendEntry(dst []byte, o *request, track int, e *timeline.Entry) []byte {
+func (v *view) appendEntry(dst []byte, o *request, track int, e *timeline.Entry,
+	msn int64) []byte {
 	if v.rules.Periods {
 		return v.timelineEntry(o, track, e).Append(dst)
 	}
-	s := v.segment(o, track, e)
+	s := v.segment(o, track, e, msn)
 	if e.Change[track] {
 		s.Map = v.mapURI(o, track, e)
 	}
