@@ -226,7 +226,7 @@ func (o *Open) wait() *Open {
 // the slice must wait for its commit. complete says that all of the slice has come.
 func (t *State) follow(r *Rules, f *store.FragmentInfo, c Match, g *media.Fragment, s Slice,
 	start int64, complete bool) (*Entry, []store.Span) {
-	p := piece{FragmentInfo: *f, slice: s}
+	p := newPiece(r, f, s)
 	if s != (Slice{}) {
 		p.Spans = store.SpansOf(s.fragment(r, g, start))
 	}

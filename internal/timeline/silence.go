@@ -55,7 +55,7 @@ func (t *State) cover(r *Rules, f *piece, start int64, silent bool) Silence {
 			covered.BaseDecodeTime = sound.BaseDecodeTime
 		}
 		// The next fragment has the rest.
-		if end-last <= maxLag || last-first+maxLag >= end-begin {
+		if end-last <= maxLag || last-first+maxLag >= end-begin || f.even {
 			until = ends
 		}
 		if covered.BaseDecodeTime == sound.BaseDecodeTime && until == ends {

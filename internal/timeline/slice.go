@@ -293,6 +293,19 @@ func (s Slice) Run(run media.Run, timescale, start int64) (media.Run, int64) {
 type piece struct {
 	store.FragmentInfo
 	slice Slice
+	even  bool // it ends the fragment, whose sound is as long as its pictures
+}
+
+// newPiece makes a piece of a fragment; the caller fills in the spans of the slice. r has the
+// fragment's timescales.
+func newPiece(r *Rules, f *store.FragmentInfo, s Slice) piece {
+	p := piece{FragmentInfo: *f, slice: s}
+	if r.PartTarget > 0 && len(r.Tracks) > 1 && s.From > 0 && s.Until == 0 {
+		pictures, sound := f.Span(r.Tracks[0].Number), f.Span(r.Tracks[1].Number)
+		p.even = pictures != nil && sound != nil && Millis(sound, r.Tracks[1].Timescale)+
+			maxLag/1000 >= Millis(pictures, r.Tracks[0].Timescale)
+	}
+	return p
 }
 
 // cut returns the pieces of a fragment: the whole fragment if it is short enough for the target
@@ -313,7 +326,7 @@ func (t *State) cut(
 	}
 	var pieces []piece
 	for _, p := range cut(r, g, start, t.Target) {
-		c := piece{FragmentInfo: *f, slice: p}
+		c := newPiece(r, f, p)
 		c.Spans = store.SpansOf(p.fragment(r, g, start))
 		pieces = append(pieces, c)
 	}
