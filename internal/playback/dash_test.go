@@ -324,3 +324,21 @@ func TestDASHTokensAreTheirOwn(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// A segment can be fetched as long after it has left the manifest as it was in it.
+func TestADASHSegmentThatHasLeftTheManifest(t *testing.T) {
+	r := newRig(t, videoTrack())
+	in := r.dash()
+	in.MaxManifestFragmentResults = 100
+	for range 100 {
+		r.camera.send()
+	}
+	token := r.openDASH(in)
+	for i := range 99 {
+		r.camera.send()
+		r.manifest(r.service, token)
+		r.bytesOf(r.service.DASHSegment(t.Context(), token, DASHSegmentRef{1, i + 1}))
+	}
+	_, err := r.service.DASHSegment(t.Context(), token, DASHSegmentRef{1, 200})
+	wantError(t, err, api.ResourceNotFoundException, "")
+}

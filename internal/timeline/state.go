@@ -273,11 +273,12 @@ func (t *State) date(r *Rules, e *Entry, breaks bool) int64 {
 }
 
 // Trim drops entries that nobody will list again when the first revealed ones are due, except for
-// those that keep needs, and slices with names that only the state knows: players may ask for one
-// as long after it has left the playlist as it was in there (RFC 8216 section 6.2.2).
+// those that keep needs. Segments of DASH, and slices, have names that only the state knows: they
+// may be asked for as long after they have left the window as they were in it (RFC 8216 section
+// 6.2.2).
 func (t *State) Trim(r *Rules, revealed int) {
 	keep := r.keep()
-	if r.PartTarget > 0 && t.later > 0 {
+	if r.Periods || r.PartTarget > 0 && t.later > 0 {
 		keep = max(keep, 2*r.Max)
 	}
 	n := t.back(min(revealed, len(t.Entries)), keep)
