@@ -40,12 +40,13 @@ type lowLatency struct {
 	follower *live.Follower // nil: nobody follows
 	used     time.Time      // when the session was last asked for
 
-	reading                 // the fragment that is open, or could be
-	open    *timeline.Open  // the fragment that is listed in parts; nil: none
-	stored  *live.End       // how that ended, if it is stored; its commit has not been seen yet
-	with    *timeline.State // the view's state, with so many complete slices of open
-	done    int
-	others  []*live.Fragment // what comes in beside it, and is not the same one sent again
+	reading                // the fragment that is open, or could be
+	open    *timeline.Open // the fragment that is listed in parts; nil: none
+	// how that ended, if it is stored; its commit is seen later, if the store is away for a while
+	stored *live.End
+	with   *timeline.State // the view's state, with so many complete slices of open
+	done   int
+	others []*live.Fragment // what comes in beside it, and is not the same one sent again
 
 	seen    []*live.Fragment          // at the last step
 	going   []*live.Fragment          // those of them that had not ended
@@ -252,8 +253,10 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	if err := s.advance(ctx, o, v); err != nil {
 		return err
 	}
-	l.noteStored()
-	if l.open != nil && l.follower != nil && l.stored == nil {
+	if l.open != nil && l.stored == nil {
+		l.stored = live.Stored(fragments, l.open.Info.Number)
+	}
+	if l.open != nil && l.stored == nil && l.follower != nil {
 		if err := s.resume(ctx, o, v); err != nil {
 			return err
 		}
@@ -270,15 +273,6 @@ func (s *Service) step(ctx context.Context, o *request, v *view) error {
 	}
 	l.settle(v)
 	return nil
-}
-
-// noteStored notes that the open fragment is stored. Its commit may come much later than the next
-// fragment, and when the edge has forgotten the end, if the store is away for a while.
-func (l *lowLatency) noteStored() {
-	if l.open == nil || l.stored != nil {
-		return
-	}
-	l.stored = live.Stored(l.seen, l.open.Info.Number)
 }
 
 // leaveGap lists as a gap what was listed of the open fragment.
