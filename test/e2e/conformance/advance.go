@@ -68,6 +68,9 @@ func checkHint(before, after *Media) (f Findings) {
 		return f
 	}
 	s, next := after.at(msn), part+1
+	if s != nil && len(s.Parts) == 0 {
+		return f // much came at once, and its parts are listed no more
+	}
 	if s != nil && next >= len(s.Parts) {
 		if last, _ := after.Edge(); msn == last {
 			if now := after.hint(); now != "" && now != hint {
