@@ -41,6 +41,42 @@ func TestDatesFollowTheMedia(t *testing.T) {
 	})
 }
 
+// So do the dates of what comes after the camera's clock has leaped: Shaka Player takes a leap of
+// dates out if it is longer than a second, and otherwise places what follows anew.
+func TestDatesFollowTheMediaAcrossALeap(t *testing.T) {
+	const hour = 3_600_000
+	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
+		ahead := int64(0) // by how much the camera's clock is
+		for i, late := range []int64{0, 250, 300, 1300} {
+			if i%2 == 1 {
+				ahead += hour
+			}
+			f := r.begin(func(rec *store.Record) {
+				rec.ProducerTimestamp += ahead
+				for k := range rec.Runs {
+					rec.Runs[k].BaseDecodeTime += ahead * int64(rec.Tracks[k].Timescale) / 1000
+				}
+			})
+			f.until(1 << 40)
+			f.rec.ServerTimestamp += late
+			f.store()
+		}
+		m := r.read(1)
+		begins, want := 0, []float64{0, 2, 4, 7.18}
+		for i, s := range m.Segments[len(m.Segments)-4:] {
+			if got := s.Date.Sub(m.Segments[len(m.Segments)-4].Date).Seconds(); got != want[i] {
+				t.Errorf("segment %d is dated %v s after the first, want %v", i, got, want[i])
+			}
+			if s.Begins {
+				begins++
+			}
+		}
+		if begins != 2 {
+			t.Errorf("%d discontinuities for two leaps", begins)
+		}
+	})
+}
+
 // Audio frames do not begin with the pictures, so a fragment's sound begins earlier or later. Its
 // dates say so: with dates that do not follow the durations, Shaka Player mistakes a segment for
 // another, and plays one again.

@@ -241,7 +241,7 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 	for i := range r.Tracks {
 		e.Independent[i] = !t.dependent[i]
 	}
-	e.Date = t.date(r, &e, breaks)
+	e.Date = t.date(r, &e)
 	if r.Mode == LiveReplay {
 		t.Due = e.Due + e.Length()
 	}
@@ -251,12 +251,11 @@ func (t *State) list(r *Rules, f *piece, c Match) bool {
 
 // date returns the date of a new entry, and updates dated. A producer's date is its timestamp. The
 // server's is when the fragment came. But a fragment that came faster than it lasts begins when the
-// one before it ends, so that the dates of a playlist rise like its media. breaks says that the
-// media does not continue that of the entry before.
-func (t *State) date(r *Rules, e *Entry, breaks bool) int64 {
+// one before it ends, so that the dates of a playlist rise like its media.
+func (t *State) date(r *Rules, e *Entry) int64 {
 	date := e.Timestamp + e.Slice.From
 	switch {
-	case r.Smooth && !breaks && max(date-t.dated, t.dated-date) <= dateSlack:
+	case r.Smooth && max(date-t.dated, t.dated-date) <= dateSlack:
 		date = t.dated
 	case r.Selector == store.ServerTimestamp:
 		if n := len(t.Entries); e.Slice.From > 0 && n > 0 && t.Entries[n-1].Number == e.Number {

@@ -22,8 +22,10 @@ type glassCamera struct {
 	rate   [2]int // frames per second, a fraction
 	sound  bool
 	bframe bool
-	leap   int  // frames after which its clock leaps ahead by an hour, each time; 0: never
-	grow   bool // after groups of one second, every other group is of ten seconds
+	leap   int // frames after which its clock leaps ahead by an hour, each time; 0: never
+	// how much later than its clock says it sends, from its third leap on
+	hesitates time.Duration
+	grow      bool // after groups of one second, every other group is of ten seconds
 
 	mu   sync.Mutex
 	sent []time.Time // of each frame: when the encoder got it
@@ -92,6 +94,9 @@ func (g *glassCamera) draw(ctx context.Context, pictures io.Writer) {
 	begin := time.Now()
 	for n := 0; ctx.Err() == nil; n++ {
 		due := time.Duration(float64(n) / g.fps() * 1e9)
+		if g.leap > 0 && n >= 3*g.leap {
+			due += g.hesitates
+		}
 		select {
 		case <-time.After(due - time.Since(begin)): // the camera's clock
 		case <-ctx.Done():
