@@ -88,7 +88,7 @@ func TestLowLatencyWhileGroupsGrow(t *testing.T) {
 
 	third()
 	s.kill()
-	s = start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
+	start(t, data, "--listen", strings.TrimPrefix(s.URL, "http://"))
 	for i, p := range v.lists {
 		shown := p.known
 		within(t, time.Minute, "what was listed is listed again", func() bool {
