@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ func TestPlayersGoOnWhileGroupsGrow(t *testing.T) {
 	needTool(t, "ffmpeg", "chromium", "node")
 	s := start(t, "")
 	chromium := startBrowser(t)
-	const seconds = 16
+	const seconds, chances = 16, 2
 	var playing sync.WaitGroup
 	for _, camera := range []*glassCamera{
 		{name: "grows", rate: [2]int{25, 1}, grow: true},
@@ -29,20 +30,32 @@ func TestPlayersGoOnWhileGroupsGrow(t *testing.T) {
 		for _, player := range []string{"hls.js", "Shaka Player"} {
 			u := awaitLive(t, s, camera.name, "--discontinuity-mode", "ON_DISCONTINUITY")
 			playing.Go(func() {
-				a, err := chromium.watchClock(player, u, seconds, camera.options()...)
-				if err != nil {
-					t.Errorf("%s, %s: %v", camera.name, player, err)
+				var err error
+				for range chances { // a browser that gets no processor for a second stalls
+					if err = camera.goesOn(chromium, player, u, seconds); err == nil {
+						return
+					}
+					t.Logf("%s, %s: %v", camera.name, player, err)
 				}
-				want := seconds * camera.fps()
-				t.Logf("%s, %s: %d of %.0f frames painted, %d stalls, %d blocked reloads",
-					camera.name, player, len(a.Frames), want, a.Stalls, a.Blocked)
-				if float64(len(a.Frames)) < want*95/100 || a.Stalls > 0 || a.Blocked < seconds {
-					t.Errorf("%s, %s: playback does not go on", camera.name, player)
-				}
+				t.Errorf("%s, %s: %v", camera.name, player, err)
 			})
 		}
 	}
 	playing.Wait()
+}
+
+// goesOn has a player follow the camera part by part: it paints the pictures, and does not stall.
+func (g *glassCamera) goesOn(b *browser, player, u string, seconds int) error {
+	a, err := b.watchClock(player, u, seconds, g.options()...)
+	if err != nil {
+		return err
+	}
+	want := float64(seconds) * g.fps()
+	if n := len(a.Frames); float64(n) < want*95/100 || a.Stalls > 0 || a.Blocked < seconds {
+		return fmt.Errorf("%d of %.0f frames painted, %d stalls, %d blocked reloads", n, want,
+			a.Stalls, a.Blocked)
+	}
+	return nil
 }
 
 // Groups that grow to ten seconds are listed by the rules, slice by slice, also when the server is
