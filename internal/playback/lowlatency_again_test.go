@@ -161,6 +161,26 @@ func TestAFragmentThatIsStoredTwiceIsOneSegment(t *testing.T) {
 	}
 }
 
+// A fragment that breaks off may have a track that the session does not play.
+func TestAFragmentWithAnotherTrackBreaksOff(t *testing.T) {
+	other := audioTrack()
+	other.Number = 3
+	tracks := []media.Track{videoTrack(), audioTrack(), other}
+	lowLatencyTest(t, tracks, func(t *testing.T, r *lowRig) {
+		f := r.begin()
+		f.until(700)
+		n := r.read(1).Open.Sequence
+		r.read(2)
+		f.breakOff()
+		for track := 1; track <= 2; track++ {
+			m := r.read(track)
+			if gap := m.Segments[len(m.Segments)-1]; !gap.Gap || gap.Sequence != n {
+				t.Errorf("the last segment is %+v", gap)
+			}
+		}
+	})
+}
+
 // What follows a gap is listed, also if it is the same fragment, and the session goes by the
 // producer's clock.
 func TestAFragmentFollowsItsGap(t *testing.T) {

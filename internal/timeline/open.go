@@ -375,11 +375,10 @@ func (t *State) Break(r *Rules, o *Open) {
 	if o.HasParts() {
 		gap := piece{FragmentInfo: o.Info, slice: Slice{From: o.Entry.Slice.From}}
 		gap.Spans = nil
-		for i := range o.spans {
-			span := o.spans[i]
-			j := slices.IndexFunc(r.Tracks, func(t Track) bool { return t.Number == span.Track })
-			if n := len(o.Parts[j]); n > 0 {
-				last := &o.Parts[j][n-1]
+		of := store.FragmentInfo{Spans: o.spans}
+		for i := range r.Tracks {
+			if n := len(o.Parts[i]); n > 0 {
+				span, last := *of.Span(r.Tracks[i].Number), &o.Parts[i][n-1]
 				span.Duration = last.Begin + last.Ticks - span.BaseDecodeTime
 				gap.Spans = append(gap.Spans, span)
 			}
