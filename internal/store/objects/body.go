@@ -14,7 +14,7 @@ type Body struct {
 	offset, length int64 // of the part within the file
 	cache          *Cache
 	object         *cached
-	closed         func() // called by Close; may be nil
+	fetch          *fetch // has the memory; nil: it is the body's own
 }
 
 func memoryBody(b []byte) *Body { return &Body{memory: store.Bytes(b), length: int64(len(b))} }
@@ -68,9 +68,9 @@ func (b *Body) Range(off, n int64) store.Range {
 
 // Close ends the use of the part.
 func (b *Body) Close() error {
-	if b.closed != nil {
-		b.closed()
-		b.closed = nil
+	if b.fetch != nil {
+		b.cache.release(b.fetch)
+		b.fetch = nil
 	}
 	if b.file == nil {
 		return nil

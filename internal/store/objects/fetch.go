@@ -12,17 +12,16 @@ import (
 // memory. What comes beyond it is written to the disk before it is read.
 const memoryBytes = 32 << 20
 
-// fetch is a running request. What comes is kept in memory until it is on the disk, because the
-// disk may take longer than the request: to make a file waits for its journal.
+// fetch is a running request. What a reader waits for is in memory until the disk has it, because
+// the disk may take longer than the request: to make a file waits for its journal.
 type fetch struct {
 	span  span
 	ahead bool          // reads ahead: its failure, or an early end of the object, concerns nobody
-	done  chan struct{} // closed when err is set and what came can be read
+	came  chan struct{} // closed when memory has all of the span; never if it goes to the disk only
+	done  chan struct{} // closed when err is set and the disk has what came
 	err   error
-	kept  chan struct{} // closed when lost is set and the disk has what came, if it ever will
-	lost  error         // why it will not: errDisk
 
-	memory []byte // what came; nil: it is on the disk; guarded by Cache.mu
+	memory []byte // the span; nil before it came and after its last use; guarded by Cache.mu
 	users  int    // of memory: the fetch itself and open bodies; guarded by Cache.mu
 }
 
@@ -39,16 +38,19 @@ func (c *Cache) fetch(o *cached, want span, ahead bool) *fetch {
 			want.to = min(want.to, f.span.from)
 		}
 	}
-	f := &fetch{span: want, ahead: ahead, done: make(chan struct{}), kept: make(chan struct{})}
-	if n := want.to - want.from; !ahead && c.memory+n <= c.most {
-		f.memory, f.users = make([]byte, n), 1
-		c.memory += n
+	f := &fetch{span: want, ahead: ahead, came: make(chan struct{}), done: make(chan struct{})}
+	buffered := !ahead && c.memory+f.size() <= c.most
+	if buffered {
+		f.users = 1
+		c.memory += f.size()
 	}
 	o.flying = append(o.flying, f)
 	c.asked++
-	c.fetches.Go(func() { c.run(o, f) })
+	c.fetches.Go(func() { c.run(o, f, buffered) })
 	return f
 }
+
+func (f *fetch) size() int64 { return f.span.to - f.span.from }
 
 // readAhead fetches a part that may be empty. Whoever asks for it later gets the error.
 func (c *Cache) readAhead(o *cached, part span) {
@@ -60,42 +62,33 @@ func (c *Cache) readAhead(o *cached, part span) {
 // await waits until a fetch has what is missing of a part of an object. It returns the part if all
 // of it came with this fetch, nil if the caller must look again.
 func (c *Cache) await(ctx context.Context, o *cached, f *fetch, want, missing span) (*Body, error) {
-	concerns := !f.ahead && f.span.from <= missing.from
 	select {
+	case <-f.came:
 	case <-f.done:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if f.err != nil && concerns {
-		return nil, f.err
-	}
-	if b := c.arrived(o, f, want); b != nil {
+	if b := c.fromMemory(o, f, want); b != nil {
 		return b, nil
 	}
 	select {
-	case <-f.kept:
+	case <-f.done:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if f.lost != nil && concerns {
-		return nil, f.lost
+	if f.ahead || f.span.from > missing.from {
+		return nil, nil
 	}
-	return nil, nil
+	return nil, f.err
 }
 
-// has reports whether a part of the object has come and is in memory. The caller holds Cache.mu.
+// has reports whether memory has a part of the object. The caller holds Cache.mu.
 func (f *fetch) has(part span) bool {
-	select {
-	case <-f.done:
-		return f.memory != nil && f.err == nil && f.span.from <= part.from && part.to <= f.span.to
-	default:
-		return false
-	}
+	return f.memory != nil && f.span.from <= part.from && part.to <= f.span.to
 }
 
-// arrived returns a part of an object from the memory of a fetch that is done; nil if it is not
-// there.
-func (c *Cache) arrived(o *cached, f *fetch, part span) *Body {
+// fromMemory opens a part of an object that a fetch has in memory; nil if it is not there.
+func (c *Cache) fromMemory(o *cached, f *fetch, part span) *Body {
 	c.mu.Lock()
 	if !f.has(part) {
 		c.mu.Unlock()
@@ -103,7 +96,7 @@ func (c *Cache) arrived(o *cached, f *fetch, part span) *Body {
 	}
 	f.users++
 	b := memoryBody(f.memory[part.from-f.span.from : part.to-f.span.from])
-	b.closed = func() { c.release(f) }
+	b.cache, b.fetch = c, f
 	ahead := o.ahead(part)
 	c.mu.Unlock()
 	c.readAhead(o, ahead)
@@ -115,61 +108,52 @@ func (c *Cache) release(f *fetch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f.users--; f.users == 0 {
-		c.memory -= int64(cap(f.memory))
+		c.memory -= f.size()
 		f.memory = nil
 	}
 }
 
-// run makes the request of a fetch, and keeps what comes.
-func (c *Cache) run(o *cached, f *fetch) {
-	if f.memory == nil {
-		came, err := c.toDisk(o, f.span, func(sink func(p []byte, at int64) error) error {
-			return c.request(o, f, sink)
-		})
-		c.came(o, f, came, err)
-		c.landed(o, f, err)
-		return
+// run makes the request of a fetch, and writes what comes to the disk: after it came if it is
+// buffered, else as it comes.
+func (c *Cache) run(o *cached, f *fetch, buffered bool) {
+	read := func(sink func(p []byte, at int64) error) error {
+		return c.bucket.Read(context.Background(), o.key, f.span.from, f.size(), sink)
 	}
-	came := f.span.from
-	err := c.request(o, f, func(p []byte, at int64) error {
-		copy(f.memory[at:], p)
-		came = max(came, f.span.from+at+int64(len(p)))
-		return nil
-	})
-	c.came(o, f, came, err)
-	if err == nil {
-		_, err = c.toDisk(o, f.span, func(sink func(p []byte, at int64) error) error {
-			return sink(f.memory[:came-f.span.from], 0)
-		})
+	if buffered {
+		defer c.release(f)
+		data, err := c.bucket.ReadAll(context.Background(), o.key, f.span.from, f.size())
+		if err != nil {
+			c.landed(o, f, f.span.from, err)
+			return
+		}
+		c.mu.Lock()
+		f.memory = data
+		c.mu.Unlock()
+		close(f.came)
+		read = func(sink func(p []byte, at int64) error) error { return sink(data, 0) }
 	}
-	c.landed(o, f, err)
-	c.release(f)
-}
-
-// request reads the part of a fetch. That the object ends is no error if it reads ahead.
-func (c *Cache) request(o *cached, f *fetch, sink func(p []byte, at int64) error) error {
-	err := c.bucket.Read(context.Background(), o.key, f.span.from, f.span.to-f.span.from, sink)
+	came, err := c.write(o, f.span.from, read)
 	if f.ahead && errors.Is(err, errShort) {
-		return nil // what came is what there is
+		err = nil // what came is what there is
 	}
-	return err
+	c.landed(o, f, came, err)
 }
 
-// toDisk writes a part of an object to its file: what read passes to its sink. It returns up to
-// which byte the part was written. errDisk; an error of read.
-func (c *Cache) toDisk(
-	o *cached, part span, read func(sink func(p []byte, at int64) error) error,
+// write writes to the file of an object, from an offset on, what read passes to its sink. It
+// returns the offset up to which something was written. errDisk; an error of read.
+func (c *Cache) write(
+	o *cached, from int64, read func(sink func(p []byte, at int64) error) error,
 ) (came int64, err error) {
-	came = part.from
+	came = from
 	file, err := c.file(o)
 	if err != nil {
 		return came, fmt.Errorf("%w: %w", errDisk, err)
 	}
 	err = read(func(p []byte, at int64) error {
-		if _, err := file.WriteAt(p, part.from+at); err != nil {
+		if _, err := file.WriteAt(p, from+at); err != nil {
 			return fmt.Errorf("%w: %w", errDisk, err)
 		}
-		came = max(came, part.from+at+int64(len(p)))
+		came = max(came, from+at+int64(len(p)))
 		return nil
 	})
 	if closeErr := file.Close(); err == nil && closeErr != nil {
@@ -190,21 +174,13 @@ func (c *Cache) file(o *cached) (*os.File, error) {
 	return file, err
 }
 
-// came notes up to which byte the part of a fetch came, and lets its readers go on.
-func (c *Cache) came(o *cached, f *fetch, came int64, err error) {
+// landed ends a fetch, which got the bytes up to an offset onto the disk.
+func (c *Cache) landed(o *cached, f *fetch, came int64, err error) {
 	c.mu.Lock()
 	f.err = err
 	if err == nil && came < f.span.to {
 		o.end, f.span.to = came, came
 	}
-	c.mu.Unlock()
-	close(f.done)
-}
-
-// landed ends a fetch, which is on the disk unless err is set.
-func (c *Cache) landed(o *cached, f *fetch, err error) {
-	c.mu.Lock()
-	f.lost = err
 	o.flying = slices.DeleteFunc(o.flying, func(other *fetch) bool { return other == f })
 	if err == nil && f.span.from < f.span.to && !o.gone {
 		c.bytes += o.here.add(f.span)
@@ -214,5 +190,5 @@ func (c *Cache) landed(o *cached, f *fetch, err error) {
 		c.drop(o) // what was written of it, if anything
 	}
 	c.mu.Unlock()
-	close(f.kept)
+	close(f.done)
 }
