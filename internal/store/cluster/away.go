@@ -94,7 +94,8 @@ func soon[T any](
 		value T
 		err   error
 	}
-	answered := make(chan answer, 1)
+	var a *answer // nil: none yet; guarded by m.mu
+	answered := make(chan struct{})
 	go func() {
 		v, err := read(ctx)
 		m.mu.Lock()
@@ -102,26 +103,18 @@ func soon[T any](
 		if err == nil || errors.Is(err, store.ErrNotFound) {
 			m.away, m.silent = time.Time{}, false // however late it is
 		}
-		answered <- answer{v, err}
+		a = &answer{v, err}
+		close(answered)
 	}()
 	late := time.NewTimer(m.patience())
 	defer late.Stop()
-	var a *answer
 	select {
-	case now := <-answered:
-		a = &now
+	case <-answered:
 	case <-late.C:
 	case <-ctx.Done():
 	}
 	m.mu.Lock() // an answer comes before this, or is late
 	defer m.mu.Unlock()
-	if a == nil {
-		select {
-		case now := <-answered:
-			a = &now
-		default:
-		}
-	}
 	switch {
 	case a != nil && objects.IsAway(a.err): // which says nothing about the database
 		return none, fmt.Errorf("%w: %w", store.ErrAway, a.err)
