@@ -423,7 +423,7 @@ func (v *view) write(o *request, track, from, to int) {
 	}
 	next, msn := int(text.base+int64(len(text.start))-t.Gone), int64(0)
 	if next < to {
-		msn = t.Sequence(track, &t.Entries[next])
+		msn = t.Sequence(track, next)
 	}
 	for ; next < to; next++ {
 		text.start = append(text.start, len(text.body))

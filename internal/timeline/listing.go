@@ -19,40 +19,6 @@ func (t *State) WindowWith(r *Rules, o *Open, now, edge int64) (from, to int) {
 	return from, to
 }
 
-// Next returns the media sequence number of the segment that comes next in a track's playlist.
-func (t *State) Next(track int) int64 { return t.Sequence(track, nil) }
-
-// Sequence returns the media sequence number of a track's segment of one of the entries, or of the
-// one that comes next.
-func (t *State) Sequence(track int, e *Entry) int64 {
-	n := t.Dropped[track]
-	for i := range t.Entries {
-		if &t.Entries[i] == e {
-			break
-		}
-		if t.Entries[i].Duration[track] >= 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// At returns the entry of a track's segment with a media sequence number, or nil if the state does
-// not have it.
-func (t *State) At(track int, sequence int64) *Entry {
-	n := t.Dropped[track]
-	for i := range t.Entries {
-		if t.Entries[i].Duration[track] < 0 {
-			continue
-		}
-		if n == sequence {
-			return &t.Entries[i]
-		}
-		n++
-	}
-	return nil
-}
-
 // Lasts returns the EXTINF of a track's segment of an entry in nanoseconds, 0 without a segment.
 func (r *Rules) Lasts(e *Entry, track int) int64 {
 	if e.Duration[track] < 0 {

@@ -58,19 +58,46 @@ func (t *State) before(track int) int64 {
 	return t.Listed[track]
 }
 
-// Newer reports whether the state knows of a fragment that broke off and another state of the same
-// session does not, although both have folded in the same commits.
-func (t *State) Newer(than *State) bool {
-	return t.Cursor == than.Cursor && t.segments() > than.segments()
-}
-
-// segments returns how many segments of the first track were listed.
-func (t *State) segments() int64 {
-	n := t.Dropped[0]
-	for i := range t.Entries {
-		if t.Entries[i].Duration[0] >= 0 {
+// Sequence returns the media sequence number of a track's first segment in the entries from at on.
+func (t *State) Sequence(track, at int) int64 {
+	n := t.Dropped[track]
+	for i := range t.Entries[:at] {
+		if t.Entries[i].Duration[track] >= 0 {
 			n++
 		}
 	}
 	return n
+}
+
+// Next returns the media sequence number of the segment that comes next in a track's playlist.
+func (t *State) Next(track int) int64 { return t.Sequence(track, len(t.Entries)) }
+
+// Find returns the index of the entry with a segment of a track. Segments count from 0 over the
+// whole session. It returns -1 if there is no such entry, or no longer.
+func (t *State) Find(track int, number int64) int {
+	number -= t.Dropped[track]
+	for i := range t.Entries {
+		if t.Entries[i].Duration[track] < 0 {
+			continue
+		}
+		if number == 0 {
+			return i
+		}
+		number--
+	}
+	return -1
+}
+
+// At returns the entry that Find finds, or nil.
+func (t *State) At(track int, number int64) *Entry {
+	if i := t.Find(track, number); i >= 0 {
+		return &t.Entries[i]
+	}
+	return nil
+}
+
+// Newer reports whether the state knows of a fragment that broke off and another state of the same
+// session does not, although both have folded in the same commits.
+func (t *State) Newer(than *State) bool {
+	return t.Cursor == than.Cursor && t.Next(0) > than.Next(0)
 }

@@ -166,19 +166,3 @@ func (t *State) dropPeriods() {
 
 // End returns the presentation time at which all entries have ended, in milliseconds.
 func (t *State) End() int64 { return t.presented }
-
-// Find returns the index of the entry with a segment of a track. Segments count from 0 over the
-// whole session. It returns -1 if there is no such entry, or no longer.
-func (t *State) Find(track int, number int64) int {
-	number -= t.Dropped[track]
-	for i := range t.Entries {
-		if t.Entries[i].Duration[track] < 0 {
-			continue
-		}
-		if number == 0 {
-			return i
-		}
-		number--
-	}
-	return -1
-}
