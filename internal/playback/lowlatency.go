@@ -357,7 +357,7 @@ func (s *Service) receive(ctx context.Context, o *request, v *view, coming *live
 	}
 	open := v.follow(&l.reading, &state)
 	if open != nil && open.Listed() {
-		if l.open != nil && l.open.Again != nil {
+		if l.open != nil && l.open.Again {
 			open.Resume(l.open)
 		}
 		l.open = open

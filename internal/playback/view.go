@@ -250,7 +250,7 @@ func (s *Service) add(ctx context.Context, o *request, v *view, f *store.Fragmen
 	if gap || err == nil {
 		v.closeOpen(gap)
 	}
-	if gap || open.Again != nil {
+	if gap || open.Again {
 		s.save(ctx, o, v)
 	}
 	return err

@@ -37,9 +37,8 @@ type Open struct {
 	// Until is up to where each track is listed, in ticks of media time: where it begins if nothing
 	// is. Bytes is how much of the track's payload that is.
 	Until, Bytes [MaxTracks]int64
-	// Again is not nil when the fragment broke off before and is sent again from its start: it has
-	// the entries that it had then.
-	Again []Entry
+	// Again says that the fragment broke off before and is sent again from its start.
+	Again bool
 	spans []store.Span // of Entry
 }
 
@@ -107,36 +106,35 @@ func (o *Open) Ahead(was *Open) bool {
 // Resume makes o continue what was listed of a fragment that broke off, with the dates and EXTINFs
 // that it had. (An EXTINF may differ by a millisecond, because the sound begins anew.)
 func (o *Open) Resume(was *Open) {
-	o.Again = was.entries()
-	all := o.all()
-	later := o.Again[0].Date - all[0].Date
-	for i, e := range all {
-		if e.Date += later; i < len(o.Again) {
-			e.Date, e.Later = o.Again[i].Date, o.Again[i].Later
-		}
-		if i < len(was.Done) {
-			e.Duration = o.Again[i].Duration
-		}
-	}
+	o.Again = true
+	was.pass(o.entries())
 }
 
-// all returns the entries, with that of what is not complete.
-func (o *Open) all() (all []*Entry) {
+// pass gives the dates and EXTINFs that were listed to the entries of the same fragment, and
+// returns by how much later the dates of what follows become.
+func (o *Open) pass(to []*Entry) (later int64) {
+	was := o.entries()
+	if !o.HasParts() {
+		was = was[:len(o.Done)]
+	}
+	later = was[0].Date - to[0].Date
+	for i, e := range to {
+		if e.Date += later; i < len(was) {
+			e.Date, e.Later = was[i].Date, was[i].Later
+		}
+		if i < len(o.Done) {
+			e.Duration = was[i].Duration
+		}
+	}
+	return later
+}
+
+// entries returns the entries, with that of what is not complete.
+func (o *Open) entries() (all []*Entry) {
 	for i := range o.Done {
 		all = append(all, &o.Done[i].Entry)
 	}
 	return append(all, &o.Entry)
-}
-
-// entries returns the entries of which something is listed.
-func (o *Open) entries() (all []Entry) {
-	for _, e := range o.all() {
-		all = append(all, *e)
-	}
-	if !o.HasParts() {
-		all = all[:len(o.Done)]
-	}
-	return all
 }
 
 // With returns the state with the slices of an open fragment that are complete. That is what
@@ -329,18 +327,12 @@ func (t *State) AddAfter(r *Rules, f *store.FragmentInfo, c Match,
 		t.Break(r, o)
 		return true, nil
 	}
-	if added := t.Entries[max(0, len(t.Entries)-listed):]; o.Again != nil {
-		was := o.entries()
-		later := was[0].Date - added[0].Date
-		for i := range added {
-			if added[i].Date += later; i < len(was) {
-				added[i].Date, added[i].Later = was[i].Date, was[i].Later
-			}
-			if i < len(o.Done) {
-				added[i].Duration = was[i].Duration
-			}
+	if o.Again {
+		var added []*Entry
+		for i := max(0, len(t.Entries)-listed); i < len(t.Entries); i++ {
+			added = append(added, &t.Entries[i])
 		}
-		t.dated += later
+		t.dated += o.pass(added)
 	}
 	return false, nil
 }

@@ -101,7 +101,7 @@ func (c *coming) arrive(f store.FragmentInfo, g *media.Fragment, share float64) 
 			}
 			continue
 		}
-		if c.open != nil && c.open.Again != nil {
+		if c.open != nil && c.open.Again {
 			o.Resume(c.open)
 		}
 		c.follow(o)
@@ -121,7 +121,7 @@ func (c *coming) follow(o *timeline.Open) {
 		c.whole(n, &o.Done[i].Entry)
 		n++
 	}
-	if len(o.Parts[0])+len(o.Parts[1]) > 0 {
+	if o.HasParts() {
 		c.see(n, o.Parts, &o.Entry)
 	}
 }
@@ -315,7 +315,7 @@ func (c *coming) again(f store.FragmentInfo, g *media.Fragment) {
 			c.follow(o)
 		}
 	}
-	if c.open.Again == nil {
+	if !c.open.Again {
 		c.Fatalf("the fragment does not go on: %+v", was)
 	}
 }
