@@ -80,37 +80,3 @@ func (t *State) Skip(r *Rules, track, first, to int) (at int, skipped int64) {
 	}
 	return at, skipped
 }
-
-// Complete returns the complete slice of the open fragment that an entry is, or nil.
-func (o *Open) Complete(e *Entry) *Done {
-	if o == nil || e.Gap != nil || e.Number != o.Info.Number {
-		return nil
-	}
-	for i := range o.Done {
-		if o.Done[i].Entry.Slice == e.Slice {
-			return &o.Done[i]
-		}
-	}
-	return nil
-}
-
-// ListedUntil returns up to where the first track is listed: nanoseconds of media time.
-func (o *Open) ListedUntil(r *Rules) int64 {
-	scale := r.Scaled(o.Match.Generation.Scales).Tracks[0].Timescale
-	return Rescale(o.Until[0], scale, 1_000_000_000)
-}
-
-// Due returns up to where a track must have come until there can be more to list: nanoseconds of
-// media time. It returns false if nothing more is listed before the commit.
-func (o *Open) Due(r *Rules, track int) (at int64, more bool) {
-	if at = o.Finish * 1_000_000; o.Waits || o.Ended {
-		return at, !o.Waits
-	}
-	scale, frames := r.Scaled(o.Match.Generation.Scales).Tracks[track].Timescale, int64(1)
-	if n := len(o.Parts[track]); n > 0 {
-		frames = int64(o.Parts[track][n-1].Frames)
-	}
-	// A part of n frames is complete when one more would not fit.
-	return min(at, Rescale(o.Until[track], scale, 1_000_000_000)+
-		r.PartTarget*1_000_000*frames/(frames+1)), true
-}
