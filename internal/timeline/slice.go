@@ -95,28 +95,21 @@ func newCutter(r *Rules, f *media.Fragment, start, target int64) *cutter {
 // In a session with parts, a slice ends where the last part begins that leaves it short enough.
 func cut(r *Rules, f *media.Fragment, start, target int64) []Slice {
 	c := newCutter(r, f, start, target)
-	var all []Slice
-	for from, more := int64(0), c.times != nil; more; {
-		s := Slice{From: from, Until: c.end(from)}
-		all = append(all, s)
-		if s.Until == 0 {
-			break
-		}
-		from, more = c.next(s.Until, 1)
+	if c.times == nil {
+		return nil
 	}
-	return all
+	done, last := c.known(true)
+	return append(done, last)
 }
 
 // end returns where a slice of a whole fragment ends that begins at from, 0 if with the fragment.
 func (c *cutter) end(from int64) int64 {
-	latest := from + c.target*1000
 	tooLong := func(t frameTimes) bool { return c.outlasts(t, from, overhang) }
-	switch {
-	case c.passes(from):
-		return lastPart(c.parts, from, latest)
-	case !slices.ContainsFunc(c.times, tooLong):
+	if !c.passes(from) && !slices.ContainsFunc(c.times, tooLong) {
 		return 0
-	case c.inParts:
+	}
+	latest := from + c.target*1000
+	if c.inParts {
 		return lastPart(c.parts, from, latest)
 	}
 	return boundary(c.lead, c.separates, c.times[0].starts, from, latest)
@@ -152,23 +145,20 @@ func (c *cutter) next(until int64, least int) (from int64, more bool) {
 	return from, more && least <= 0
 }
 
-// known returns the slices of a fragment that is still being received, in a session with parts:
-// those that are complete, and the one that is not. Until of that one is 0 while it is not known.
-// whole says that all frames have come; then the last slice is the one that is returned as current.
+// known returns the slices of a fragment: those that are complete, and the current one. whole says
+// that all frames have come; then the current one is the last. Otherwise the session has parts, and
+// Until of the current one is 0 while it is not known.
 func (c *cutter) known(whole bool) (done []Slice, current Slice) {
+	least := len(c.times)
+	if whole {
+		least = 1
+	}
 	for {
-		switch {
-		case whole:
+		if whole || c.passes(current.From) {
 			current.Until = c.end(current.From)
-		case c.passes(current.From):
-			current.Until = lastPart(c.parts, current.From, current.From+c.target*1000)
 		}
 		if current.Until == 0 {
 			return done, current
-		}
-		least := len(c.times)
-		if whole {
-			least = 1
 		}
 		from, more := c.next(current.Until, least)
 		if !more {
