@@ -286,11 +286,11 @@ func CheckBlocked(b Blocked) (f Findings) {
 	return f
 }
 
-// beyond reports whether a request is so far ahead that it is refused: more than two segments after
-// the last, besides the slices of a fragment of 20 seconds, which a server that was killed has
-// forgotten; or too many parts after the last part. That is more than the Advance Part Limit (three
-// seconds or three parts), and more than a segment may have: to play without parts, hls.js asks for
-// the last part of the segment that comes next.
+// beyond reports whether a request is so far ahead that it is refused: by more segments than two
+// and the slices of a fragment of 20 seconds, which a server that was killed has forgotten, or by
+// too many parts. Those are more than the Advance Part Limit (three seconds or three parts), and
+// more than a segment may have: to play without parts, hls.js asks for the last part of the segment
+// that comes next.
 func (m *Media) beyond(msn int64, part int) bool {
 	if n := 2 + int64(20*time.Second/max(m.TargetDuration, 1)); msn >= m.Open.Sequence+n {
 		return true

@@ -70,13 +70,9 @@ func CheckReload(before, after *Media) (f Findings) {
 // brokeOff reports whether all that was listed from a segment on became gaps. In a playlist with
 // parts this says that the media which was coming in broke off, and cannot be loaded any more.
 func brokeOff(before, after *Media, from int64) bool {
-	last := before.MediaSequence + int64(len(before.Segments)) - 1
-	if len(before.Open.Parts) > 0 {
-		last++
-	}
+	last, _ := before.Edge()
 	for n := from; n <= last; n++ {
-		i := n - after.MediaSequence
-		if i < 0 || i >= int64(len(after.Segments)) || !after.Segments[i].Gap {
+		if s := after.at(n); s == nil || !s.Gap {
 			return false
 		}
 	}
