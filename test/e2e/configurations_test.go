@@ -121,11 +121,7 @@ func (s *server) sendTagged(t *testing.T, reserved string) {
 	body = append(body, element(0x1254C367, tag)...)
 	cluster := unsigned(0xE7, uint64(time.Now().Add(-time.Minute).UnixMilli()))
 	for i, unit := range units {
-		block := append([]byte{0x81, byte(i * 40 >> 8), byte(i * 40), 0}, unit...)
-		if i == 0 {
-			block[3] = 0x80
-		}
-		cluster = append(cluster, element(0xA3, block)...)
+		cluster = append(cluster, simpleBlock(1, int64(i*40), i == 0, unit)...)
 	}
 	body = append(body, element(0x1F43B675, cluster)...)
 	p, err := connect(s, "cam1")

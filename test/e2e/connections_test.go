@@ -3,13 +3,10 @@ package e2e_test
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -43,7 +40,7 @@ type soundFrame struct {
 // connectionChange says how a camera goes over to another connection.
 type connectionChange struct {
 	resends int           // so many fragments are sent again
-	dies    int           // the old connection falls silent after so many frames, or ends properly
+	dies    int           // frames of the fragment until the old one is silent; 0: it ends properly
 	closes  bool          // it breaks off instead of falling silent
 	away    time.Duration // how long the camera then sends nothing
 }
@@ -66,11 +63,7 @@ func newSoundCamera(t *testing.T, s *server, stream string, seconds int) *soundC
 	if err != nil {
 		t.Fatal(err)
 	}
-	rate := binary.BigEndian.AppendUint64(nil, math.Float64bits(soundCameraHertz))
-	sound := element(0xAE, unsigned(0xD7, 2), unsigned(0x73C5, 2), unsigned(0x83, 2),
-		element(0x86, []byte("A_AAC")), element(0x63A2, []byte{0x12, 0x88}),
-		element(0xE1, element(0xB5, rate), unsigned(0x9F, 1)))
-	c.header = addTrack(header, sound)
+	c.header = addSound(header, []byte{0x12, 0x88}, soundCameraHertz, 1)
 	for i, data := range pictures {
 		c.frames = append(c.frames, soundFrame{track: 1, at: int64(i) * 1000 / soundCameraRate,
 			key: i%soundCameraRate == 0, data: data})
@@ -88,12 +81,6 @@ func newSoundCamera(t *testing.T, s *server, stream string, seconds int) *soundC
 		c.frames[i].fragment = fragment
 	}
 	return c
-}
-
-// addTrack adds a track to the header of a document, whose last element is Tracks.
-func addTrack(header, track []byte) []byte {
-	at := bytes.LastIndex(header, []byte{0x16, 0x54, 0xAE, 0x6B})
-	return append(slices.Clone(header[:at]), element(0x1654AE6B, header[at+12:], track)...)
 }
 
 // run sends all frames at their times.
@@ -172,16 +159,12 @@ func (c *soundCamera) connect() error {
 }
 
 func (c *soundCamera) send(f *soundFrame) error {
-	var text []byte
-	flags := byte(0)
+	var head []byte
 	if f.key {
-		c.base, flags = f.at, 0x80
-		text = append([]byte{0x1F, 0x43, 0xB6, 0x75, 0xFF},
-			unsigned(0xE7, uint64(c.began+f.at))...)
+		c.base = f.at
+		head = clusterHead(c.began + f.at)
 	}
-	after := uint16(f.at - c.base)
-	_, err := c.body.body.Write(append(text, element(0xA3,
-		[]byte{0x80 + byte(f.track), byte(after >> 8), byte(after), flags}, f.data)...))
+	_, err := c.body.body.Write(append(head, simpleBlock(f.track, f.at-c.base, f.key, f.data)...))
 	return err
 }
 
@@ -198,10 +181,10 @@ func (c *soundCamera) sent(track int) (all []byte) {
 // A producer renews its token: it ends its connection, begins another one, and resends the last
 // fragment. Later a connection dies in silence in the middle of a fragment, and the producer comes
 // back on another one; then one breaks off, and older fragments are resent before the one that
-// broke off. Viewers of low latency see every sample of pictures and sound once, each
-// where the one before ended, in parts, without gap or discontinuity. (The dead connection hid the
-// parts of all that followed. Which fragment of a renewal is stored is up to the scheduler; if it
-// was the resend, there was a gap.)
+// broke off. Viewers of low latency see every sample of pictures and sound once, each where the one
+// before ended, in parts, without gap or discontinuity. (The dead connection hid the parts of all
+// that followed. Which fragment of a renewal is stored is up to the scheduler; if it was the
+// resend, there was a gap.)
 func TestLowLatencyAcrossConnections(t *testing.T) {
 	exact(t)
 	needTool(t, "ffmpeg")
@@ -232,8 +215,9 @@ func TestLowLatencyAcrossConnections(t *testing.T) {
 		first := p.known.MediaSequence
 		all.Go(func() {
 			for p.known.Open.Sequence-first < seconds-1 && time.Now().Before(late) {
-				opened[i][p.known.Open.Sequence] = len(p.known.Open.Parts) > 0 ||
-					opened[i][p.known.Open.Sequence]
+				if open := &p.known.Open; len(open.Parts) > 0 {
+					opened[i][open.Sequence] = true
+				}
 				msn, part := p.known.Next()
 				m, status, _ := v.playlist(p, fmt.Sprintf("&_HLS_msn=%d&_HLS_part=%d", msn, part))
 				if m == nil {
@@ -285,6 +269,6 @@ func (v *partsViewer) continues(t *testing.T, p *partsList, sent []byte) {
 		sent, end = sent[max(at, 0)+len(samples):], timing.Start+timing.Duration
 	}
 	if n := len(p.known.Segments); n < 12 {
-		t.Error("only " + strconv.Itoa(n) + " segments")
+		t.Errorf("only %d segments", n)
 	}
 }

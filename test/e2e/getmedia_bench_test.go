@@ -131,27 +131,11 @@ func pushMedia(b *testing.B, s *server) {
 
 // mediaHeader is what stands before the clusters: a track of pictures and one of sound.
 func mediaHeader() []byte {
-	sound := element(0xAE, unsigned(0xD7, 2), unsigned(0x73C5, 2), unsigned(0x83, 2),
-		element(0x86, []byte("A_AAC")), element(0x63A2, []byte{0x11, 0x90}), // LC, 48 kHz, stereo
-		element(0xE1, element(0xB5, []byte{0x47, 0x3B, 0x80, 0}), unsigned(0x9F, 2)))
-	video := element(0xAE, unsigned(0xD7, 1), unsigned(0x73C5, 1), unsigned(0x83, 1),
-		element(0x86, []byte("V_MPEG4/ISO/AVC")),
-		element(0x63A2, avcC), element(0xE0, unsigned(0xB0, 320), unsigned(0xBA, 240)))
-	head := syntheticHeader()
-	return append(head[:len(head)-len(element(0x1654AE6B, video))],
-		element(0x1654AE6B, video, sound)...)
+	return addSound(syntheticHeader(), []byte{0x11, 0x90}, 48_000, 2) // LC, 48 kHz, stereo
 }
 
 func mediaCluster(timecode int64, random *rand.ChaCha8) []byte {
-	parts := [][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(timecode))}
-	block := func(track byte, at int, key bool, frame []byte) {
-		flags := byte(0)
-		if key {
-			flags = 0x80
-		}
-		parts = append(parts, element(0xA3, []byte{track | 0x80, byte(at >> 8), byte(at), flags},
-			frame))
-	}
+	parts := [][]byte{clusterHead(timecode)}
 	sounds := 0
 	for i := range 50 {
 		size := 8600
@@ -164,11 +148,11 @@ func mediaCluster(timecode int64, random *rand.ChaCha8) []byte {
 		if i == 0 {
 			picture[4] = 0x65
 		}
-		block(1, i*40, i == 0, picture)
+		parts = append(parts, simpleBlock(1, int64(i*40), i == 0, picture))
 		for ; sounds*64/3 < (i+1)*40 && sounds < 94; sounds++ {
 			frame := make([]byte, 300)
 			random.Read(frame)
-			block(2, sounds*64/3, true, frame)
+			parts = append(parts, simpleBlock(2, int64(sounds*64/3), true, frame))
 		}
 	}
 	return bytes.Join(parts, nil)

@@ -91,15 +91,9 @@ func (c *frameCamera) run(p *putMedia, stop <-chan struct{}) error {
 		var text []byte
 		if at == 0 {
 			frame = frames[0]
-			text = append([]byte{0x1F, 0x43, 0xB6, 0x75, 0xFF},
-				unsigned(0xE7, uint64(c.begin+int64(n)*apart))...)
+			text = clusterHead(c.begin + int64(n)*apart)
 		}
-		flags := byte(0x80)
-		if at > 0 {
-			flags = 0
-		}
-		text = append(text, element(0xA3,
-			[]byte{0x81, byte(at * apart >> 8), byte(at * apart), flags}, frame)...)
+		text = append(text, simpleBlock(1, int64(at*apart), at == 0, frame)...)
 		c.mu.Lock()
 		c.sent = append(c.sent, time.Now())
 		c.mu.Unlock()
@@ -130,10 +124,7 @@ func (c *frameCamera) follow(
 ) (listed, hinted []time.Duration) {
 	t.Helper()
 	list := v.lists[0]
-	for list.known == nil || len(list.known.Hints) == 0 {
-		list.known, _, _ = v.playlist(list, "") // parts come after three segments
-		time.Sleep(100 * time.Millisecond)
-	}
+	awaitHint(t, v, list)
 	first := list.known.Segments[0]
 	_, data, _ := v.read(list.url, first.Map.URI)
 	in, _ := conformance.ParseInit(data)

@@ -47,18 +47,18 @@ func TestHostileMatroska(t *testing.T) {
 			[][]byte{{0x1A, 0x45, 0xDF, 0xA3, 0xFF}, {0x42, 0x82, 0x01, 0x00, 0x01, 0, 0, 0, 0, 0}},
 			4006},
 		{"a block larger than its fragment may be",
-			[][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now)),
+			[][]byte{syntheticHeader(), clusterHead(now),
 				{0xA3, 0x01, 0, 0, 0, 0x10, 0, 0, 0}}, 4001},
 		{"a frame of a track that was not declared",
-			[][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(now)),
+			[][]byte{syntheticHeader(), clusterHead(now),
 				element(0xA3, []byte{0x85, 0, 0, 0x80, 1, 2, 3})}, 4010},
 		{"time running backwards",
 			[][]byte{syntheticHeader(), good,
 				syntheticCluster(now-5000, syntheticPayload("hostile", 1, 1000)),
 				syntheticCluster(now, nil)}, 4004},
 		{"a fragment of more than 20 seconds",
-			[][]byte{syntheticHeader(), {0x1F, 0x43, 0xB6, 0x75, 0xFF},
-				unsigned(0xE7, uint64(now+1000)), element(0xA3, []byte{0x81, 0, 0, 0x80, 1}),
+			[][]byte{syntheticHeader(), clusterHead(now + 1000),
+				element(0xA3, []byte{0x81, 0, 0, 0x80, 1}),
 				element(0xA3, []byte{0x81, 0x7F, 0, 0, 1}),
 				syntheticCluster(now+60000, nil)}, 4002},
 		{"tags nested without end",
@@ -136,8 +136,7 @@ func endless(t *testing.T, base *server) {
 			break
 		}
 	}
-	p.body.Write(bytes.Join([][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF},
-		unsigned(0xE7, uint64(time.Now().UnixMilli()))}, nil))
+	p.body.Write(clusterHead(time.Now().UnixMilli()))
 	for range 60 {
 		if _, err := p.body.Write(block); err != nil {
 			break

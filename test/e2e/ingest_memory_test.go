@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -76,8 +75,7 @@ func (l *largeFragments) produce(stream string) {
 		}()
 		_, err = p.body.Write(syntheticHeader())
 		for first := true; err == nil && (first || time.Now().Before(end)); first = false {
-			_, err = p.body.Write(bytes.Join([][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF},
-				unsigned(0xE7, uint64(time.Now().UnixMilli()))}, nil))
+			_, err = p.body.Write(clusterHead(time.Now().UnixMilli()))
 			for n := 0; n < 45 && err == nil; n++ {
 				_, err = p.body.Write(block)
 				l.sent.Add(1 << 20)

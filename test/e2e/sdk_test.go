@@ -294,14 +294,10 @@ func (p *sdkProducer) block(f *sdkFrame) []byte {
 		start--
 	}
 	var head []byte
-	flags := byte(0)
 	if f.key {
-		head = append([]byte{0x1F, 0x43, 0xB6, 0x75, 0xFF},
-			unsigned(0xE7, uint64(f.at-p.origin))...)
-		flags = 0x80
+		head = clusterHead(f.at - p.origin)
 	}
-	from := f.at - p.frames[start].at
-	return append(head, element(0xA3, []byte{0x81, byte(from >> 8), byte(from), flags}, f.data)...)
+	return append(head, simpleBlock(1, f.at-p.frames[start].at, f.key, f.data)...)
 }
 
 // finish marks the end of a fragment, waits until it is persisted, and ends the body.

@@ -10,11 +10,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -61,6 +63,16 @@ func syntheticHeader() []byte {
 	}, nil)
 }
 
+// addSound adds AAC, with its AudioSpecificConfig, as track 2 to a header that ends with Tracks.
+func addSound(header, config []byte, hertz float64, channels uint64) []byte {
+	rate := binary.BigEndian.AppendUint64(nil, math.Float64bits(hertz))
+	track := element(0xAE, unsigned(0xD7, 2), unsigned(0x73C5, 2), unsigned(0x83, 2),
+		element(0x86, []byte("A_AAC")), element(0x63A2, config),
+		element(0xE1, element(0xB5, rate), unsigned(0x9F, channels)))
+	at := bytes.LastIndex(header, []byte{0x16, 0x54, 0xAE, 0x6B})
+	return append(slices.Clone(header[:at]), element(0x1654AE6B, header[at+12:], track)...)
+}
+
 const (
 	syntheticFrames = 2  // frames in a fragment
 	syntheticFrame  = 20 // milliseconds
@@ -92,16 +104,25 @@ func syntheticCluster(timecode int64, frames [][]byte) []byte {
 
 // framesCluster is a cluster of frames that are so many milliseconds apart.
 func framesCluster(timecode int64, apart int, frames [][]byte) []byte {
-	parts := [][]byte{{0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(timecode))}
+	parts := [][]byte{clusterHead(timecode)}
 	for i, f := range frames {
-		flags := byte(0x80)
-		if i > 0 {
-			flags = 0
-		}
-		parts = append(parts,
-			element(0xA3, []byte{0x81, byte(i * apart >> 8), byte(i * apart), flags}, f))
+		parts = append(parts, simpleBlock(1, int64(i*apart), i == 0, f))
 	}
 	return bytes.Join(parts, nil)
+}
+
+// clusterHead begins a cluster of unknown size.
+func clusterHead(timecode int64) []byte {
+	return append([]byte{0x1F, 0x43, 0xB6, 0x75, 0xFF}, unsigned(0xE7, uint64(timecode))...)
+}
+
+// simpleBlock is a frame of a track, so many milliseconds after the timecode of its cluster.
+func simpleBlock(track int, after int64, key bool, frame []byte) []byte {
+	flags := byte(0)
+	if key {
+		flags = 0x80
+	}
+	return element(0xA3, []byte{0x80 | byte(track), byte(after >> 8), byte(after), flags}, frame)
 }
 
 // endOfFragment is the tag by which the SDKs end their last fragment.
