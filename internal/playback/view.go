@@ -339,12 +339,8 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 		h.Version = manifest.TransportStreamVersion
 	}
 
-	body := text.body[text.start[key.from-text.base]:]
-	if end := key.to - text.base; end < int64(len(text.start)) {
-		body = text.body[text.start[key.from-text.base]:text.start[end]]
-	}
 	var blocks []placedBlock
-	whole := make([]byte, 0, 512+len(body)+2*len(o.token))
+	whole := make([]byte, 0, 512+len(text.lines(key.from, key.to))+2*len(o.token))
 	whole = h.Append(whole)
 	if n.First >= 0 {
 		e := &t.Entries[n.First]
@@ -353,8 +349,7 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 		whole = s.Append(whole)
 		if next := t.Gone + int64(n.First) + 1; next < key.to {
 			blocks = text.place(next, key.to, len(whole))
-			whole = append(whole,
-				body[text.start[next-text.base]-text.start[key.from-text.base]:]...)
+			whole = append(whole, text.lines(next, key.to)...)
 		}
 	}
 	if key.end {
@@ -370,12 +365,6 @@ func (v *view) playlist(o *request, track int) (*Playlist, error) {
 // place finds the blocks whose entries all have an index in [from, to). at is where the playlist
 // has the text of these entries.
 func (t *trackText) place(from, to int64, at int) []placedBlock {
-	offset := func(index int64) int {
-		if i := index - t.base; i < int64(len(t.start)) {
-			return t.start[i]
-		}
-		return len(t.body)
-	}
 	first := (from + blockEntries - 1) / blockEntries
 	for n := range t.blocks {
 		if n < first {
@@ -393,8 +382,8 @@ func (t *trackText) place(from, to int64, at int) []placedBlock {
 			t.blocks[n] = b
 		}
 		placed = append(placed, placedBlock{
-			from: at + offset(n*blockEntries) - offset(from),
-			to:   at + offset((n+1)*blockEntries) - offset(from), block: b,
+			from: at + t.offset(n*blockEntries) - t.offset(from),
+			to:   at + t.offset((n+1)*blockEntries) - t.offset(from), block: b,
 		})
 	}
 	return placed
@@ -448,12 +437,14 @@ func (v *view) appendEntry(dst []byte, o *request, track int, e *timeline.Entry,
 }
 
 // lines returns the text of the entries whose index is in [from, to), which write has made.
-func (t *trackText) lines(from, to int64) []byte {
-	end := len(t.body)
-	if n := to - t.base; n < int64(len(t.start)) {
-		end = t.start[n]
+func (t *trackText) lines(from, to int64) []byte { return t.body[t.offset(from):t.offset(to)] }
+
+// offset returns where the text of the entries from an index on begins in body.
+func (t *trackText) offset(index int64) int {
+	if i := index - t.base; i < int64(len(t.start)) {
+		return t.start[i]
 	}
-	return t.body[t.start[from-t.base]:end]
+	return len(t.body)
 }
 
 // entryBytes is what an entry takes in memory, its offsets included.
