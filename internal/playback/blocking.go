@@ -212,9 +212,9 @@ func (s *Service) has(ctx context.Context, o *request, v *view, track int,
 	return msn == next && v.low.open != nil && part < len(v.low.open.Parts[track]), nil
 }
 
-// MediaPart returns a part of a segment by its name, and waits for it if it is the next one. The
-// caller closes it. The error is ResourceNotFound if it is not a part of the session's segments, or
-// does not come in time.
+// MediaPart returns a part of a segment, or a whole slice, by its name, and waits for it if it may
+// follow soon. The caller closes it. The error is ResourceNotFound if it is not one of the
+// session's, or does not come in time.
 func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsFragmentedMP4)
 	if err != nil {
@@ -226,20 +226,18 @@ func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Se
 	}
 	var segment *Segment
 	var found place
-	there := false
+	var wait bool
 	_, err = s.await(ctx, o, func(v *view) (bool, error) {
-		var wait bool
 		var err error
 		found, wait, err = s.findPart(ctx, o, v, track, ref)
 		if err == nil && !wait && found.open {
 			segment, err = openPart(o, v, track, &found, moofSequence(ref))
 			wait = segment == nil
 		}
-		there = !wait && err == nil
 		return !wait || err != nil, err
 	}, func() time.Duration { return hintBlocked })
 	if err == nil && segment == nil {
-		if !there { // it has not come
+		if wait { // it has not come
 			return nil, noFragment()
 		}
 		segment, err = s.storedPart(ctx, o, &found, track, moofSequence(ref))

@@ -24,7 +24,7 @@ func (s *Service) lowText(ctx context.Context, o *request, v *view, track int,
 		return nil, errNoFragments()
 	}
 	kind := 0
-	if skip && v.listed().SkipUntil(v.rules) > 0 {
+	if skip && t.SkipUntil(v.rules) > 0 {
 		kind = 1
 	}
 	key := textKey{from: t.Gone + int64(from), to: t.Gone + int64(to)}
@@ -52,7 +52,7 @@ func (s *Service) writeLow(ctx context.Context, o *request, v *view, track, from
 		MediaSequence: n.MediaSequence, DiscontinuitySequence: n.Discontinuity,
 		Independent: n.Independent,
 		LowLatency: manifest.LowLatency{PartTarget: v.rules.PartTarget,
-			PartHoldBack: o.p.partHoldBack, SkipUntil: v.listed().SkipUntil(v.rules)}}
+			PartHoldBack: o.p.partHoldBack, SkipUntil: t.SkipUntil(v.rules)}}
 	if l.open != nil && l.open.HasParts() {
 		h.Independent = h.Independent && l.open.Entry.Independent[track]
 		if l.open.Entry.Tags[track] > 0 {
