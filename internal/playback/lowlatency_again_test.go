@@ -7,7 +7,6 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
-	"weir/internal/store"
 	"weir/test/e2e/conformance"
 )
 
@@ -39,14 +38,6 @@ func TestAStalledProducerHoldsNobodyUp(t *testing.T) {
 		next.store()
 		r.samplesOf(1, r.read(1))
 	})
-}
-
-// sentAgain is a fragment that is sent again under a number of its own.
-func sentAgain(f *sending) func(*store.Record) {
-	return func(rec *store.Record) {
-		rec.Runs, rec.Payload = f.rec.Runs, f.rec.Payload
-		rec.ProducerTimestamp, rec.Timecode = f.rec.ProducerTimestamp, f.rec.Timecode
-	}
 }
 
 // A connection dies in silence, and ingest waits for its fragment for a minute and a half. Its

@@ -16,58 +16,6 @@ import (
 	"weir/test/e2e/conformance"
 )
 
-// grown makes a fragment of the camera last ten seconds, with one key frame.
-func grown(rec *store.Record) {
-	for i := range rec.Runs {
-		run := &rec.Runs[i]
-		frames := len(run.Frames)
-		for n := frames; n < 5*frames; n++ {
-			like := 1 + n%(frames-1) // not the key frame
-			run.Frames = append(run.Frames, run.Frames[like])
-			data := bytes.Clone(rec.Payload[i][10*like : 10*like+10])
-			data[9] = byte(n)
-			rec.Payload[i] = append(rec.Payload[i], data...)
-		}
-	}
-}
-
-// beginGrown begins a fragment that lasts ten seconds, when players have begun.
-func (r *lowRig) beginGrown() *sending {
-	for time.Since(r.began) < 5*time.Second {
-		r.begin().store()
-	}
-	f := r.begin(grown)
-	r.camera.Time += 8000
-	r.grows = true
-	return f
-}
-
-// segments reads every segment of a track's playlist, and checks that none ever changes.
-func (r *lowRig) segments(m *conformance.Media) {
-	r.Helper()
-	for i := range m.Segments {
-		s := &m.Segments[i]
-		if s.Gap {
-			continue
-		}
-		data := r.whole(s.URI)
-		if before, ok := r.parts[s.URI]; ok && !bytes.Equal(before, data) {
-			r.Errorf("segment %d has changed: %s", s.Sequence, s.URI)
-		}
-		r.parts[s.URI] = data
-	}
-}
-
-// ends returns when what is listed ends, on the camera's clock.
-func ends(m *conformance.Media) time.Time {
-	last := &m.Segments[len(m.Segments)-1]
-	end := last.Date.Add(last.Duration)
-	for i := range m.Open.Parts {
-		end = end.Add(m.Open.Parts[i].Duration)
-	}
-	return end
-}
-
 // Groups that last longer than the session expects are listed as they come, slice by slice. What is
 // listed before the commit stays as it is.
 func TestGroupsThatGrowAreListedAsTheyCome(t *testing.T) {
@@ -223,12 +171,11 @@ func testSentAgain(t *testing.T, how string) {
 		if how != "silent" && how != "stored at once" {
 			f.cutOff()
 		}
-		again := r.begin(func(rec *store.Record) {
-			rec.Runs, rec.Payload = slices.Clone(f.rec.Runs), f.rec.Payload
+		again := r.begin(sentAgain(f), func(rec *store.Record) {
 			if how == "its sound begins anew" {
+				rec.Runs = slices.Clone(rec.Runs)
 				rec.Runs[1].BaseDecodeTime += 20 // of 44 to a millisecond
 			}
-			rec.ProducerTimestamp = f.rec.ProducerTimestamp
 			rec.ServerTimestamp -= 5500 // it comes faster than it was filmed
 		})
 		for _, at := range []int64{0, 330, 3000, 5800, 6200, 8000, 9900} {
@@ -281,8 +228,7 @@ func TestAKilledServerListsAGrownGroupAgain(t *testing.T) {
 		r.edge = live.New(live.Options{})
 		r.service = r.process()
 		defer killed.Stop()
-		var data []byte
-		var part []byte
+		var data, part []byte
 		var edge string
 		go func() { data, _ = r.getPart(t.Context(), slice) }()
 		go func() { part, _ = r.getPart(t.Context(), hint) }()
@@ -297,7 +243,7 @@ func TestAKilledServerListsAGrownGroupAgain(t *testing.T) {
 		})
 		again.until(5800)
 		if want := r.parts[slice]; len(data) != len(want) || len(data) == 0 ||
-			!bytes.Equal(data[200:], want[200:]) { // behind the sequence number
+			!bytes.Equal(data[200:], want[200:]) { // after the sequence number
 			t.Errorf("%d bytes came of the slice, which had %d", len(data), len(want))
 		}
 		if !strings.Contains(edge, slice) {

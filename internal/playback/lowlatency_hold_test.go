@@ -93,10 +93,7 @@ func TestAFragmentThatIsSentAgainGoesOn(t *testing.T) {
 			r.store.Commit(&partial, 0)
 			time.Sleep(3 * time.Second)
 			r.store.Sleep(3 * time.Second)
-			again := r.begin(func(rec *store.Record) {
-				rec.Runs, rec.Payload = f.rec.Runs, f.rec.Payload
-				rec.ProducerTimestamp = f.rec.ProducerTimestamp
-			})
+			again := r.begin(sentAgain(f))
 			for _, at := range []int64{0, 330, broken, broken + 330} {
 				again.until(at)
 				m := r.read(1)

@@ -100,6 +100,40 @@ func (r *lowRig) begin(change ...func(*store.Record)) *sending {
 	return f
 }
 
+// sentAgain is a fragment that is sent again under a number of its own.
+func sentAgain(f *sending) func(*store.Record) {
+	return func(rec *store.Record) {
+		rec.Runs, rec.Payload = f.rec.Runs, f.rec.Payload
+		rec.ProducerTimestamp, rec.Timecode = f.rec.ProducerTimestamp, f.rec.Timecode
+	}
+}
+
+// grown makes a fragment of the camera last ten seconds, with one key frame.
+func grown(rec *store.Record) {
+	for i := range rec.Runs {
+		run := &rec.Runs[i]
+		frames := len(run.Frames)
+		for n := frames; n < 5*frames; n++ {
+			like := 1 + n%(frames-1) // not the key frame
+			run.Frames = append(run.Frames, run.Frames[like])
+			data := bytes.Clone(rec.Payload[i][10*like : 10*like+10])
+			data[9] = byte(n)
+			rec.Payload[i] = append(rec.Payload[i], data...)
+		}
+	}
+}
+
+// beginGrown begins a fragment that lasts ten seconds, when players have begun.
+func (r *lowRig) beginGrown() *sending {
+	for time.Since(r.began) < 5*time.Second {
+		r.begin().store()
+	}
+	f := r.begin(grown)
+	r.camera.Time += 8000
+	r.grows = true
+	return f
+}
+
 // until sends the blocks that begin in the first millis milliseconds of the fragment, at their
 // times.
 func (f *sending) until(millis int64) {
@@ -336,4 +370,30 @@ func listed(m *conformance.Media) (parts int, millis int64) {
 		millis += p.Duration.Milliseconds()
 	}
 	return len(m.Open.Parts), millis
+}
+
+// segments reads every segment of a track's playlist, and checks that none ever changes.
+func (r *lowRig) segments(m *conformance.Media) {
+	r.Helper()
+	for i := range m.Segments {
+		s := &m.Segments[i]
+		if s.Gap {
+			continue
+		}
+		data := r.whole(s.URI)
+		if before, ok := r.parts[s.URI]; ok && !bytes.Equal(before, data) {
+			r.Errorf("segment %d has changed: %s", s.Sequence, s.URI)
+		}
+		r.parts[s.URI] = data
+	}
+}
+
+// ends returns when what is listed ends, on the camera's clock.
+func ends(m *conformance.Media) time.Time {
+	last := &m.Segments[len(m.Segments)-1]
+	end := last.Date.Add(last.Duration)
+	for i := range m.Open.Parts {
+		end = end.Add(m.Open.Parts[i].Duration)
+	}
+	return end
 }
