@@ -126,10 +126,13 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 		return ignore(err, store.ErrGone) // it was collected
 	}
 	counts, mended := map[verdict]int{}, 0
-	judged := k.judge.fragments(ctx, o.fragments)
+	judged, err := k.judge.fragments(ctx, o.fragments)
+	if err != nil {
+		return ignore(err, store.ErrGone)
+	}
 	for i := range o.fragments {
-		f, v, err := &o.fragments[i], judged[i].verdict, judged[i].err
-		if err == nil && (v == lost || v == lostStream) {
+		f, v := &o.fragments[i], judged[i].verdict
+		if v == lost || v == lostStream {
 			err = contents.Verify(ctx, o.src, &f.Info)
 			if errors.Is(err, store.ErrCorrupt) { // it is not brought back
 				k.report.problem(Problem{Kind: "damaged-fragment", Stream: f.Stream.Name,
@@ -137,9 +140,9 @@ func (k *check) orphan(ctx context.Context, info objects.Info) error {
 						" has no row and is damaged"})
 				continue
 			}
-		}
-		if err != nil {
-			return ignore(err, store.ErrGone)
+			if err != nil {
+				return ignore(err, store.ErrGone)
+			}
 		}
 		nameTaken := false
 		if v == lostStream {
@@ -203,7 +206,7 @@ func (k *check) rowObjects(ctx context.Context) error {
 		list = slices.DeleteFunc(list, func(o rows.StoredObject) bool {
 			return o.Key > k.last || !o.InUse() // its bytes may be gone
 		})
-		for o, read := range ahead(list, tablesAhead, func(o rows.StoredObject) table {
+		for o, read := range ahead(list, tablesAtOnce, func(o rows.StoredObject) table {
 			return k.read(ctx, &o)
 		}) {
 			if err := k.rowObject(ctx, &o, read); err != nil {
@@ -217,8 +220,9 @@ func (k *check) rowObjects(ctx context.Context) error {
 	}
 }
 
-// tablesAhead is how many tables are read while the one before them is checked.
-const tablesAhead = 8
+// tablesAtOnce is how many tables are read at a time, so that the next ones are there when one was
+// checked.
+const tablesAtOnce = 8
 
 // table is that of a sealed object, or why it cannot be read.
 type table struct {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"weir/internal/store"
@@ -47,8 +46,8 @@ type answers[K comparable] struct {
 	known map[K]bool
 }
 
-// of returns the answer about a key, which it asks for once. It may ask again later, for want of
-// memory.
+// of returns the answer about a key. It asks again only for want of memory, or when two want to
+// know at once.
 func (a *answers[K]) of(key K, ask func() (bool, error)) (bool, error) {
 	a.mu.Lock()
 	answer, known := a.known[key]
@@ -145,32 +144,26 @@ func (j *Judge) present(ctx context.Context, key string) (bool, error) {
 // which are short beside the way to the database.
 const judgesAtOnce = 8
 
-// judged is what was decided of a fragment. Whoever takes them in order meets an error before what
-// was not decided because of it.
+// judged is what was decided of a fragment.
 type judged struct {
 	verdict verdict
 	row     *store.FragmentInfo // of one that is stored, if the fragment itself has one
-	err     error
 }
 
-// fragments judges all fragments of an object without rows.
-func (j *Judge) fragments(ctx context.Context, list []contents.Fragment) []judged {
+// fragments judges all fragments of an object without rows. With an error, some are not judged.
+func (j *Judge) fragments(ctx context.Context, list []contents.Fragment) ([]judged, error) {
 	all := make([]judged, len(list))
-	var next atomic.Int64
-	var failed atomic.Bool
+	errs := make([]error, judgesAtOnce)
 	var judges sync.WaitGroup
-	for range min(judgesAtOnce, len(list)) {
+	for n := range judgesAtOnce {
 		judges.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(list)) && !failed.Load(); i = next.Add(1) - 1 {
-				d := &all[i]
-				if d.verdict, d.row, d.err = j.fragment(ctx, &list[i]); d.err != nil {
-					failed.Store(true)
-				}
+			for i := n; i < len(list) && errs[n] == nil; i += judgesAtOnce {
+				all[i].verdict, all[i].row, errs[n] = j.fragment(ctx, &list[i])
 			}
 		})
 	}
 	judges.Wait()
-	return all
+	return all, errors.Join(errs...)
 }
 
 // fragment judges a fragment of an object without rows. For one that is stored it returns the row,

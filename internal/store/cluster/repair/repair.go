@@ -103,9 +103,9 @@ func (w *work) clear(ctx context.Context, lost bool, alarms, behind []string) er
 // orphans handles all objects with a prefix that have no rows, in the order of their keys, which is
 // that of time for each stream.
 func (w *work) orphans(ctx context.Context, prefix string) error {
-	early := scansAhead
+	atOnce := scansAtOnce
 	if prefix == contents.Streams {
-		early = 0 // few of these are scanned, and they are large
+		atOnce = 0 // few of these are scanned, and they are large
 	}
 	return w.pages(ctx, prefix, func(infos []objects.Info, known map[string]rows.StoredObject,
 	) error {
@@ -117,7 +117,7 @@ func (w *work) orphans(ctx context.Context, prefix string) error {
 				orphans = append(orphans, info)
 			}
 		}
-		for info, found := range ahead(orphans, early, func(info objects.Info) *scanned {
+		for info, found := range ahead(orphans, atOnce, func(info objects.Info) *scanned {
 			return scan(ctx, w.bucket, info)
 		}) {
 			w.tell("bringing back", info.Key)
@@ -188,7 +188,10 @@ func (w *work) restore(ctx context.Context, o *scanned) error {
 	info := o.info
 	var list []rows.Row
 	twice := make(map[twin]bool) // what a producer sent twice within one object
-	judged := w.judge.fragments(ctx, o.fragments)
+	judged, err := w.judge.fragments(ctx, o.fragments)
+	if err != nil {
+		return err
+	}
 	for i := range o.fragments {
 		f := &o.fragments[i]
 		same := twin{f.Stream.ID, f.Info.ProducerTimestamp, f.Info.PayloadCRC}
@@ -226,9 +229,6 @@ type twin struct {
 func (w *work) fragment(
 	ctx context.Context, o *scanned, f *contents.Fragment, j judged,
 ) (*rows.Row, error) {
-	if j.err != nil {
-		return nil, j.err
-	}
 	if j.verdict == stored && j.row != nil && j.row.Location.Volume != o.info.Key {
 		return nil, w.repoint(ctx, f, j.row, o.info)
 	}

@@ -11,9 +11,9 @@ import (
 	"weir/internal/store/objects"
 )
 
-// scansAhead is how many objects are read while the one before them is handled. Each takes the
-// memory of a gathered object.
-const scansAhead = 4
+// scansAtOnce is how many objects are in memory: one that is handled, and the next ones, which are
+// read meanwhile.
+const scansAtOnce = 4
 
 // scanned is an object and the fragments in it.
 type scanned struct {
@@ -42,24 +42,23 @@ func (s *scanned) failed() error {
 }
 
 // ahead goes through a list. With each value comes a function that returns what do makes of it. do
-// is called early for the next n values, in goroutines; with n = 0 only when the function is.
+// runs in goroutines, for that value and the ones after it, n in all; with n = 0 only when the
+// function is called.
 func ahead[T, R any](list []T, n int, do func(T) R) iter.Seq2[T, func() R] {
 	return func(yield func(T, func() R) bool) {
 		var running sync.WaitGroup
 		defer running.Wait()
-		results := make([]chan R, len(list))
+		results := make([]func() R, len(list))
 		begun := 0
 		for i, v := range list {
 			for ; begun < min(i+n, len(list)); begun++ {
 				result, v := make(chan R, 1), list[begun]
-				results[begun] = result
+				results[begun] = func() R { return <-result }
 				running.Go(func() { result <- do(v) })
 			}
-			result := results[i]
-			results[i] = nil
 			get := func() R { return do(v) }
-			if result != nil {
-				get = func() R { return <-result }
+			if n > 0 {
+				get, results[i] = results[i], nil
 			}
 			if !yield(v, get) {
 				return
