@@ -13,6 +13,7 @@ import (
 
 	"weir/internal/store"
 	"weir/internal/store/cluster"
+	"weir/internal/store/cluster/repair"
 	"weir/internal/store/cluster/rows"
 	"weir/internal/store/objects"
 	"weir/internal/store/record"
@@ -323,4 +324,29 @@ func sealAll(b *testing.B, n *node, id store.StreamID, each, volumes int) {
 			MetaLength: int64(len(footer)) - record.FooterTrailer}
 		must(b, n.Rows().Seal(b.Context(), held, v, rows.Object{Name: v.Name}))
 	}
+}
+
+// BenchmarkClusterRepair brings back the fragments of ten cameras, of which a database has lost all
+// rows. They are in gathered objects, each with a fragment of most cameras.
+func BenchmarkClusterRepair(b *testing.B) {
+	f := newFixture(b, nil)
+	count := 0
+	for _, stored := range f.gathered(10, 400) {
+		count += len(stored)
+	}
+	o := f.repairs()
+	o.Deep = false
+	var took time.Duration
+	for b.Loop() {
+		f.exec(`DELETE FROM fragments`)
+		f.exec(`DELETE FROM objects`)
+		began := time.Now()
+		_, done, err := repair.Repair(b.Context(), o)
+		must(b, err)
+		took += time.Since(began)
+		if done.Fragments != int64(count) {
+			b.Fatalf("%d of %d fragments are back", done.Fragments, count)
+		}
+	}
+	b.ReportMetric(float64(count*b.N)/took.Seconds(), "fragments/s")
 }

@@ -3,14 +3,19 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"weir/internal/store"
+	"weir/internal/store/cluster"
 	"weir/internal/store/cluster/repair"
+	"weir/internal/store/objects"
 	"weir/internal/store/storetest"
 )
 
@@ -334,6 +339,75 @@ func TestRepairOfOrphans(t *testing.T) {
 	if done := f.repair("name-taken", "lost-fragments", "lost-fragments",
 		"lost-fragments"); done.String() != "" {
 		t.Errorf("repaired: %s", done)
+	}
+}
+
+// gathered stores fragments of several cameras, most of which share objects. It returns what was
+// stored.
+func (f *fixture) gathered(
+	cameras, each int,
+) map[store.StreamID]map[store.Number]store.FragmentInfo {
+	f.Helper()
+	n := f.node(func(o *cluster.Options) {
+		o.Gather = objects.Gathering{Linger: 10 * time.Millisecond}
+	})
+	all := make(map[store.StreamID]map[store.Number]store.FragmentInfo)
+	var mu sync.Mutex
+	var cams sync.WaitGroup
+	for i := range cameras {
+		id := create(f, n, fmt.Sprint("cam", i), 24).ID
+		cams.Go(func() {
+			clock := storetest.NewClock()
+			clock.Add(time.Since(clock.Now()) - time.Duration(each)*2*time.Second)
+			stored := make(map[store.Number]store.FragmentInfo)
+			for j := range each {
+				info, err := storetest.Append(f.Context(), n, id,
+					storetest.Record(clock, uint64(j), 3000))
+				if err != nil {
+					f.Error(err)
+				}
+				stored[info.Number] = info
+				clock.Add(2 * time.Second)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all[id] = stored
+		})
+	}
+	cams.Wait()
+	return all
+}
+
+// The fragments of an object are judged at the same time, and objects are read ahead. Each fragment
+// comes back once all the same, and each stream, in the order in which they were stored.
+func TestRepairOfGatheredObjects(t *testing.T) {
+	t.Parallel()
+	const cameras, each = 6, 30
+	f := newFixture(t, nil)
+	want := f.gathered(cameras, each)
+	for id := range want { // one that the database does not know at all
+		f.exec(`DELETE FROM heads WHERE id = $1`, string(id))
+		f.exec(`DELETE FROM streams WHERE id = $1`, string(id))
+		break
+	}
+	f.exec(`DELETE FROM fragments`)
+	f.exec(`DELETE FROM objects`)
+	if done := f.repair(); done.Fragments != cameras*each || done.Streams != 1 {
+		t.Errorf("repaired: %+v", done)
+	}
+	if done := f.repair(); done.String() != "" {
+		t.Errorf("the second repair: %+v", done)
+	}
+	n := f.node()
+	for id, stored := range want {
+		holds(t, n, id, stored)
+		list, err := n.List(t.Context(), id, store.Query{Order: store.BySequence})
+		must(t, err)
+		if !slices.IsSortedFunc(list, func(a, b store.FragmentInfo) int {
+			return int(a.ServerTimestamp - b.ServerTimestamp)
+		}) {
+			t.Errorf("stream %s is out of order", id)
+		}
 	}
 }
 
