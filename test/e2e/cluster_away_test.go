@@ -1,14 +1,12 @@
 package e2e_test
 
 import (
-	"fmt"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
 
 	"weir/internal/store/cluster/clustertest"
-	"weir/test/e2e/conformance"
 )
 
 // patience is how long hls.js and Shaka Player wait for a playlist, at most.
@@ -84,19 +82,4 @@ func (v *partsViewer) endure(t *testing.T, name string) {
 		}
 	}
 	t.Logf("while the database %s a reload takes %v at most", name, longest)
-}
-
-// reload waits for the next part, as players do, and returns for how long.
-func (v *partsViewer) reload(p *partsList) time.Duration {
-	msn, part := p.known.Next()
-	directives := fmt.Sprintf("&_HLS_msn=%d&_HLS_part=%d", msn, part)
-	m, status, took := v.playlist(p, directives)
-	if m == nil || took > patience {
-		v.fault("%s: status %d after %v", directives, status, took)
-	}
-	if m != nil {
-		v.hold(p.name, conformance.CheckReload(p.known, m))
-		p.known = m
-	}
-	return took
 }

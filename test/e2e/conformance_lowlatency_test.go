@@ -40,6 +40,14 @@ type partsList struct {
 	done  int64             // segments before this number were looked at
 }
 
+// gaps is how many of the segments are gaps.
+func (p *partsList) gaps() (n int) {
+	for i := range p.known.Segments {
+		n += btoi(p.known.Segments[i].Gap)
+	}
+	return n
+}
+
 // partsFlags ask for a session of a hundred fragments, by the producer's clock.
 var partsFlags = []string{"--discontinuity-mode", "ON_DISCONTINUITY",
 	"--max-media-playlist-fragment-results", "100",
@@ -154,6 +162,30 @@ func (v *partsViewer) follow(p *partsList, segments int) {
 			}
 		}
 	}
+}
+
+// followAll follows all renditions at once.
+func (v *partsViewer) followAll(segments int) {
+	var all sync.WaitGroup
+	for _, p := range v.lists {
+		all.Go(func() { v.follow(p, segments) })
+	}
+	all.Wait()
+}
+
+// reload waits for the next part, as players do, and returns for how long.
+func (v *partsViewer) reload(p *partsList) time.Duration {
+	msn, part := p.known.Next()
+	directives := fmt.Sprintf("&_HLS_msn=%d&_HLS_part=%d", msn, part)
+	m, status, took := v.playlist(p, directives)
+	if m == nil || took > patience {
+		v.fault("%s: status %d after %v", directives, status, took)
+	}
+	if m != nil {
+		v.hold(p.name, conformance.CheckReload(p.known, m))
+		p.known = m
+	}
+	return took
 }
 
 // delta asks for what is new since a playlist, and for the whole again. Both must agree, unless
@@ -297,7 +329,11 @@ func TestLowLatencyConformance(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for _, v := range viewers {
-		all.Go(v.watch)
+		all.Go(func() {
+			v.followAll(8)
+			v.reports()
+			v.refusals(v.lists[0])
+		})
 	}
 	all.Wait()
 	for i, v := range viewers {
@@ -312,17 +348,6 @@ func TestLowLatencyConformance(t *testing.T) {
 	}
 }
 
-// watch follows all renditions at once.
-func (v *partsViewer) watch() {
-	var all sync.WaitGroup
-	for _, p := range v.lists {
-		all.Go(func() { v.follow(p, 8) })
-	}
-	all.Wait()
-	v.reports()
-	v.refusals(v.lists[0])
-}
-
 // What a player was shown stays as it was when the server is killed in the middle of a part and
 // starts again, and when the camera breaks off in the middle of a fragment and comes back. (By
 // server timestamps, the fragment that is sent again has another date.)
@@ -334,15 +359,8 @@ func TestLowLatencyAcrossBreaks(t *testing.T) {
 	g := &glassCamera{name: "broken", group: 2, rate: [2]int{25, 1}, sound: true}
 	off := g.begin(t, s)
 	v := openParts(t, awaitLive(t, s, g.name, partsFlags...))
-	followAll := func(segments int) {
-		var all sync.WaitGroup
-		for _, p := range v.lists {
-			all.Go(func() { v.follow(p, segments) })
-		}
-		all.Wait()
-		v.report(t)
-	}
-	followAll(1)
+	v.followAll(1)
+	v.report(t)
 	awaitPart(t, v)
 	var shown []*conformance.Media
 	for _, p := range v.lists {
@@ -362,28 +380,22 @@ func TestLowLatencyAcrossBreaks(t *testing.T) {
 		}
 		v.hold(p.name, conformance.CheckReload(shown[i], p.known))
 	}
-	followAll(2)
+	v.followAll(2)
+	v.report(t)
 
 	awaitPart(t, v)
 	off()
-	followAll(0)
 	for range 8 { // the camera is away, and players ask
-		for _, p := range v.lists {
-			m, _, _ := v.playlist(p, "")
-			v.hold(p.name, conformance.CheckReload(p.known, m))
-			p.known = m
-		}
+		v.followAll(0)
 		time.Sleep(500 * time.Millisecond)
 	}
 	v.report(t)
 	again := &glassCamera{name: g.name, group: 2, rate: g.rate, sound: true}
 	again.begin(t, s)
-	followAll(2)
+	v.followAll(2)
+	v.report(t)
 	for _, p := range v.lists {
-		gaps := 0
-		for _, segment := range p.known.Segments {
-			gaps += btoi(segment.Gap)
-		}
+		gaps := p.gaps()
 		if last := p.known.Segments[len(p.known.Segments)-1]; last.Gap || gaps != 1 {
 			t.Errorf("%s: %d gaps for the fragment that broke off", p.name, gaps)
 		}

@@ -218,15 +218,8 @@ func TestLowLatencyAcrossConnections(t *testing.T) {
 				if open := &p.known.Open; len(open.Parts) > 0 {
 					opened[i][open.Sequence] = true
 				}
-				msn, part := p.known.Next()
-				m, status, _ := v.playlist(p, fmt.Sprintf("&_HLS_msn=%d&_HLS_part=%d", msn, part))
-				if m == nil {
-					v.fault("%s: status %d", p.name, status)
-					return
-				}
-				v.hold(p.name, conformance.CheckReload(p.known, m))
-				p.known = m
-				v.media(p, m)
+				v.reload(p)
+				v.media(p, p.known)
 			}
 		})
 	}

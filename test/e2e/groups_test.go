@@ -70,21 +70,13 @@ func TestLowLatencyWhileGroupsGrow(t *testing.T) {
 	awaitFragments(t, s, g.name, time.Now(), 3)
 	v := openParts(t, awaitLive(t, s, g.name, partsFlags...))
 	v.grows = true
-	followAll := func(segments int) {
-		t.Helper()
-		var all sync.WaitGroup
-		for _, p := range v.lists {
-			all.Go(func() { v.follow(p, segments) })
-		}
-		all.Wait()
-		v.report(t)
-	}
 	// third waits for the third slice of a group.
 	third := func() {
 		t.Helper()
 		pictures := v.lists[0]
 		for inside := 0; inside < 3; {
-			followAll(1)
+			v.followAll(1)
+			v.report(t)
 			if parts := pictures.known.Open.Parts; len(parts) > 0 && parts[0].Independent {
 				inside = 0
 			} else {
@@ -94,7 +86,8 @@ func TestLowLatencyWhileGroupsGrow(t *testing.T) {
 		awaitPart(t, v)
 	}
 	third()
-	followAll(10)
+	v.followAll(10)
+	v.report(t)
 	if v.gaps > 0 || v.whole < 20 {
 		t.Errorf("%d segments, %d gaps", v.whole, v.gaps)
 	}
@@ -120,20 +113,12 @@ func TestLowLatencyWhileGroupsGrow(t *testing.T) {
 	third()
 	off()
 	for range 16 { // the camera is away, and players ask
-		for _, p := range v.lists {
-			m, _, _ := v.playlist(p, "")
-			v.hold(p.name, conformance.CheckReload(p.known, m))
-			p.known = m
-		}
+		v.followAll(0)
 		time.Sleep(500 * time.Millisecond)
 	}
 	v.report(t)
 	for _, p := range v.lists {
-		gaps := 0
-		for _, segment := range p.known.Segments {
-			gaps += btoi(segment.Gap)
-		}
-		if gaps < 3 {
+		if gaps := p.gaps(); gaps < 3 {
 			t.Errorf("%s: %d gaps for the slices of the group that broke off", p.name, gaps)
 		}
 	}

@@ -84,8 +84,8 @@ func (c *frameCamera) followAt(t *testing.T, s *server, stream string, fragments
 // What one node receives is seen at another one frame by frame: by GetMedia, and in parts by a
 // player whose every request goes to another node and who is never shown less than before. When
 // the node that receives is killed, the fragment is a gap at the other one, where the camera goes
-// on.
-func TestLiveAcrossNodes(t *testing.T) { // alone: how long a request is blocked is a rule
+// on. It runs alone, because how long a request is blocked is a rule.
+func TestLiveAcrossNodes(t *testing.T) {
 	site := newClusterSite(t)
 	one, two := site.node("--hls-playlist-rate", "0"), site.node("--hls-playlist-rate", "0")
 	one.run("weir", "create-stream", "--stream-name", "cam", "--data-retention-in-hours", "1")
@@ -131,10 +131,7 @@ func TestLiveAcrossNodes(t *testing.T) { // alone: how long a request is blocked
 	again.beginAt(t, two, "cam")
 	v.follow(list, 2)
 	v.report(t)
-	gaps := 0
-	for _, segment := range list.known.Segments {
-		gaps += btoi(segment.Gap)
-	}
+	gaps := list.gaps()
 	if last := list.known.Segments[len(list.known.Segments)-1]; last.Gap || gaps != 1 {
 		t.Errorf("%d gaps for the fragment that broke off", gaps)
 	}
