@@ -50,6 +50,25 @@ func TestSetBackUnderNode(t *testing.T) {
 	f.node().wantKept(t, lost.Location.Volume)
 }
 
+// A node whose cameras have gone elsewhere notices at its next heartbeat that its last commit is
+// lost, even if it was made and lost between two heartbeats.
+func TestSetBackUnderIdleNode(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	f := newFixture(t, clock)
+	n := f.node()
+	st := create(t, n, "cam", 24)
+	must(t, n.Beat(t.Context()))
+	old := f.replica()
+	lost := add(t, n, clock, st.ID, 0)
+	old.Promote(t)
+	must(t, n.Beat(t.Context()))
+	if !strings.Contains(n.Degraded(), "weir check --repair") {
+		t.Errorf("it says %q", n.Degraded())
+	}
+	n.wantKept(t, lost.Location.Volume)
+}
+
 // wantKept sweeps when everything is long past OrphanAge, and wants an object without rows to be
 // kept.
 func (n *node) wantKept(t *testing.T, key string) {
@@ -109,6 +128,7 @@ func TestNotSetBack(t *testing.T) {
 	for i, from := range []*node{silent, killed, n} {
 		add(t, from, clock, st.ID, uint64(i))
 	}
+	must(t, n.Beat(t.Context()))
 	killed.Rows().Close() //nolint:errcheck // it ends without a word
 	must(t, n.Compact(t.Context(), true))
 	time.Sleep(5 * time.Millisecond)

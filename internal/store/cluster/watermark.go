@@ -18,9 +18,10 @@ import (
 // watermark is what this node knows of its own writes to the database. DESIGN.md, "A database that
 // was set back", says what follows from it.
 type watermark struct {
-	turn sync.Mutex // held while the bucket and the database are asked
-	node string     // the node whose beat it is; guarded by turn
-	beat int64      // the last one that the database has confirmed, 0: none; guarded by turn
+	turn  sync.Mutex // held while the bucket and the database are asked
+	node  string     // the node whose beat it is; guarded by turn
+	beat  int64      // the last one that the database has confirmed, 0: none; guarded by turn
+	began time.Time  // when that one began: it comes after the commits before; guarded by turn
 
 	mu      sync.Mutex
 	commits []confirmed // the last ones that the database has confirmed; guarded by mu
@@ -87,27 +88,28 @@ func (w *watermark) setLost(reason string, log *slog.Logger) {
 }
 
 // beat writes to the database that this node is there, and then to the bucket that it did so. If
-// the database has lost an earlier beat, beat first notes that.
+// the database has lost an earlier beat or a commit, beat first notes that.
 func (s *Store) beat(ctx context.Context) error {
 	s.mark.turn.Lock()
 	defer s.mark.turn.Unlock()
 	node := *s.node.Load()
 	if s.mark.node != node {
-		s.mark.node, s.mark.beat = node, 0
+		s.mark.node, s.mark.beat, s.mark.began = node, 0, time.Time{}
 	}
-	beat, err := s.db.Beat(ctx, node, s.mark.beat)
+	began := time.Now()
+	known := s.mark.known(min(s.o.OrphanAge/2, began.Sub(s.mark.began)))
+	beat, err := s.db.Beat(ctx, node, s.mark.beat, known)
 	if errors.Is(err, rows.ErrSetBack) {
-		reason := fmt.Sprintf("node %s has written %d times, and not all of it is there", node,
-			s.mark.beat)
+		reason := fmt.Sprintf("not all that node %s has written is there", node)
 		if err := s.setBack(ctx, reason); err != nil {
 			return err
 		}
-		beat, err = s.db.Beat(ctx, node, 0)
+		beat, err = s.db.Beat(ctx, node, 0, nil)
 	}
 	if err != nil {
 		return err
 	}
-	s.mark.beat = beat
+	s.mark.beat, s.mark.began = beat, began
 	err = s.bucket.Put(ctx, contents.Watermarks+node, repair.Watermark(beat))
 	if err != nil {
 		return err

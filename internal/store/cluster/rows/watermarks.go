@@ -28,16 +28,20 @@ type Watermark struct {
 }
 
 // Beat counts another write of a node that has seen the result of an earlier one, seen (0: none
-// yet), and returns the new count. ErrSetBack when the database lacks that earlier write or the
-// node's row.
-func (db *DB) Beat(ctx context.Context, node string, seen int64) (beat int64, err error) {
+// yet), and that has committed known objects. It returns the new count. ErrSetBack when the
+// database lacks that earlier write, the node's row, or one of those objects.
+func (db *DB) Beat(
+	ctx context.Context, node string, seen int64, known []string,
+) (beat int64, err error) {
 	if seen == 0 {
 		err = db.row(ctx, []any{&beat}, `INSERT INTO watermarks (node, beat, beat_ms)
 			VALUES ($1, 1, `+databaseTime+`) ON CONFLICT (node) DO UPDATE
 			SET beat = watermarks.beat + 1, beat_ms = `+databaseTime+` RETURNING beat`, node)
 	} else {
 		err = db.row(ctx, []any{&beat}, `UPDATE watermarks SET beat = beat + 1,
-			beat_ms = `+databaseTime+` WHERE node = $1 AND beat >= $2 RETURNING beat`, node, seen)
+			beat_ms = `+databaseTime+` WHERE node = $1 AND beat >= $2
+			AND (SELECT COUNT(*) FROM objects WHERE name = ANY($3)) >= $4 RETURNING beat`, node, seen,
+			known, len(known))
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		err = ErrSetBack
