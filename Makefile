@@ -29,7 +29,7 @@ RACE      := -race -trimpath -gcflags=all=-dwarf=false '-gcflags=github.com/...=
 
 # These packages start no goroutine, and MODELS go through long histories in one: no races to find, and without the detector they take a
 # sixth of the time. TestPurePackagesStartNoGoroutine holds the list to the code.
-PURE      := awscli fmp4 manifest media mkv mpegts policy recut timeline
+PURE      := awscli fmp4 manifest media mkv mpegts policy recut sessionurl timeline
 MODELS    := ^Test((Live|Replay|Switching)Timeline|LostCommits(OfAReplay)?|ReplayOfVeryMany)$$
 
 .PHONY: all build deb demo test compiled check e2e bench scale soak glass follow fuzz crash cluster-crash cluster-year upgrade attack deps programs bench-deps clean

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"weir/internal/api"
-	"weir/internal/playback"
+	"weir/internal/sessionurl"
 )
 
 // The compatibility page is held to the code: what it names exists, and what exists it names.
@@ -82,9 +82,9 @@ func TestCompatibilityIsComplete(t *testing.T) {
 
 	_, actions, _ := strings.Cut(page, "\n## Session actions\n")
 	actions, _, _ = strings.Cut(actions, "\n## ")
-	for path, name := range playback.HLSActions() {
+	for path, name := range sessionurl.HLSActions() {
 		has("session actions", actions,
-			name+" `"+strings.TrimPrefix(path, playback.HLSPath)+"` | yes")
+			name+" `"+strings.TrimPrefix(path, sessionurl.HLSPath)+"` | yes")
 	}
 	_, errors, _ := strings.Cut(page, "\n## Errors\n")
 	errors, _, _ = strings.Cut(errors, "\n## ")

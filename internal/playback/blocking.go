@@ -7,15 +7,8 @@ import (
 	"time"
 
 	"weir/internal/api"
+	"weir/internal/sessionurl"
 )
-
-// Directives are the delivery directives of a request for a media playlist, as text (RFC 8216bis
-// section 6.2.5). Only sessions with parts use them.
-type Directives struct {
-	MSN  string // _HLS_msn
-	Part string // _HLS_part
-	Skip string // _HLS_skip
-}
 
 // reload is what directives ask for.
 type reload struct {
@@ -25,7 +18,8 @@ type reload struct {
 	skip   bool
 }
 
-func (d *Directives) parse() (reload, error) {
+// reloadOf reads directives. The error is InvalidArgument.
+func reloadOf(d *sessionurl.Directives) (reload, error) {
 	q := reload{msn: -1, part: -1, skip: d.Skip == "YES" || d.Skip == "v2"}
 	if d.MSN == "" {
 		if d.Part != "" {
@@ -75,8 +69,8 @@ const hintBlocked = 20 * time.Second
 // lowLatencyPlaylist is MediaPlaylist of a session with parts. A request that waits does not count
 // against the session's requests per second: how many may wait has a limit of its own.
 func (s *Service) lowLatencyPlaylist(ctx context.Context, o *request, track int,
-	d *Directives) (text *Playlist, err error) {
-	q, err := d.parse()
+	d *sessionurl.Directives) (text *Playlist, err error) {
+	q, err := reloadOf(d)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +209,8 @@ func (s *Service) has(ctx context.Context, o *request, v *view, track int,
 // MediaPart returns a part of a segment, or a whole slice, by its name, and waits for it if it may
 // follow soon. The caller closes it. The error is ResourceNotFound if it is not one of the
 // session's, or does not come in time.
-func (s *Service) MediaPart(ctx context.Context, token string, ref PartRef) (*Segment, error) {
+func (s *Service) MediaPart(ctx context.Context, token string,
+	ref sessionurl.Part) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsFragmentedMP4)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/manifest"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -130,7 +131,7 @@ func (v *view) manifest(o *request) (*Playlist, error) {
 	m := manifest.MPD{
 		Static: key.end, AvailabilityStart: r.Zero, Publish: v.published(o, from, to),
 		MinBuffer: t.Target * 1000, MaxSegment: max(t.Target*1000+500, t.Longest(r, from, to)),
-		Extended: o.p.timestamps || o.p.numbers, TimeURI: dashTimeName,
+		Extended: o.p.timestamps || o.p.numbers, TimeURI: sessionurl.DASHTimeName,
 		UpdatePeriod: update, Delay: presentationDelay * t.Target * 1000,
 	}
 	size := 4096
@@ -247,8 +248,8 @@ func (v *view) period(o *request, from, to int, numbers [timeline.MaxTracks]int6
 		out.Sets = append(out.Sets, manifest.AdaptationSet{
 			Representation: d, Independent: t.Entries[to-1].Independent[i],
 			Offset: p.Offset(d.Timescale), StartNumber: numbers[i],
-			InitURI:  dashInitURI(o.token, d.ID, generation),
-			MediaURI: dashMediaURI(o.token, d.ID), Timeline: lines,
+			InitURI:  sessionurl.DASHInitURI(o.token, d.ID, generation),
+			MediaURI: sessionurl.DASHMediaURI(o.token, d.ID), Timeline: lines,
 		})
 	}
 	return out
@@ -265,14 +266,14 @@ func (v *view) timelineEntry(o *request, track int, e *timeline.Entry) *manifest
 }
 
 // DASHInitSegment serves GetMP4InitFragment of DASH sessions.
-func (s *Service) DASHInitSegment(ctx context.Context, token string, ref InitSegmentRef,
+func (s *Service) DASHInitSegment(ctx context.Context, token string, ref sessionurl.InitSegment,
 ) ([]byte, error) {
 	return s.initSegment(ctx, token, dashFragmentedMP4, ref)
 }
 
 // DASHSegment serves GetMP4MediaFragment of DASH sessions, in which a segment is named by its
 // number. The error is ResourceNotFound as for MediaSegment.
-func (s *Service) DASHSegment(ctx context.Context, token string, ref DASHSegmentRef,
+func (s *Service) DASHSegment(ctx context.Context, token string, ref sessionurl.DASHSegment,
 ) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, dashFragmentedMP4)
 	if err != nil {
@@ -292,7 +293,7 @@ func (s *Service) DASHSegment(ctx context.Context, token string, ref DASHSegment
 // numbered finds a segment by its number. It asks the store only if the timeline does not have the
 // segment yet.
 func (s *Service) numbered(ctx context.Context, o *request, track int, number int64,
-) (ref *SegmentRef, err error) {
+) (ref *sessionurl.Segment, err error) {
 	find := func(v *view) error {
 		i := v.state.Find(track, number-1)
 		if i < 0 || i >= v.state.Revealed(v.rules, o.now.UnixMilli()) {

@@ -9,6 +9,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -100,7 +101,8 @@ func TestDASHRecording(t *testing.T) {
 		strings.Contains(text, "kvs:") {
 		t.Errorf("%d segments, want 2 without numbers and times\n%s", n, text)
 	}
-	for _, ref := range []DASHSegmentRef{{1, 0}, {1, 3}, {3, 1}} {
+	for _, ref := range []sessionurl.DASHSegment{{Track: 1}, {Track: 1, Number: 3}, {Track: 3,
+		Number: 1}} {
 		_, err := r.service.DASHSegment(t.Context(), token, ref)
 		wantError(t, err, api.ResourceNotFoundException, "")
 	}
@@ -233,7 +235,8 @@ func TestDASHSound(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, w.text)
 		}
 	}
-	data, err := r.service.DASHInitSegment(t.Context(), token, InitSegmentRef{2, 0})
+	data, err := r.service.DASHInitSegment(t.Context(), token, sessionurl.InitSegment{Track: 2,
+		Sequence: 0})
 	if err != nil || !bytes.Contains(data, []byte("ulaw")) {
 		t.Errorf("init segment: %v, %q", err, data)
 	}
@@ -257,7 +260,8 @@ func TestDASHSound(t *testing.T) {
 func segmentHeader(t *testing.T, r *rig, token string, track, number int) []byte {
 	t.Helper()
 	r.manifest(r.service, token)
-	segment, err := r.service.DASHSegment(t.Context(), token, DASHSegmentRef{track, number})
+	segment, err := r.service.DASHSegment(t.Context(), token, sessionurl.DASHSegment{Track: track,
+		Number: number})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,16 +308,18 @@ func TestDASHTokensAreTheirOwn(t *testing.T) {
 	s := r.service
 	for name, err := range map[string]error{
 		"manifest": second(s.DASHManifest(t.Context(), hls)),
-		"init":     second(s.DASHInitSegment(t.Context(), hls, InitSegmentRef{1, 0})),
-		"segment":  second(s.DASHSegment(t.Context(), hls, DASHSegmentRef{1, 1})),
+		"init": second(s.DASHInitSegment(t.Context(), hls, sessionurl.InitSegment{Track: 1,
+			Sequence: 0})),
+		"segment": second(s.DASHSegment(t.Context(), hls, sessionurl.DASHSegment{Track: 1,
+			Number: 1})),
 		"master":   second(s.MasterPlaylist(t.Context(), dash)),
 		"playlist": second(s.MediaPlaylist(t.Context(), dash, 1)),
 		"I-frames": second(s.IFramePlaylist(t.Context(), dash, 1)),
 		"HLS init": second(s.InitSegment(t.Context(), dash, 1, 0)),
 		"HLS segment": second(s.MediaSegment(t.Context(), dash,
-			SegmentRef{Track: 1, Number: r.stream.FormatNumber(f.Number)})),
+			sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(f.Number)})),
 		"TS": second(s.TSSegment(t.Context(), dash,
-			SegmentRef{Track: 1, Number: r.stream.FormatNumber(f.Number)})),
+			sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(f.Number)})),
 	} {
 		if err == nil {
 			t.Errorf("%s: the token of the other format is taken", name)
@@ -337,8 +343,10 @@ func TestADASHSegmentThatHasLeftTheManifest(t *testing.T) {
 	for i := range 99 {
 		r.camera.send()
 		r.manifest(r.service, token)
-		r.bytesOf(r.service.DASHSegment(t.Context(), token, DASHSegmentRef{1, i + 1}))
+		r.bytesOf(r.service.DASHSegment(t.Context(), token, sessionurl.DASHSegment{Track: 1,
+			Number: i + 1}))
 	}
-	_, err := r.service.DASHSegment(t.Context(), token, DASHSegmentRef{1, 200})
+	_, err := r.service.DASHSegment(t.Context(), token, sessionurl.DASHSegment{Track: 1,
+		Number: 200})
 	wantError(t, err, api.ResourceNotFoundException, "")
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"weir/internal/sessionurl"
 )
 
 // mpd is a manifest as a player reads it.
@@ -164,13 +166,13 @@ func (w *mpdWatch) fetch(s *Service, token string, m *mpd) {
 		for _, a := range p.AdaptationSet {
 			track, t := a.Representation.ID, a.SegmentTemplate
 			init, err := s.DASHInitSegment(w.Context(), token,
-				InitSegmentRef{track, sequenceOf(w.T, t.Initialization)})
+				sessionurl.InitSegment{Track: track, Sequence: sequenceOf(w.T, t.Initialization)})
 			if err != nil || len(init) == 0 {
 				w.Errorf("init segment %s: %v", t.Initialization, err)
 			}
 			for i, e := range t.S {
 				segment, err := s.DASHSegment(w.Context(), token,
-					DASHSegmentRef{track, t.StartNumber + i})
+					sessionurl.DASHSegment{Track: track, Number: t.StartNumber + i})
 				if err != nil {
 					w.Errorf("track %d number %d: %v", track, t.StartNumber+i, err)
 					continue

@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/live"
+	"weir/internal/sessionurl"
 )
 
 // A live session lists as many stored fragments as a playlist may have, also across a gap, and its
@@ -37,14 +38,15 @@ func TestLongLivePlaylistReloadsByDeltas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		read := func(d Directives) *Playlist {
-			p, err := s.ReloadPlaylist(t.Context(), token, MediaPlaylistRef{1, false, d})
+		read := func(d sessionurl.Directives) *Playlist {
+			p, err := s.ReloadPlaylist(t.Context(), token, sessionurl.MediaPlaylist{Track: 1,
+				Directives: d})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return p
 		}
-		whole, delta := read(Directives{}), read(Directives{Skip: "YES"})
+		whole, delta := read(sessionurl.Directives{}), read(sessionurl.Directives{Skip: "YES"})
 		t.Logf("%d bytes, %d with gzip; a delta update %d, %d", len(whole.Text),
 			len(whole.Gzip()), len(delta.Text), len(delta.Gzip()))
 		if text := string(whole.Text); strings.Count(text, "#EXTINF:") != most ||

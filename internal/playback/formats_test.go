@@ -14,6 +14,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/mpegts"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
@@ -83,9 +84,9 @@ func TestTransportStreams(t *testing.T) {
 	var all []byte
 	for i := range sent {
 		one := r.bytesOf(r.service.TSSegment(t.Context(), token,
-			SegmentRef{Track: 1, Number: r.number(sent[i])}))
+			sessionurl.Segment{Track: 1, Number: r.number(sent[i])}))
 		if again := r.bytesOf(r.another().TSSegment(t.Context(), token,
-			SegmentRef{Track: 1, Number: r.number(sent[i])})); !bytes.Equal(one, again) {
+			sessionurl.Segment{Track: 1, Number: r.number(sent[i])})); !bytes.Equal(one, again) {
 			t.Error("another process gives other bytes")
 		}
 		all = append(all, one...)
@@ -99,16 +100,16 @@ func TestTransportStreams(t *testing.T) {
 	_, err := r.service.MediaPlaylist(t.Context(), token, 2)
 	wantError(t, err, api.ResourceNotFoundException, "no track 2")
 	_, err = r.service.TSSegment(t.Context(), token,
-		SegmentRef{Track: 2, Number: r.number(sent[0])})
+		sessionurl.Segment{Track: 2, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "no track 2")
 	_, err = r.service.MediaSegment(t.Context(), token,
-		SegmentRef{Track: 1, Number: r.number(sent[0])})
+		sessionurl.Segment{Track: 1, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	_, err = r.service.InitSegment(t.Context(), token, 1, 0)
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	token = r.open(r.everything())
 	_, err = r.service.TSSegment(t.Context(), token,
-		SegmentRef{Track: 1, Number: r.number(sent[0])})
+		sessionurl.Segment{Track: 1, Number: r.number(sent[0])})
 	wantError(t, err, api.ResourceNotFoundException, "another container format")
 	if r.store.OpenNow() != 0 {
 		t.Errorf("%d fragments are still open", r.store.OpenNow())
@@ -137,7 +138,7 @@ func TestTransportStreamWithoutPicture(t *testing.T) {
 	var dump strings.Builder
 	if err := mpegts.Dump(&dump,
 		r.bytesOf(r.service.TSSegment(t.Context(), token,
-			SegmentRef{Track: 1, Number: r.number(sent[1])}))); err != nil ||
+			sessionurl.Segment{Track: 1, Number: r.number(sent[1])}))); err != nil ||
 		!strings.Contains(dump.String(), "PMT crc=good clock=0x0100 0x1b:0x0100 0x0f:0x0101\n") {
 		t.Errorf("%v\n%s", err, &dump)
 	}
@@ -157,8 +158,10 @@ func TestTransportStreamOfABrokenFragment(t *testing.T) {
 		copy(rec.Payload[0][20:], []byte{0xff, 0xff})
 	})
 	token := r.open(r.transportStream())
-	r.bytesOf(r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(good)}))
-	_, err := r.service.TSSegment(t.Context(), token, SegmentRef{Track: 1, Number: r.number(bad)})
+	r.bytesOf(r.service.TSSegment(t.Context(), token, sessionurl.Segment{Track: 1,
+		Number: r.number(good)}))
+	_, err := r.service.TSSegment(t.Context(), token, sessionurl.Segment{Track: 1,
+		Number: r.number(bad)})
 	wantError(t, err, api.InvalidMediaFrameException, "frame 2 of track 1")
 	if r.store.OpenNow() != 0 {
 		t.Errorf("%d fragments are still open", r.store.OpenNow())
@@ -178,7 +181,7 @@ func TestIFrames(t *testing.T) {
 	for i, f := range []store.FragmentInfo{sent, single} {
 		n, _ := strconv.Atoi(ranges.FindAllStringSubmatch(r.iframes(token), -1)[i][1])
 		segment := r.bytesOf(r.service.MediaSegment(t.Context(), token,
-			SegmentRef{Track: 1, Number: r.number(f)}))
+			sessionurl.Segment{Track: 1, Number: r.number(f)}))
 		if !bytes.HasSuffix(segment[:n], []byte("mdat\x00\x00\x00\x06\x65"+"10000")) {
 			t.Errorf("range %d ends with %q", i, segment[max(0, n-20):n])
 		}
@@ -190,7 +193,7 @@ func TestIFrames(t *testing.T) {
 	for i, f := range []store.FragmentInfo{sent, single} {
 		n, _ := strconv.Atoi(ranges.FindAllStringSubmatch(r.iframes(token), -1)[i][1])
 		segment := r.bytesOf(r.service.TSSegment(t.Context(), token,
-			SegmentRef{Track: 1, Number: r.number(f)}))
+			sessionurl.Segment{Track: 1, Number: r.number(f)}))
 		var head, rest strings.Builder
 		if err := mpegts.Dump(&head, segment[:n]); err != nil ||
 			strings.Count(head.String(), "PES id=0xe0") != 1 ||
@@ -241,7 +244,7 @@ func TestBandwidthIsThePeak(t *testing.T) {
 				var bits, seconds []float64
 				for j, m := range regexp.MustCompile(`#EXTINF:([\d.]+)`).FindAllStringSubmatch(list,
 					-1) {
-					ref := SegmentRef{Track: tracks[i].Number, Number: r.number(sent[j])}
+					ref := sessionurl.Segment{Track: tracks[i].Number, Number: r.number(sent[j])}
 					open := r.service.MediaSegment
 					if ts {
 						open = r.service.TSSegment

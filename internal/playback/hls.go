@@ -14,6 +14,7 @@ import (
 	"weir/internal/auth"
 	"weir/internal/manifest"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -236,9 +237,9 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 	}
 	m := manifest.Master{FrameRate: float64(o.p.frameRate) / 100, Bandwidth: o.p.bandwidth,
 		Average: o.p.average,
-		URI:     MediaPlaylistRef{Track: tracks[0].Number}.uri(token)}
+		URI:     sessionurl.MediaPlaylist{Track: tracks[0].Number}.URI(token)}
 	if len(tracks) > 1 && o.p.format != hlsMPEGTS {
-		m.AudioURI = MediaPlaylistRef{Track: tracks[1].Number}.uri(token)
+		m.AudioURI = sessionurl.MediaPlaylist{Track: tracks[1].Number}.URI(token)
 	}
 	codecs := make([]string, len(tracks))
 	for i := range tracks {
@@ -250,7 +251,7 @@ func (s *Service) MasterPlaylist(ctx context.Context, token string) ([]byte, err
 	if v := &tracks[0]; v.Kind == media.Video {
 		m.Width, m.Height = v.Resolution()
 		if o.p.iframes > 0 {
-			m.IFramesURI = MediaPlaylistRef{Track: v.Number, IFramesOnly: true}.uri(token)
+			m.IFramesURI = sessionurl.MediaPlaylist{Track: v.Number, IFramesOnly: true}.URI(token)
 			m.IFramesCodecs, m.IFramesBandwidth = codecs[0], o.p.iframes
 		}
 	}
@@ -270,9 +271,9 @@ func (s *Service) packagedTracks(ctx context.Context, o *request) ([]media.Track
 }
 
 // segmentRef names an entry's segment.
-func (o *request) segmentRef(track int, e *timeline.Entry) *SegmentRef {
+func (o *request) segmentRef(track int, e *timeline.Entry) *sessionurl.Segment {
 	muxed := o.p.format == hlsMPEGTS
-	ref := &SegmentRef{Track: track, Number: o.stream.FormatNumber(e.Number),
+	ref := &sessionurl.Segment{Track: track, Number: o.stream.FormatNumber(e.Number),
 		StartOffset: e.Slice.From, EndOffset: e.Slice.Until,
 		SkipLeading: e.Skips[o.p.track(track)] || muxed && e.Skips[0],
 	}
@@ -285,9 +286,10 @@ func (o *request) segmentRef(track int, e *timeline.Entry) *SegmentRef {
 // segment describes an entry of listed, or the open one. msn is its media sequence number.
 func (v *view) segment(o *request, track int, e *timeline.Entry, msn int64) manifest.Segment {
 	number := v.rules.Tracks[track].Number
-	uri := o.segmentRef(number, e).uri(o.token, o.p.format)
+	uri := o.segmentRef(number, e).URI(o.token, o.p.format == hlsMPEGTS)
 	if o.p.partTarget > 0 && e.Slice.Until != 0 { // perhaps its fragment is not stored yet
-		uri = PartRef{number, msn, WholeSegment}.uri(o.token)
+		uri = sessionurl.Part{Track: number, Sequence: msn,
+			Part: sessionurl.WholeSegment}.URI(o.token)
 	}
 	return manifest.Segment{
 		Discontinuities: int(e.Tags[track]),
@@ -304,5 +306,6 @@ func (v *view) mapURI(o *request, track int, e *timeline.Entry) string {
 	if v.rules.Muxed {
 		return ""
 	}
-	return InitSegmentRef{v.rules.Tracks[track].Number, e.Generation}.uri(o.token)
+	return sessionurl.InitSegment{Track: v.rules.Tracks[track].Number,
+		Sequence: e.Generation}.URI(o.token)
 }

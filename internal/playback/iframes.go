@@ -6,6 +6,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/manifest"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/timeline"
 )
 
@@ -52,11 +53,11 @@ func (s *Service) IFramePlaylist(ctx context.Context, token string, track int) (
 		segment := manifest.Segment{
 			Discontinuities: int(tags), DateTime: e.Date, HasDateTime: o.p.timestamps,
 			Duration: e.Duration[i] * 1_000_000, Range: e.KeyFrameEnd,
-			URI: o.segmentRef(track, e).uri(o.token, o.p.format),
+			URI: o.segmentRef(track, e).URI(o.token, o.p.format == hlsMPEGTS),
 		}
 		if o.p.format != hlsMPEGTS && generation != e.Generation {
 			generation = e.Generation
-			segment.Map = InitSegmentRef{track, generation}.uri(o.token)
+			segment.Map = sessionurl.InitSegment{Track: track, Sequence: generation}.URI(o.token)
 		}
 		tags = 0
 		segments = append(segments, segment)

@@ -4,14 +4,15 @@ import (
 	"fmt"
 
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
 // cut returns the part of a stored run that a segment has: the frames of the slice, without leading
 // pictures if SkipLeading is set, and their bytes. There may be no frames.
-func (ref *SegmentRef) cut(m store.Media, i int, timescale,
+func cut(ref *sessionurl.Segment, m store.Media, i int, timescale,
 	start int64) (media.Run, store.Range, error) {
-	run, offset := ref.slice().Run(m.Fragment().Runs[i].Units(), timescale, start)
+	run, offset := sliceOf(ref).Run(m.Fragment().Runs[i].Units(), timescale, start)
 	if len(run.Frames) == 0 {
 		return run, store.Bytes(nil), nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/auth"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline"
 	"weir/internal/timeline/timelinetest"
@@ -38,12 +39,12 @@ func (r *rig) actions(s *Service) map[string]func(token string) error {
 		},
 		"TS segment": func(token string) error {
 			_, err := s.TSSegment(r.Context(), token,
-				SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.Number)})
+				sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(r.camera.Number)})
 			return err
 		},
 		"segment": func(token string) error {
 			_, err := s.MediaSegment(r.Context(), token,
-				SegmentRef{Track: 1, Number: r.stream.FormatNumber(r.camera.Number)})
+				sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(r.camera.Number)})
 			return err
 		},
 	}

@@ -8,6 +8,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
@@ -95,7 +96,7 @@ func TestDatesOfSoundFollowTheSound(t *testing.T) {
 		after := r.process()
 		defer after.Stop()
 		for track := 1; track <= 2; track++ {
-			text := r.reload(track, Directives{})
+			text := r.reload(track, sessionurl.Directives{})
 			if other := r.playlist(after, r.token, track); other != text {
 				t.Errorf("another process lists\n%s\nand not\n%s", other, text)
 			}

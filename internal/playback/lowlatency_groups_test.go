@@ -12,6 +12,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/live"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/test/e2e/conformance"
 )
@@ -130,7 +131,7 @@ func TestAGrownGroupBreaksOff(t *testing.T) {
 					}
 				}
 				if gaps != 3 {
-					t.Errorf("%d gaps in\n%s", gaps, r.reload(track, Directives{}))
+					t.Errorf("%d gaps in\n%s", gaps, r.reload(track, sessionurl.Directives{}))
 				}
 			}
 		}
@@ -189,7 +190,8 @@ func testSentAgain(t *testing.T, how string) {
 			m := r.read(1)
 			r.read(2)
 			if len(m.Segments) < len(before.Segments) || m.Segments[len(m.Segments)-1].Gap {
-				t.Fatalf("after %d ms of what is sent again:\n%s", at, r.reload(1, Directives{}))
+				t.Fatalf("after %d ms of what is sent again:\n%s", at, r.reload(1,
+					sessionurl.Directives{}))
 			}
 		}
 		if how == "stored at once" {
@@ -221,7 +223,7 @@ func TestAKilledServerListsAGrownGroupAgain(t *testing.T) {
 		before := r.read(1)
 		r.segments(before)
 		slice := before.Segments[len(before.Segments)-1].URI
-		text := r.reload(1, Directives{})
+		text := r.reload(1, sessionurl.Directives{})
 		hint := hintOf.FindStringSubmatch(text)[1]
 		at := strconv.FormatInt(before.Open.Sequence, 10)
 		killed := r.service
@@ -232,7 +234,7 @@ func TestAKilledServerListsAGrownGroupAgain(t *testing.T) {
 		var edge string
 		go func() { data, _ = r.getPart(t.Context(), slice) }()
 		go func() { part, _ = r.getPart(t.Context(), hint) }()
-		go func() { edge = r.reload(1, Directives{MSN: at, Part: "0"}) }()
+		go func() { edge = r.reload(1, sessionurl.Directives{MSN: at, Part: "0"}) }()
 		synctest.Wait()
 		if data != nil || part != nil || edge != "" {
 			t.Fatal("a slice came before its frames")
@@ -271,7 +273,7 @@ func TestHintsInGrownGroups(t *testing.T) {
 		f := r.beginGrown()
 		f.until(100)
 		for at := int64(330); at < 9600; at += 320 {
-			hint := hintOf.FindStringSubmatch(r.reload(1, Directives{}))[1]
+			hint := hintOf.FindStringSubmatch(r.reload(1, sessionurl.Directives{}))[1]
 			var data []byte
 			go func() { data, _ = r.getPart(t.Context(), hint) }()
 			synctest.Wait()
@@ -281,9 +283,9 @@ func TestHintsInGrownGroups(t *testing.T) {
 			f.until(at)
 			r.read(1)
 			if data == nil || !bytes.Equal(data, r.parts[hint]) ||
-				!strings.Contains(r.reload(1, Directives{}), `URI="`+hint+`"`) {
+				!strings.Contains(r.reload(1, sessionurl.Directives{}), `URI="`+hint+`"`) {
 				t.Fatalf("after %d ms the part that was hinted has %d bytes: %s\n%s", at, len(data),
-					hint, r.reload(1, Directives{}))
+					hint, r.reload(1, sessionurl.Directives{}))
 			}
 		}
 		f.store()
@@ -336,7 +338,7 @@ func TestDeltaUpdatesListNewGaps(t *testing.T) {
 		f.breakOff()
 		gaps := func() (all, told int) {
 			t.Helper()
-			m, _ := conformance.ParseMedia([]byte(r.reload(1, Directives{Skip: "YES"})))
+			m, _ := conformance.ParseMedia([]byte(r.reload(1, sessionurl.Directives{Skip: "YES"})))
 			whole := r.read(1)
 			for i := range whole.Segments {
 				if !whole.Segments[i].Gap {

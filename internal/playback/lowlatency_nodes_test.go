@@ -7,6 +7,7 @@ import (
 
 	"weir/internal/live"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 )
 
 // A fragment that one process listed in parts and that broke off is also a gap at another process,
@@ -100,7 +101,7 @@ func TestAFragmentIsStoredBeforeTheStoreIsAway(t *testing.T) {
 		next.until(900)
 		time.Sleep(linger)
 		for range 2 {
-			if text := r.reload(1, Directives{}); strings.Contains(text, "GAP") {
+			if text := r.reload(1, sessionurl.Directives{}); strings.Contains(text, "GAP") {
 				t.Fatalf("a gap is listed:\n%s", text)
 			}
 			r.store.setAway(false)

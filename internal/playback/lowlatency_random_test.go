@@ -9,6 +9,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/live"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/test/e2e/conformance"
 )
@@ -68,7 +69,8 @@ func (l *luck) look() {
 	l.Helper()
 	for i := range l.tracks {
 		before := l.seen[i+1]
-		delta, _ := conformance.ParseMedia([]byte(l.reload(i+1, Directives{Skip: "YES"})))
+		delta, _ := conformance.ParseMedia([]byte(l.reload(i+1,
+			sessionurl.Directives{Skip: "YES"})))
 		m := l.read(i + 1)
 		if before != nil && delta.Skipped > 0 {
 			l.deltas++

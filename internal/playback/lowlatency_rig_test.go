@@ -13,6 +13,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/live"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/test/e2e/conformance"
 )
@@ -222,12 +223,13 @@ func (r *lowRig) sessionID() string {
 // was read before.
 func (r *lowRig) read(track int) *conformance.Media {
 	r.Helper()
-	return r.take(track, r.reload(track, Directives{}))
+	return r.take(track, r.reload(track, sessionurl.Directives{}))
 }
 
-func (r *lowRig) reload(track int, d Directives) string {
+func (r *lowRig) reload(track int, d sessionurl.Directives) string {
 	r.Helper()
-	text, err := r.service.ReloadPlaylist(r.Context(), r.token, MediaPlaylistRef{track, false, d})
+	text, err := r.service.ReloadPlaylist(r.Context(), r.token,
+		sessionurl.MediaPlaylist{Track: track, Directives: d})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -280,7 +282,7 @@ func (r *lowRig) part(uri string) []byte {
 // openPart returns a part, which the caller closes.
 func (r *lowRig) openPart(uri string) *Segment {
 	r.Helper()
-	ref, err := ParsePart(uri[strings.IndexByte(uri, '?')+1:])
+	ref, err := sessionurl.ParsePart(uri[strings.IndexByte(uri, '?')+1:])
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -293,7 +295,7 @@ func (r *lowRig) openPart(uri string) *Segment {
 
 func (r *lowRig) getPart(ctx context.Context, uri string) ([]byte, error) {
 	r.Helper()
-	ref, err := ParsePart(uri[strings.IndexByte(uri, '?')+1:])
+	ref, err := sessionurl.ParsePart(uri[strings.IndexByte(uri, '?')+1:])
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -318,14 +320,14 @@ func contentOf(t *testing.T, s *Segment) []byte {
 // whole reads a segment.
 func (r *lowRig) whole(uri string) []byte {
 	r.Helper()
-	if strings.HasPrefix(uri, partName) {
+	if strings.HasPrefix(uri, "getMP4PartialFragment.mp4") {
 		data, err := r.getPart(r.Context(), uri)
 		if err != nil {
 			r.Fatalf("%s: %v", uri, err)
 		}
 		return data
 	}
-	ref, err := ParseSegment(uri[strings.IndexByte(uri, '?')+1:])
+	ref, err := sessionurl.ParseSegment(uri[strings.IndexByte(uri, '?')+1:])
 	if err != nil {
 		r.Fatal(err)
 	}

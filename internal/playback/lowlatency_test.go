@@ -15,6 +15,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/live"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/test/e2e/conformance"
 )
@@ -52,7 +53,7 @@ func TestPartsAreListedAsFramesCome(t *testing.T) {
 		again := r.process() // another process has none of this in memory
 		r.service.Stop()
 		r.service = again
-		r.take(1, r.reload(1, Directives{}))
+		r.take(1, r.reload(1, sessionurl.Directives{}))
 		r.samplesOf(1, before)
 	})
 }
@@ -66,7 +67,7 @@ func TestTheHintedPartIsWaitedFor(t *testing.T) {
 		f := r.begin()
 		for i := range 9 {
 			m := r.read(1)
-			hint := hintOf.FindStringSubmatch(r.reload(1, Directives{}))[1]
+			hint := hintOf.FindStringSubmatch(r.reload(1, sessionurl.Directives{}))[1]
 			var data []byte
 			done := false
 			go func() {
@@ -95,9 +96,10 @@ func TestTheHintedPartIsWaitedFor(t *testing.T) {
 			if listed := r.part(hint); !bytes.Equal(listed, data) {
 				t.Errorf("part %d is not what was waited for", i)
 			}
-			if !strings.Contains(r.reload(1, Directives{}), `DURATION=0.320000001,URI="`+hint+`"`) &&
-				!strings.Contains(r.reload(1, Directives{}), `DURATION=0.080000001,URI="`+hint+`"`) {
-				t.Errorf("part %d is not listed by its name:\n%s", i, r.reload(1, Directives{}))
+			if !strings.Contains(r.reload(1, sessionurl.Directives{}), `DURATION=0.320000001,URI="`+hint+`"`) &&
+				!strings.Contains(r.reload(1, sessionurl.Directives{}), `DURATION=0.080000001,URI="`+hint+`"`) {
+				t.Errorf("part %d is not listed by its name:\n%s", i, r.reload(1,
+					sessionurl.Directives{}))
 			}
 			r.read(1)
 		}
@@ -109,19 +111,19 @@ func TestReloadsWait(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack(), audioTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		f.until(330)
-		wait := func(d Directives) *string {
+		wait := func(d sessionurl.Directives) *string {
 			text := new(string)
 			go func() { *text = r.reload(1, d) }()
 			synctest.Wait()
 			return text
 		}
 		msn := strconv.FormatInt(r.read(1).Open.Sequence, 10)
-		if at := wait(Directives{MSN: msn, Part: "0"}); *at == "" {
+		if at := wait(sessionurl.Directives{MSN: msn, Part: "0"}); *at == "" {
 			t.Error("waits for a part that is there")
 		}
-		next := wait(Directives{MSN: msn, Part: "1"})
-		whole := wait(Directives{MSN: msn})
-		after := wait(Directives{MSN: msn, Part: "7"})
+		next := wait(sessionurl.Directives{MSN: msn, Part: "1"})
+		whole := wait(sessionurl.Directives{MSN: msn})
+		after := wait(sessionurl.Directives{MSN: msn, Part: "7"})
 		if *next != "" || *whole != "" || *after != "" {
 			t.Error("answered although nothing has come")
 		}
@@ -133,7 +135,7 @@ func TestReloadsWait(t *testing.T) {
 		if n, _ := listed(r.take(1, *whole)); n != 5 {
 			t.Errorf("answered in time with %d parts", n)
 		}
-		whole = wait(Directives{MSN: msn})
+		whole = wait(sessionurl.Directives{MSN: msn})
 		f.store()
 		m, faults := conformance.ParseMedia([]byte(*whole))
 		if len(faults) > 0 || m.Open.Sequence != m.Segments[len(m.Segments)-1].Sequence+1 {
@@ -141,30 +143,31 @@ func TestReloadsWait(t *testing.T) {
 		}
 		open, huge := strconv.FormatInt(m.Open.Sequence, 10), strings.Repeat("9", 30)
 		for _, refused := range []struct {
-			directives Directives
+			directives sessionurl.Directives
 			why        string
 		}{
-			{Directives{Part: "1"}, "without _HLS_msn"},
-			{Directives{MSN: "x"}, "_HLS_msn is not a decimal number"},
-			{Directives{MSN: "-1"}, "_HLS_msn is not a decimal number"},
-			{Directives{MSN: msn, Part: "x"}, "_HLS_part is not a decimal number"},
-			{Directives{MSN: "99"}, "too far ahead"},
-			{Directives{MSN: huge}, "too far ahead"},
-			{Directives{MSN: open, Part: "12"}, "too far ahead"},
-			{Directives{MSN: open, Part: huge}, "too far ahead"},
+			{sessionurl.Directives{Part: "1"}, "without _HLS_msn"},
+			{sessionurl.Directives{MSN: "x"}, "_HLS_msn is not a decimal number"},
+			{sessionurl.Directives{MSN: "-1"}, "_HLS_msn is not a decimal number"},
+			{sessionurl.Directives{MSN: msn, Part: "x"}, "_HLS_part is not a decimal number"},
+			{sessionurl.Directives{MSN: "99"}, "too far ahead"},
+			{sessionurl.Directives{MSN: huge}, "too far ahead"},
+			{sessionurl.Directives{MSN: open, Part: "12"}, "too far ahead"},
+			{sessionurl.Directives{MSN: open, Part: huge}, "too far ahead"},
 		} {
 			_, err := r.service.ReloadPlaylist(t.Context(), r.token,
-				MediaPlaylistRef{1, false, refused.directives})
+				sessionurl.MediaPlaylist{Track: 1, Directives: refused.directives})
 			wantError(t, err, api.InvalidArgumentException, refused.why)
 		}
-		last := wait(Directives{MSN: open, Part: "11"}) // as hls.js asks without low latency
+		last := wait(sessionurl.Directives{MSN: open,
+			Part: "11"}) // as hls.js asks without low latency
 		time.Sleep(2 * time.Second)
 		if synctest.Wait(); *last == "" {
 			t.Error("a request for a part that the segment may have is not answered")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		go r.service.ReloadPlaylist(ctx, r.token, MediaPlaylistRef{1, false,
-			Directives{MSN: strconv.FormatInt(m.Open.Sequence, 10)}})
+		go r.service.ReloadPlaylist(ctx, r.token, sessionurl.MediaPlaylist{Track: 1,
+			Directives: sessionurl.Directives{MSN: strconv.FormatInt(m.Open.Sequence, 10)}})
 		synctest.Wait()
 		if n := r.service.waiting.shares.Used(); n != 1 {
 			t.Errorf("%d wait", n)
@@ -187,7 +190,8 @@ func TestAPlaylistIsWrittenOnceForAllWhoWait(t *testing.T) {
 		for i := range answers {
 			go func() {
 				answers[i], _ = r.service.ReloadPlaylist(t.Context(), r.token,
-					MediaPlaylistRef{1, false, Directives{MSN: msn, Part: "1"}})
+					sessionurl.MediaPlaylist{Track: 1, Directives: sessionurl.Directives{MSN: msn,
+						Part: "1"}})
 			}()
 		}
 		synctest.Wait()
@@ -318,10 +322,10 @@ func TestASilentCamera(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
 		f := r.begin()
 		f.until(700)
-		text := r.reload(1, Directives{})
+		text := r.reload(1, sessionurl.Directives{})
 		msn := strconv.FormatInt(r.read(1).Open.Sequence, 10)
 		began := time.Now()
-		if got := r.reload(1, Directives{MSN: msn, Part: "2"}); got != text {
+		if got := r.reload(1, sessionurl.Directives{MSN: msn, Part: "2"}); got != text {
 			t.Error("changed, although nothing has come")
 		}
 		if took := time.Since(began); took >= 1600*time.Millisecond {
@@ -354,13 +358,13 @@ func TestSlowFramesEndTheParts(t *testing.T) {
 			rec.Runs[0].Frames, rec.Payload[0] = frames, rec.Payload[0][:140]
 		})
 		f.until(1900)
-		text := r.reload(1, Directives{})
+		text := r.reload(1, sessionurl.Directives{})
 		if n := strings.Count(text[strings.LastIndex(text, "#EXTINF"):], "#EXT-X-PART:"); n != 2 {
 			t.Errorf("%d parts before the slow pictures, want 2:\n%s", n, text)
 		}
 		msn := strconv.FormatInt(r.seenOpen(text), 10)
 		answer := ""
-		go func() { answer = r.reload(1, Directives{MSN: msn, Part: "2"}) }()
+		go func() { answer = r.reload(1, sessionurl.Directives{MSN: msn, Part: "2"}) }()
 		synctest.Wait()
 		f.store()
 		if !strings.Contains(answer, "#EXTINF:2.000000015,\n") {
@@ -373,7 +377,7 @@ func TestSlowFramesEndTheParts(t *testing.T) {
 // gets the whole segment. (Shaka Player calls a 404 critical.)
 func TestAHintOfAPartThatDoesNotComeIsTheSegment(t *testing.T) {
 	lowLatencyTest(t, []media.Track{videoTrack()}, func(t *testing.T, r *lowRig) {
-		hint := hintOf.FindStringSubmatch(r.reload(1, Directives{}))[1]
+		hint := hintOf.FindStringSubmatch(r.reload(1, sessionurl.Directives{}))[1]
 		var data []byte
 		go func() {
 			var err error
@@ -428,7 +432,7 @@ func TestDeltaUpdates(t *testing.T) {
 			for track := 1; track <= 2; track++ {
 				known := r.read(track)
 				delta, faults := conformance.ParseMedia(
-					[]byte(r.reload(track, Directives{Skip: "YES"})))
+					[]byte(r.reload(track, sessionurl.Directives{Skip: "YES"})))
 				whole := r.read(track)
 				faults = append(faults, conformance.CheckDelta(known, delta, whole)...)
 				if delta.Skipped == 0 || len(faults) > 0 {
@@ -447,7 +451,7 @@ func TestPlayersStayBehindBursts(t *testing.T) {
 		holds := func(want string) {
 			t.Helper()
 			r.token = r.open(r.input())
-			if text := r.reload(1, Directives{}); !strings.Contains(text,
+			if text := r.reload(1, sessionurl.Directives{}); !strings.Contains(text,
 				"PART-HOLD-BACK="+want+"\n") {
 				t.Errorf("want a hold back of %s in\n%s", want, text)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"weir/internal/manifest"
+	"weir/internal/sessionurl"
 	"weir/internal/timeline"
 )
 
@@ -140,7 +141,7 @@ func (s *Service) appendTail(ctx context.Context, o *request, v *view, track int
 		}
 	}
 	if v.listsParts(o) {
-		out = manifest.AppendPreloadHint(out, names.next.uri(o.token))
+		out = manifest.AppendPreloadHint(out, names.next.URI(o.token))
 	}
 	for i := range v.rules.Tracks {
 		if i != track {
@@ -160,7 +161,7 @@ func (s *Service) report(ctx context.Context, o *request, v *view,
 	track int) (*manifest.Report, error) {
 	l := v.low
 	r := &manifest.Report{LastMSN: l.next[track] - 1, LastPart: -1,
-		URI: MediaPlaylistRef{Track: v.rules.Tracks[track].Number}.uri(o.token)}
+		URI: sessionurl.MediaPlaylist{Track: v.rules.Tracks[track].Number}.URI(o.token)}
 	if l.open != nil && len(l.open.Parts[track]) > 0 {
 		r.LastMSN, r.LastPart = l.next[track], int64(len(l.open.Parts[track])-1)
 		return r, nil
@@ -182,7 +183,7 @@ type partNames struct {
 	track    int
 	token    string
 	sequence int64 // of the current segment
-	next     PartRef
+	next     sessionurl.Part
 	named    bool // next is the name of the next part
 }
 
@@ -191,14 +192,14 @@ func (n *partNames) open(parts []timeline.Part) []manifest.Part {
 	list := make([]manifest.Part, len(parts))
 	for i := range parts {
 		if !n.named {
-			n.next, n.named = PartRef{Track: n.track, Sequence: n.sequence, Part: i}, true
+			n.next, n.named = sessionurl.Part{Track: n.track, Sequence: n.sequence, Part: i}, true
 		}
 		list[i] = manifest.Part{Duration: parts[i].Duration, Independent: parts[i].Independent,
-			URI: n.next.uri(n.token)}
-		n.next = PartRef{Track: n.track, Sequence: n.sequence, Part: i + 1}
+			URI: n.next.URI(n.token)}
+		n.next = sessionurl.Part{Track: n.track, Sequence: n.sequence, Part: i + 1}
 	}
 	if !n.named {
-		n.next = PartRef{Track: n.track, Sequence: n.sequence}
+		n.next = sessionurl.Part{Track: n.track, Sequence: n.sequence}
 	}
 	return list
 }
@@ -209,7 +210,7 @@ func (n *partNames) segment(parts []timeline.Part, gap bool) []manifest.Part {
 	for i := range list {
 		list[i].Gap = gap
 	}
-	n.next = PartRef{Track: n.track, Sequence: n.sequence, Part: len(parts)}
+	n.next = sessionurl.Part{Track: n.track, Sequence: n.sequence, Part: len(parts)}
 	n.named = true
 	n.sequence++
 	return list

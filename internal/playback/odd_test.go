@@ -14,6 +14,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/playback"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
@@ -58,7 +59,7 @@ func listed(t *testing.T, s *server, token string,
 			if container == api.ContainerMPEGTS {
 				open = s.playback.TSSegment
 			}
-			ref := playback.SegmentRef{Track: track, Number: m[2]}
+			ref := sessionurl.Segment{Track: track, Number: m[2]}
 			fmt.Sscan(m[3], &ref.StartOffset)
 			fmt.Sscan(m[4], &ref.EndOffset)
 			fmt.Sscan(m[5], &ref.SilenceStart)
@@ -96,8 +97,8 @@ func elementary(data []byte) map[int][]byte {
 }
 
 func read(t *testing.T,
-	open func(context.Context, string, playback.SegmentRef) (*playback.Segment, error),
-	token string, ref playback.SegmentRef) []byte {
+	open func(context.Context, string, sessionurl.Segment) (*playback.Segment, error),
+	token string, ref sessionurl.Segment) []byte {
 	t.Helper()
 	segment, err := open(t.Context(), token, ref)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
-	"weir/internal/playback"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/store/cameratest"
 )
@@ -154,7 +154,7 @@ func (s *server) pictures(t *testing.T, token string, container api.ContainerFor
 			open = s.playback.TSSegment
 		}
 		segment, err := open(t.Context(), token,
-			playback.SegmentRef{Track: 1, Number: m[1], SkipLeading: m[2] != ""})
+			sessionurl.Segment{Track: 1, Number: m[1], SkipLeading: m[2] != ""})
 		if err != nil {
 			t.Fatal(err)
 		}

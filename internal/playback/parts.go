@@ -9,6 +9,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/live"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -60,7 +61,7 @@ func (s *Service) partsOf(ctx context.Context, o *request, v *view,
 			continue
 		}
 		ref := o.segmentRef(r.Tracks[i].Number, e)
-		if run, ok := ref.run(r, f, i, start); ok {
+		if run, ok := runOf(ref, r, f, i, start); ok {
 			p.tracks[i], p.ended[i] = timeline.Parts(&run, r.Tracks[i].Kind,
 				r.Tracks[i].Timescale, r.PartTarget, true)
 		}
@@ -87,9 +88,9 @@ func (l *lowLatency) prune(kept []timeline.Entry) {
 	}
 }
 
-// run returns the frames of a packaged track in the segment, including those of silence. It returns
-// false if there are none. r has the fragment's timescales, start is its start.
-func (ref *SegmentRef) run(r *timeline.Rules, f *media.Fragment, track int,
+// runOf returns the frames of a packaged track in a segment, including those of silence, and false
+// if there are none. r has the fragment's timescales, start is its start.
+func runOf(ref *sessionurl.Segment, r *timeline.Rules, f *media.Fragment, track int,
 	start int64) (media.Run, bool) {
 	t := f.Track(r.Tracks[track].Number)
 	if t == nil {
@@ -97,12 +98,12 @@ func (ref *SegmentRef) run(r *timeline.Rules, f *media.Fragment, track int,
 	}
 	run := media.Run{Track: t.Number}
 	if i := f.RunOf(t.Number); i >= 0 {
-		run, _ = ref.slice().Run(f.Runs[i].Units(), r.Tracks[track].Timescale, start)
+		run, _ = sliceOf(ref).Run(f.Runs[i].Units(), r.Tracks[track].Timescale, start)
 		if ref.SkipLeading && len(run.Frames) > 0 {
 			run, _, _ = run.WithoutLeading()
 		}
 	}
-	if q := ref.silence(); t.Kind == media.Audio && q != (timeline.Silence{}) {
+	if q := silenceOf(ref); t.Kind == media.Audio && q != (timeline.Silence{}) {
 		base := timeline.Rescale(start, 1000, r.Tracks[track].Timescale)
 		run, _, _ = q.Fill(run, base, media.SilenceOf(t))
 	}
@@ -139,8 +140,8 @@ func (v *view) findWhole(track int, msn int64) (found place, wait bool, err erro
 // resends them. The error is ResourceNotFound for a part that is no longer listed, is far ahead, or
 // is in a gap.
 func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
-	ref PartRef) (found place, wait bool, err error) {
-	if ref.Part == WholeSegment {
+	ref sessionurl.Part) (found place, wait bool, err error) {
+	if ref.Part == sessionurl.WholeSegment {
 		return v.findWhole(track, ref.Sequence)
 	}
 	l := v.low
@@ -191,7 +192,7 @@ func (s *Service) findPart(ctx context.Context, o *request, v *view, track int,
 
 // moofSequence returns the sequence number in the moof of a part. It grows along a playlist, and
 // shows media sequence number and index of the part.
-func moofSequence(ref PartRef) uint32 { return uint32(ref.Sequence)<<12 + uint32(ref.Part) }
+func moofSequence(ref sessionurl.Part) uint32 { return uint32(ref.Sequence)<<12 + uint32(ref.Part) }
 
 // openPart makes what was found in the open fragment. The caller closes it. It returns nil if that
 // cannot be read before it is stored: memory for fragments that come in has run out.

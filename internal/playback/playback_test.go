@@ -7,6 +7,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
@@ -273,6 +274,6 @@ func TestOtherCodecPrivateDataIsLeftOut(t *testing.T) {
 	sent = append(sent, r.camera.send())
 	r.wantNumbers(r.playlist(r.service, live, 1), sent, 2, 4)
 	_, err := r.service.MediaSegment(t.Context(), live,
-		SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
+		sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
 	wantError(t, err, api.ResourceNotFoundException, "not found")
 }

@@ -14,6 +14,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/quota"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
@@ -178,5 +179,5 @@ func anonymous(text, token string) string { return strings.ReplaceAll(text, toke
 
 // MediaPlaylist is ReloadPlaylist without directives.
 func (s *Service) MediaPlaylist(ctx context.Context, token string, track int) (*Playlist, error) {
-	return s.ReloadPlaylist(ctx, token, MediaPlaylistRef{Track: track})
+	return s.ReloadPlaylist(ctx, token, sessionurl.MediaPlaylist{Track: track})
 }

@@ -10,6 +10,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/mpegts"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -61,11 +62,12 @@ func (s *Segment) Close() {
 // have that generation or that track.
 func (s *Service) InitSegment(ctx context.Context, token string, track int,
 	sequence int) ([]byte, error) {
-	return s.initSegment(ctx, token, hlsFragmentedMP4, InitSegmentRef{track, sequence})
+	return s.initSegment(ctx, token, hlsFragmentedMP4, sessionurl.InitSegment{Track: track,
+		Sequence: sequence})
 }
 
 func (s *Service) initSegment(ctx context.Context, token string, f format,
-	ref InitSegmentRef) ([]byte, error) {
+	ref sessionurl.InitSegment) ([]byte, error) {
 	o, err := s.sessionOf(ctx, token, getInitSegment, f)
 	if err != nil {
 		return nil, err
@@ -91,11 +93,11 @@ func noFragment() error {
 		"The fragment was not found in the streaming session.")
 }
 
-func (r *SegmentRef) silence() timeline.Silence {
+func silenceOf(r *sessionurl.Segment) timeline.Silence {
 	return timeline.Silence{From: r.SilenceStart, Until: r.SilenceEnd}
 }
 
-func (r *SegmentRef) slice() timeline.Slice {
+func sliceOf(r *sessionurl.Segment) timeline.Slice {
 	return timeline.Slice{From: r.StartOffset, Until: r.EndOffset}
 }
 
@@ -103,7 +105,7 @@ func (r *SegmentRef) slice() timeline.Slice {
 // the segment. The error is ResourceNotFound if the token does not open the fragment (DESIGN.md),
 // the track has no frames in it, or it is past retention.
 func (s *Service) MediaSegment(ctx context.Context, token string,
-	ref SegmentRef) (*Segment, error) {
+	ref sessionurl.Segment) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsFragmentedMP4)
 	if err != nil {
 		return nil, err
@@ -111,7 +113,8 @@ func (s *Service) MediaSegment(ctx context.Context, token string,
 	return s.mediaSegment(ctx, o, ref)
 }
 
-func (s *Service) mediaSegment(ctx context.Context, o *request, ref SegmentRef) (*Segment, error) {
+func (s *Service) mediaSegment(ctx context.Context, o *request,
+	ref sessionurl.Segment) (*Segment, error) {
 	info, m, err := s.openFragment(ctx, o, ref)
 	if err != nil {
 		return nil, err
@@ -126,7 +129,7 @@ func (s *Service) mediaSegment(ctx context.Context, o *request, ref SegmentRef) 
 
 // openFragment finds the fragment of a segment. The caller closes the media.
 func (s *Service) openFragment(ctx context.Context, o *request,
-	ref SegmentRef) (*store.FragmentInfo, store.Media, error) {
+	ref sessionurl.Segment) (*store.FragmentInfo, store.Media, error) {
 	if !o.p.lists(ref.Track) {
 		return nil, nil, noTrack(ref.Track)
 	}
@@ -191,7 +194,8 @@ func (o *request) moofSequence(f *store.FragmentInfo) uint32 {
 }
 
 // pack puts the header of a media segment before the frames of one track.
-func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
+func pack(o *request, info *store.FragmentInfo, m store.Media,
+	ref sessionurl.Segment) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
 	start, ok := r.Start(info)
@@ -218,7 +222,7 @@ func pack(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (
 // take returns the frames of a packaged track in a segment, including those of silence, and their
 // bytes. The run is empty if there are none. r has the fragment's timescales, start is its start.
 func take(r *timeline.Rules, m store.Media, track int, start int64,
-	ref SegmentRef) (*media.Track, media.Run, store.Range, error) {
+	ref sessionurl.Segment) (*media.Track, media.Run, store.Range, error) {
 	f, scale := m.Fragment(), r.Tracks[track].Timescale
 	run := media.Run{Track: r.Tracks[track].Number}
 	t := f.Track(run.Track)
@@ -228,11 +232,11 @@ func take(r *timeline.Rules, m store.Media, track int, start int64,
 	frames := store.Bytes(nil)
 	if i := f.RunOf(run.Track); i >= 0 {
 		var err error
-		if run, frames, err = ref.cut(m, i, scale, start); err != nil {
+		if run, frames, err = cut(&ref, m, i, scale, start); err != nil {
 			return nil, run, nil, err
 		}
 	}
-	if q := ref.silence(); t.Kind == media.Audio && q != (timeline.Silence{}) {
+	if q := silenceOf(&ref); t.Kind == media.Audio && q != (timeline.Silence{}) {
 		if !q.Valid(scale) {
 			return nil, run, nil, noFragment()
 		}

@@ -10,6 +10,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/fmp4"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
@@ -54,7 +55,7 @@ func TestSegments(t *testing.T) {
 func (r *rig) wantSegment(token string, track *media.Track, info store.FragmentInfo,
 	rec *store.Record, origin int64) {
 	r.Helper()
-	ref := SegmentRef{Track: track.Number, Number: r.stream.FormatNumber(info.Number)}
+	ref := sessionurl.Segment{Track: track.Number, Number: r.stream.FormatNumber(info.Number)}
 	s, err := r.service.MediaSegment(r.Context(), token, ref)
 	if err != nil {
 		r.Fatal(err)
@@ -113,7 +114,7 @@ func TestSegmentsThatASessionDoesNotOpen(t *testing.T) {
 		"of no packaged track": {3, r.stream.FormatNumber(sent[0].Number)},
 	} {
 		_, err := r.service.MediaSegment(t.Context(), token,
-			SegmentRef{Track: c.track, Number: c.number})
+			sessionurl.Segment{Track: c.track, Number: c.number})
 		wantError(t, err, api.ResourceNotFoundException, "")
 		if err == nil {
 			t.Errorf("fragment %s was served", name)
@@ -129,7 +130,7 @@ func TestSegmentsThatASessionDoesNotOpen(t *testing.T) {
 	recording := r.open(r.recording("", sent[1].ServerTimestamp, sent[1].ServerTimestamp+1))
 	for i, want := range []bool{false, true, false} {
 		s, err := r.service.MediaSegment(t.Context(), recording,
-			SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[i].Number)})
+			sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(sent[i].Number)})
 		if want && err != nil {
 			t.Error(err)
 		} else if !want {
@@ -143,7 +144,7 @@ func TestSegmentsThatASessionDoesNotOpen(t *testing.T) {
 	token = r.open(long)
 	r.store.Sleep(time.Hour)
 	_, err = r.service.MediaSegment(t.Context(), token,
-		SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[1].Number)})
+		sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(sent[1].Number)})
 	wantError(t, err, api.ResourceNotFoundException, "")
 }
 
@@ -170,7 +171,7 @@ func TestClockThatIsSet(t *testing.T) {
 		r.camera.Time = clock
 		i := r.camera.sendMedia()
 		s, err := r.service.MediaSegment(t.Context(), token,
-			SegmentRef{Track: 1, Number: r.stream.FormatNumber(i.Number)})
+			sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(i.Number)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/quota"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline/timelinetest"
 )
@@ -66,7 +67,7 @@ func TestCodecSwitch(t *testing.T) {
 		wantError(t, err, api.ResourceNotFoundException, "no initialization fragment 3")
 		// The segment's time is on its own timescale.
 		s, err := r.service.MediaSegment(t.Context(), token,
-			SegmentRef{Track: 2, Number: r.stream.FormatNumber(sent[6].Number)})
+			sessionurl.Segment{Track: 2, Number: r.stream.FormatNumber(sent[6].Number)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func TestCodecSwitch(t *testing.T) {
 		}
 		s.Close()
 		_, err = r.service.MediaSegment(t.Context(), token,
-			SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
+			sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(sent[3].Number)})
 		wantError(t, err, api.ResourceNotFoundException, "not found")
 	}
 
@@ -252,7 +253,7 @@ func TestSilenceInMidSession(t *testing.T) {
 			t.Fatalf("lists %v of %d", listed, len(sent))
 		}
 		s, err := r.service.MediaSegment(t.Context(), token,
-			SegmentRef{Track: 1, Number: r.stream.FormatNumber(sent[len(sent)-1].Number)})
+			sessionurl.Segment{Track: 1, Number: r.stream.FormatNumber(sent[len(sent)-1].Number)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +291,7 @@ func TestRequestRates(t *testing.T) {
 			},
 			"GetMP4MediaFragment": func() error {
 				segment, err := s.MediaSegment(t.Context(), token,
-					SegmentRef{Track: 1, Number: number})
+					sessionurl.Segment{Track: 1, Number: number})
 				if err == nil {
 					segment.Close()
 				}
@@ -336,7 +337,7 @@ func TestRequestRates(t *testing.T) {
 			}
 			for i := range sent {
 				segment, err := s.MediaSegment(t.Context(), token,
-					SegmentRef{Track: track, Number: r.stream.FormatNumber(sent[i].Number)})
+					sessionurl.Segment{Track: track, Number: r.stream.FormatNumber(sent[i].Number)})
 				if err != nil {
 					t.Fatalf("track %d, fragment %d: %v", track, i, err)
 				}

@@ -13,6 +13,7 @@ import (
 	"weir/internal/fmp4"
 	"weir/internal/media"
 	"weir/internal/mpegts"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -21,10 +22,10 @@ var segmentURI = regexp.MustCompile(
 	`FragmentNumber=(\d+)\S*?&TrackNumber=(\d)(?:&SilenceStart=(-?\d+)&SilenceEnd=(\d+))?\n`)
 
 // refs reads the segments that a playlist lists.
-func refs(t *testing.T, text string) (list []SegmentRef) {
+func refs(t *testing.T, text string) (list []sessionurl.Segment) {
 	t.Helper()
 	for _, m := range segmentURI.FindAllStringSubmatch(text, -1) {
-		ref := SegmentRef{Number: m[1]}
+		ref := sessionurl.Segment{Number: m[1]}
 		ref.Track, _ = strconv.Atoi(m[2])
 		ref.SilenceStart, _ = strconv.ParseInt("0"+m[3], 10, 64)
 		ref.SilenceEnd, _ = strconv.ParseInt("0"+m[4], 10, 64)
@@ -229,7 +230,8 @@ func TestWhatIsNotSilent(t *testing.T) {
 	sent = append(sent, r.camera.sendMedia())
 	r.wantNumbers(r.playlist(r.service, token, 2), sent, 0, 2)
 	token = r.open(r.input())
-	for _, ref := range []SegmentRef{{SilenceEnd: 1 << 30}, {SilenceStart: -1 << 30, SilenceEnd: 1},
+	for _, ref := range []sessionurl.Segment{{SilenceEnd: 1 << 30}, {SilenceStart: -1 << 30,
+		SilenceEnd: 1},
 		{SilenceStart: 2, SilenceEnd: 1}} {
 		ref.Track, ref.Number = 2, r.stream.FormatNumber(sent[1].Number)
 		_, err := r.service.MediaSegment(t.Context(), token, ref)

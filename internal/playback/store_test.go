@@ -14,6 +14,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/playback"
 	"weir/internal/quota"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/store/cameratest"
 	"weir/internal/store/local"
@@ -183,7 +184,7 @@ func recordingOf(from, to time.Time) *api.GetHLSStreamingSessionURLInput {
 func (c *cameraOverStore) wantLastFrames(token string) {
 	c.Helper()
 	segment, err := c.playback.MediaSegment(c.Context(), token,
-		playback.SegmentRef{Track: 1, Number: c.stream.FormatNumber(c.last.Number)})
+		sessionurl.Segment{Track: 1, Number: c.stream.FormatNumber(c.last.Number)})
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -257,7 +258,7 @@ func BenchmarkOverTheStore(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				segment, err := s.playback.MediaSegment(b.Context(), opened.Token,
-					playback.SegmentRef{Track: 1, Number: stream.FormatNumber(last.Number)})
+					sessionurl.Segment{Track: 1, Number: stream.FormatNumber(last.Number)})
 				if err != nil {
 					b.Fatal(err)
 				}

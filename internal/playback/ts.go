@@ -9,6 +9,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/mpegts"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
@@ -16,7 +17,8 @@ import (
 // stream. The track is that of the session's media playlist. The caller closes the segment. Errors
 // are ResourceNotFound as for MediaSegment, and InvalidMediaFrame if frames of this fragment do not
 // fit their codec private data.
-func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (*Segment, error) {
+func (s *Service) TSSegment(ctx context.Context, token string,
+	ref sessionurl.Segment) (*Segment, error) {
 	o, err := s.sessionOf(ctx, token, getMediaSegment, hlsMPEGTS)
 	if err != nil {
 		return nil, err
@@ -37,7 +39,8 @@ func (s *Service) TSSegment(ctx context.Context, token string, ref SegmentRef) (
 // session, so it also has tracks without frames in the slice. The continuity counter of the tables
 // is the commit sequence, which grows by one along a playlist without gaps. Later slices mark
 // theirs as one that does not follow.
-func packTS(o *request, info *store.FragmentInfo, m store.Media, ref SegmentRef) (*Segment, error) {
+func packTS(o *request, info *store.FragmentInfo, m store.Media,
+	ref sessionurl.Segment) (*Segment, error) {
 	f := m.Fragment()
 	r := o.p.rules().Scaled(scalesOf(o.p.tracks, f.Tracks))
 	start, ok := r.Start(info)

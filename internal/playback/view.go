@@ -11,6 +11,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/manifest"
 	"weir/internal/media"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/timeline"
 )
@@ -73,7 +74,7 @@ const (
 // directives may make it wait. Errors are ResourceNotFound if there is no such track, or all that
 // it listed is past retention, and InvalidArgument for refused directives.
 func (s *Service) ReloadPlaylist(ctx context.Context, token string,
-	ref MediaPlaylistRef) (*Playlist, error) {
+	ref sessionurl.MediaPlaylist) (*Playlist, error) {
 	o, err := s.sessionOf(ctx, token, reloadPlaylist, hlsFragmentedMP4, hlsMPEGTS)
 	if err != nil {
 		return nil, err

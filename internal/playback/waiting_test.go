@@ -9,6 +9,7 @@ import (
 	"weir/internal/api"
 	"weir/internal/media"
 	"weir/internal/quota"
+	"weir/internal/sessionurl"
 )
 
 // The number of waiting requests is limited: for a session, times the viewers who may share it, for
@@ -30,8 +31,9 @@ func TestWaitingIsLimited(t *testing.T) {
 			r.service.limits, r.service.waiting = c.limits, newWaiters(&c.limits)
 			f := r.begin()
 			f.until(330)
-			ref := MediaPlaylistRef{1, false,
-				Directives{MSN: strconv.FormatInt(r.read(1).Open.Sequence, 10), Part: "1"}}
+			ref := sessionurl.MediaPlaylist{Track: 1,
+				Directives: sessionurl.Directives{MSN: strconv.FormatInt(r.read(1).Open.Sequence,
+					10), Part: "1"}}
 			ctx, leave := context.WithCancel(t.Context())
 			began := make(chan struct{}, c.most)
 			ctx = OnWait(ctx, func() { began <- struct{}{} })
@@ -44,7 +46,7 @@ func TestWaitingIsLimited(t *testing.T) {
 			}
 			_, err := r.service.ReloadPlaylist(t.Context(), r.token, ref)
 			wantError(t, err, c.code, strconv.Itoa(max(c.most, c.limits.Waiting)))
-			r.reload(1, Directives{}) // a request that does not wait is answered
+			r.reload(1, sessionurl.Directives{}) // a request that does not wait is answered
 			leave()
 			synctest.Wait()
 			go r.service.ReloadPlaylist(t.Context(), r.token, ref)

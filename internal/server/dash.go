@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"weir/internal/api"
-	"weir/internal/playback"
+	"weir/internal/sessionurl"
 )
 
 var (
@@ -21,7 +21,7 @@ func (s *Server) getDASHStreamingSessionURL(
 	}
 	req.session = opened.ID
 	return &api.GetDASHStreamingSessionURLOutput{
-		DASHStreamingSessionURL: playback.DASHSessionURL(s.playbackURL(req.Request), opened.Token),
+		DASHStreamingSessionURL: sessionurl.DASHSession(s.playbackURL(req.Request), opened.Token),
 	}, nil
 }
 
@@ -35,7 +35,7 @@ func (s *Server) dashManifest(ctx context.Context, token string, _ noRef) (respo
 }
 
 func (s *Server) dashInitFragment(ctx context.Context, token string,
-	ref playback.InitSegmentRef) (response, error) {
+	ref sessionurl.InitSegment) (response, error) {
 	data, err := s.playback.DASHInitSegment(ctx, token, ref)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (s *Server) dashInitFragment(ctx context.Context, token string,
 }
 
 func (s *Server) dashMediaFragment(ctx context.Context, token string,
-	ref playback.DASHSegmentRef) (response, error) {
+	ref sessionurl.DASHSegment) (response, error) {
 	segment, err := s.playback.DASHSegment(ctx, token, ref)
 	if err != nil {
 		return nil, err

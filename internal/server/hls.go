@@ -5,6 +5,7 @@ import (
 
 	"weir/internal/api"
 	"weir/internal/playback"
+	"weir/internal/sessionurl"
 )
 
 // Content types. AWS sends application/x-mpegURL for playlists, which validators complain about;
@@ -23,7 +24,7 @@ func (s *Server) getHLSStreamingSessionURL(
 	}
 	req.session = opened.ID
 	return &api.GetHLSStreamingSessionURLOutput{
-		HLSStreamingSessionURL: playback.SessionURL(s.playbackURL(req.Request), opened.Token),
+		HLSStreamingSessionURL: sessionurl.HLSSession(s.playbackURL(req.Request), opened.Token),
 	}, nil
 }
 
@@ -36,7 +37,7 @@ func (s *Server) hlsMasterPlaylist(ctx context.Context, token string, _ noRef) (
 }
 
 func (s *Server) hlsMediaPlaylist(ctx context.Context, token string,
-	ref playback.MediaPlaylistRef) (response, error) {
+	ref sessionurl.MediaPlaylist) (response, error) {
 	var text *playback.Playlist
 	var err error
 	if ref.IFramesOnly {
@@ -58,7 +59,7 @@ func playlist(text []byte) *content {
 }
 
 func (s *Server) mp4InitFragment(ctx context.Context, token string,
-	ref playback.InitSegmentRef) (response, error) {
+	ref sessionurl.InitSegment) (response, error) {
 	data, err := s.playback.InitSegment(ctx, token, ref.Track, ref.Sequence)
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func (s *Server) mp4InitFragment(ctx context.Context, token string,
 }
 
 func (s *Server) mp4MediaFragment(ctx context.Context, token string,
-	ref playback.SegmentRef) (response, error) {
+	ref sessionurl.Segment) (response, error) {
 	segment, err := s.playback.MediaSegment(ctx, token, ref)
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (s *Server) mp4MediaFragment(ctx context.Context, token string,
 // mp4PartialFragment is not cacheable: if the server restarts in the middle of a fragment, another
 // part may get the same name.
 func (s *Server) mp4PartialFragment(ctx context.Context, token string,
-	ref playback.PartRef) (response, error) {
+	ref sessionurl.Part) (response, error) {
 	part, err := s.playback.MediaPart(ctx, token, ref)
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func (s *Server) mp4PartialFragment(ctx context.Context, token string,
 }
 
 func (s *Server) tsFragment(ctx context.Context, token string,
-	ref playback.SegmentRef) (response, error) {
+	ref sessionurl.Segment) (response, error) {
 	segment, err := s.playback.TSSegment(ctx, token, ref)
 	if err != nil {
 		return nil, err

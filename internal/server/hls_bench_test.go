@@ -18,6 +18,7 @@ import (
 	"weir/internal/media"
 	"weir/internal/playback"
 	"weir/internal/quota"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 	"weir/internal/store/local"
 )
@@ -231,13 +232,14 @@ func BenchmarkMediaSegment(b *testing.B) {
 	opened, err := srv.playback.OpenHLS(b.Context(), x.stream, "", in)
 	fatal(b, err)
 	list, err := srv.playback.ReloadPlaylist(b.Context(), opened.Token,
-		playback.MediaPlaylistRef{Track: 1})
+		sessionurl.MediaPlaylist{Track: 1})
 	fatal(b, err)
 	var requests []*http.Request
 	for line := range strings.Lines(string(list.Text)) {
 		if !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
 			requests = append(requests,
-				httptest.NewRequest(http.MethodGet, playback.HLSPath+strings.TrimSpace(line), nil))
+				httptest.NewRequest(http.MethodGet, sessionurl.HLSPath+strings.TrimSpace(line),
+					nil))
 		}
 	}
 	get := func(b *testing.B, srv *Server, r *http.Request) {

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"weir/internal/api"
-	"weir/internal/playback"
+	"weir/internal/sessionurl"
 	"weir/internal/store"
 )
 
@@ -226,7 +226,7 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 		s.ok("/getHLSStreamingSessionURL",
 			`{"StreamName":"cam1"}`)["HLSStreamingSessionURL"].(string), s.url)
 	media := strings.Replace(master, "Master", "Media", 1) + "&TrackNumber=1"
-	segment := playback.HLSPath + uriLine.FindString(s.get(s.url+media).body)
+	segment := sessionurl.HLSPath + uriLine.FindString(s.get(s.url+media).body)
 	requests := []struct {
 		method, target, headers string
 		status                  int
@@ -241,9 +241,9 @@ func TestPlayersKeepTheirConnection(t *testing.T) {
 		{"GET", segment, "If-None-Match: *\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n",
 			200},
 		{"GET", media + "&TrackNumber=1", "", 400},
-		{"GET", playback.HLSPath + "getMP4InitFragment.mp4?TrackNumber=1", "", 403},
+		{"GET", sessionurl.HLSPath + "getMP4InitFragment.mp4?TrackNumber=1", "", 403},
 		{"HEAD", strings.Replace(segment, "FragmentNumber=", "FragmentNumber=1", 1), "", 404},
-		{"GET", playback.HLSPath + "getNothing", "", 404},
+		{"GET", sessionurl.HLSPath + "getNothing", "", 404},
 		{"GET", segment, "", 200},
 		{"OPTIONS", segment, "", 204},
 		{"GET", segment, "", 200},

@@ -11,8 +11,8 @@ import (
 	"weir/internal/cameras"
 	"weir/internal/clip"
 	"weir/internal/console"
-	"weir/internal/playback"
 	"weir/internal/relay"
+	"weir/internal/sessionurl"
 )
 
 // Operation names, used in routes, metrics and logs.
@@ -106,12 +106,13 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 	}
 	operations = append(operations, s.administration()...)
 	actions := map[string]handler{
-		"GetHLSMasterPlaylist":  sessionAction(s, parseNoRef, s.hlsMasterPlaylist),
-		"GetHLSMediaPlaylist":   sessionAction(s, playback.ParseMediaPlaylist, s.hlsMediaPlaylist),
-		"GetMP4InitFragment":    sessionAction(s, playback.ParseInitSegment, s.mp4InitFragment),
-		"GetMP4MediaFragment":   sessionAction(s, playback.ParseSegment, s.mp4MediaFragment),
-		"GetMP4PartialFragment": sessionAction(s, playback.ParsePart, s.mp4PartialFragment),
-		"GetTSFragment":         sessionAction(s, playback.ParseSegment, s.tsFragment),
+		"GetHLSMasterPlaylist": sessionAction(s, parseNoRef, s.hlsMasterPlaylist),
+		"GetHLSMediaPlaylist": sessionAction(s, sessionurl.ParseMediaPlaylist,
+			s.hlsMediaPlaylist),
+		"GetMP4InitFragment":    sessionAction(s, sessionurl.ParseInitSegment, s.mp4InitFragment),
+		"GetMP4MediaFragment":   sessionAction(s, sessionurl.ParseSegment, s.mp4MediaFragment),
+		"GetMP4PartialFragment": sessionAction(s, sessionurl.ParsePart, s.mp4PartialFragment),
+		"GetTSFragment":         sessionAction(s, sessionurl.ParseSegment, s.tsFragment),
 	}
 	table := []*route{
 		// For people and machines nearby.
@@ -122,7 +123,7 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		{post, console.SignInPath, opSignIn, token, info, s.signIn, nil},
 		{get, "/healthz", opHealth, anyone, debug, nil, http.HandlerFunc(s.healthy)},
 		{get, "/readyz", opReady, anyone, debug, nil, http.HandlerFunc(s.ready)},
-		{get, playback.DASHTimePath, "Time", anyone, debug, s.dashTime, nil},
+		{get, sessionurl.DASHTimePath, "Time", anyone, debug, s.dashTime, nil},
 	}
 	table = append(table, &route{get, clip.LinkPath, opGetClip, token, debug, s.linkedClip, nil})
 	if s.relay != nil {
@@ -132,15 +133,15 @@ func (s *Server) newRoutes(metrics http.Handler) routes {
 		table = append(table, &route{get, "/metrics", opMetrics, anyone, debug, nil, metrics})
 	}
 
-	for path, name := range playback.HLSActions() {
+	for path, name := range sessionurl.HLSActions() {
 		table = append(table, &route{get, path, name, token, debug, actions[name], nil})
 	}
 	dash := map[string]handler{
 		"GetDASHManifest":     sessionAction(s, parseNoRef, s.dashManifest),
-		"GetMP4InitFragment":  sessionAction(s, playback.ParseInitSegment, s.dashInitFragment),
-		"GetMP4MediaFragment": sessionAction(s, playback.ParseDASHSegment, s.dashMediaFragment),
+		"GetMP4InitFragment":  sessionAction(s, sessionurl.ParseInitSegment, s.dashInitFragment),
+		"GetMP4MediaFragment": sessionAction(s, sessionurl.ParseDASHSegment, s.dashMediaFragment),
 	}
-	for path, name := range playback.DASHActions() {
+	for path, name := range sessionurl.DASHActions() {
 		table = append(table, &route{get, path, name, token, debug, dash[name], nil})
 	}
 	for _, op := range operations {

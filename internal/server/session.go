@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"weir/internal/playback"
+	"weir/internal/sessionurl"
 )
 
 var typeMP4 = headerValue{"video/mp4"}
@@ -26,7 +27,7 @@ func parseNoRef(string) (noRef, error) { return noRef{}, nil }
 func sessionAction[Ref any](s *Server, parse func(query string) (Ref, error),
 	answer func(ctx context.Context, token string, ref Ref) (response, error)) handler {
 	return func(ctx context.Context, req *request) (response, error) {
-		token, err := playback.ParseToken(req.URL.RawQuery)
+		token, err := sessionurl.ParseToken(req.URL.RawQuery)
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package playback
+package sessionurl
 
 import "strconv"
 
@@ -9,15 +9,16 @@ import "strconv"
 // relative to it.
 const dashPath = "/dash/v1/"
 
-// Names below dashPath (docs/reference/service.md, "Session URLs"). The last one is not the
-// service's.
-const (
-	dashManifestName = "getDASHManifest.mpd"
-	dashTimeName     = "getTime"
-)
+// dashManifestName is a name below dashPath (docs/reference/service.md, "Session URLs"). The others
+// are those of HLS.
+const dashManifestName = "getDASHManifest.mpd"
 
-// DASHTimePath is where players read the server's clock (UTCTiming of the manifest).
-const DASHTimePath = dashPath + dashTimeName
+// Where players read the server's clock (UTCTiming of the manifest): relative to the manifest, and
+// as a path. The service has no such action.
+const (
+	DASHTimeName = "getTime"
+	DASHTimePath = dashPath + DASHTimeName
+)
 
 // DASHActions maps the path of each session action to its name at the service.
 func DASHActions() map[string]string {
@@ -28,19 +29,19 @@ func DASHActions() map[string]string {
 	}
 }
 
-// DASHSessionURL returns the URL of a session, which is that of its manifest. base is scheme and
+// DASHSession returns the URL of a session, which is that of its manifest. base is scheme and
 // host.
-func DASHSessionURL(base, token string) string {
+func DASHSession(base, token string) string {
 	return base + dashPath + dashManifestName + "?" + tokenParameter + "=" + token
 }
 
-// dashInitURI returns the URI of an init segment, escaped for XML.
-func dashInitURI(token string, track, generation int) string {
+// DASHInitURI returns the URI of an init segment, escaped for XML.
+func DASHInitURI(token string, track, generation int) string {
 	return dashURI(initSegmentName, token, track) + strconv.Itoa(generation)
 }
 
-// dashMediaURI returns the template of the URIs of a track's media segments, escaped for XML.
-func dashMediaURI(token string, track int) string {
+// DASHMediaURI returns the template of the URIs of a track's media segments, escaped for XML.
+func DASHMediaURI(token string, track int) string {
 	return dashURI(mediaSegmentName, token, track) + "$Number$"
 }
 
@@ -49,14 +50,14 @@ func dashURI(name, token string, track int) string {
 		"&amp;" + trackParameter + "=" + strconv.Itoa(track) + "&amp;" + sequenceParameter + "="
 }
 
-// DASHSegmentRef names a media segment of a DASH session.
-type DASHSegmentRef struct {
+// DASHSegment names a media segment of a DASH session.
+type DASHSegment struct {
 	Track  int // TrackNumber
 	Number int // SequenceNumber: counts the segments of the session and track from 1
 }
 
 // ParseDASHSegment reads the query of a media segment's URL. Errors are InvalidArgument.
-func ParseDASHSegment(query string) (ref DASHSegmentRef, err error) {
+func ParseDASHSegment(query string) (ref DASHSegment, err error) {
 	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
 		return ref, err
 	}

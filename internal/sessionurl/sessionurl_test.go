@@ -1,4 +1,4 @@
-package playback
+package sessionurl
 
 import (
 	"net/url"
@@ -19,30 +19,28 @@ func TestURLsReadAsTheyAreWritten(t *testing.T) {
 		}
 		return query
 	}
-	for _, want := range []MediaPlaylistRef{{Track: 1}, {Track: 2, IFramesOnly: true}} {
-		got, err := ParseMediaPlaylist(query(want.uri(token), mediaPlaylistName))
+	for _, want := range []MediaPlaylist{{Track: 1}, {Track: 2, IFramesOnly: true}} {
+		got, err := ParseMediaPlaylist(query(want.URI(token), mediaPlaylistName))
 		if got != want || err != nil {
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 	}
-	for _, want := range []InitSegmentRef{{Track: 1}, {Track: 2, Sequence: 499}} {
-		got, err := ParseInitSegment(query(want.uri(token), initSegmentName))
+	for _, want := range []InitSegment{{Track: 1}, {Track: 2, Sequence: 499}} {
+		got, err := ParseInitSegment(query(want.URI(token), initSegmentName))
 		if got != want || err != nil {
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 	}
 	number := strings.Repeat("9", 47)
-	for _, want := range []SegmentRef{
+	for _, want := range []Segment{
 		{Track: 1, Number: number},
 		{Track: 1, Number: number, EndOffset: 4000},
 		{Track: 1, Number: number, StartOffset: 4000, EndOffset: 8000, SkipLeading: true},
 		{Track: 2, Number: number, StartOffset: 8000, SilenceStart: -16800, SilenceEnd: 96000},
 		{Track: 2, Number: number, SilenceEnd: 96000},
 	} {
-		for f, name := range map[format]string{
-			hlsFragmentedMP4: mediaSegmentName, hlsMPEGTS: tsSegmentName,
-		} {
-			got, err := ParseSegment(query(want.uri(token, f), name))
+		for mpegTS, name := range map[bool]string{false: mediaSegmentName, true: tsSegmentName} {
+			got, err := ParseSegment(query(want.URI(token, mpegTS), name))
 			if got != want || err != nil {
 				t.Errorf("%+v, %v; want %+v", got, err, want)
 			}

@@ -1,4 +1,6 @@
-package playback
+// Package sessionurl has the URLs of playback sessions: it makes those that playlists and manifests
+// list, and reads them from requests.
+package sessionurl
 
 import (
 	"net/url"
@@ -58,22 +60,22 @@ func HLSActions() map[string]string {
 	}
 }
 
-// SessionURL returns the URL of a session, which is that of its master playlist. base is scheme and
+// HLSSession returns the URL of a session, which is that of its master playlist. base is scheme and
 // host.
-func SessionURL(base, token string) string {
+func HLSSession(base, token string) string {
 	return base + HLSPath + masterPlaylistName + "?" + tokenParameter + "=" + token
 }
 
-// MediaPlaylistRef names a media playlist of a session.
-type MediaPlaylistRef struct {
+// MediaPlaylist names a media playlist of a session.
+type MediaPlaylist struct {
 	Track       int  // TrackNumber
 	IFramesOnly bool // the I-frame playlist of the track
 	Directives       // not part of its URI
 }
 
-// uri returns a URI relative to the session's playlists, like the methods below. A token needs no
-// escaping.
-func (ref MediaPlaylistRef) uri(token string) string {
+// URI returns the playlist's URI, relative to the session's other playlists. A token needs no
+// escaping, here and below.
+func (ref MediaPlaylist) URI(token string) string {
 	uri := mediaPlaylistName + "?" + tokenParameter + "=" + token +
 		"&" + trackParameter + "=" + strconv.Itoa(ref.Track)
 	if ref.IFramesOnly {
@@ -82,20 +84,29 @@ func (ref MediaPlaylistRef) uri(token string) string {
 	return uri
 }
 
-// InitSegmentRef names an init segment of a session.
-type InitSegmentRef struct {
+// Directives are the delivery directives of a request for a media playlist, as text (RFC 8216bis
+// section 6.2.5). Only sessions with parts use them.
+type Directives struct {
+	MSN  string // _HLS_msn
+	Part string // _HLS_part
+	Skip string // _HLS_skip
+}
+
+// InitSegment names an init segment of a session.
+type InitSegment struct {
 	Track    int // TrackNumber
 	Sequence int // counts the generations of the session's codec private data from 0
 }
 
-func (ref InitSegmentRef) uri(token string) string {
+// URI returns the init segment's URI, relative to the session's playlists.
+func (ref InitSegment) URI(token string) string {
 	return initSegmentName + "?" + tokenParameter + "=" + token +
 		"&" + trackParameter + "=" + strconv.Itoa(ref.Track) +
 		"&" + sequenceParameter + "=" + strconv.Itoa(ref.Sequence)
 }
 
-// SegmentRef names a media segment of a session.
-type SegmentRef struct {
+// Segment names a media segment of a session.
+type Segment struct {
 	Track  int    // TrackNumber
 	Number string // FragmentNumber
 	// StartOffset and EndOffset are the slice of the fragment: the frames that begin in it, in
@@ -110,9 +121,11 @@ type SegmentRef struct {
 	SilenceStart, SilenceEnd int64
 }
 
-func (ref *SegmentRef) uri(token string, f format) string {
+// URI returns the URI of the segment as fragmented MP4 or as MPEG-TS, relative to the session's
+// playlists.
+func (ref *Segment) URI(token string, mpegTS bool) string {
 	name := mediaSegmentName
-	if f == hlsMPEGTS {
+	if mpegTS {
 		name = tsSegmentName
 	}
 	uri := name + "?" + numberParameter + "=" + ref.Number + "&" + tokenParameter + "=" + token +
@@ -133,9 +146,9 @@ func (ref *SegmentRef) uri(token string, f format) string {
 	return uri
 }
 
-// PartRef names a part of a session's segments. The part after the last one of a segment is the
+// Part names a part of a session's segments. The part after the last one of a segment is the
 // first one of the next segment.
-type PartRef struct {
+type Part struct {
 	Track    int   // TrackNumber
 	Sequence int64 // SequenceNumber: the media sequence number of the segment
 	Part     int   // PartNumber: counts from 0; WholeSegment: there is none
@@ -145,7 +158,8 @@ type PartRef struct {
 // number: a slice that another one follows, which may be listed before its fragment is stored.
 const WholeSegment = -1
 
-func (ref PartRef) uri(token string) string {
+// URI returns the part's URI, relative to the session's playlists.
+func (ref Part) URI(token string) string {
 	uri := partName + "?" + tokenParameter + "=" + token +
 		"&" + trackParameter + "=" + strconv.Itoa(ref.Track) +
 		"&" + sequenceParameter + "=" + strconv.FormatInt(ref.Sequence, 10)
@@ -156,7 +170,7 @@ func (ref PartRef) uri(token string) string {
 }
 
 // ParsePart reads the query of a part's URL.
-func ParsePart(query string) (ref PartRef, err error) {
+func ParsePart(query string) (ref Part, err error) {
 	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
 		return ref, err
 	}
@@ -185,7 +199,7 @@ func ParseToken(query string) (string, error) {
 
 // ParseMediaPlaylist reads the query of a media playlist's URL. Errors, here and below, are
 // InvalidArgument.
-func ParseMediaPlaylist(query string) (ref MediaPlaylistRef, err error) {
+func ParseMediaPlaylist(query string) (ref MediaPlaylist, err error) {
 	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
 		return ref, err
 	}
@@ -205,7 +219,7 @@ func ParseMediaPlaylist(query string) (ref MediaPlaylistRef, err error) {
 }
 
 // ParseInitSegment reads the query of an init segment's URL.
-func ParseInitSegment(query string) (ref InitSegmentRef, err error) {
+func ParseInitSegment(query string) (ref InitSegment, err error) {
 	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
 		return ref, err
 	}
@@ -214,7 +228,7 @@ func ParseInitSegment(query string) (ref InitSegmentRef, err error) {
 }
 
 // ParseSegment reads the query of a media segment's URL.
-func ParseSegment(query string) (ref SegmentRef, err error) {
+func ParseSegment(query string) (ref Segment, err error) {
 	if ref.Track, err = decimal(query, trackParameter, true); err != nil {
 		return ref, err
 	}
