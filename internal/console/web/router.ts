@@ -31,8 +31,10 @@ export function href(path: string[], query?: Record<string, string> | URLSearchP
   return `#/${path.map(encodeURIComponent).join('/')}${text && `?${text}`}`;
 }
 
-/** Goes to a place. With replace, the history does not keep the one before. */
+/** Goes to a place. With replace, the history does not keep the one before; and if the user has just left that one, nothing happens. */
 export function go(to: string, replace = false): void {
+  // The address changes at once, but the page that is left learns of it later (hashchange), and may note something in its address before.
+  if (replace && location.hash !== hash.peek()) return;
   if (replace) history.replaceState(null, '', to);
   else history.pushState(null, '', to);
   hash.value = location.hash;
