@@ -417,8 +417,11 @@ func followRestarts(t *testing.T, frames, restarts int, pause time.Duration) {
 	p := newSDKProducer(s, "cam", "ABSOLUTE", header, units, group)
 	go func() { produced <- p.run() }()
 	for range restarts {
-		time.Sleep(pause) // the moment is the test's input
 		old := current()
+		within(t, time.Minute, "the consumer follows", func() bool {
+			return old.figure("weir_get_media_connections") > 0
+		})
+		time.Sleep(pause) // the moment is the test's input
 		old.stop()
 		next := start(t, old.Data, "--listen", address(old))
 		mu.Lock()

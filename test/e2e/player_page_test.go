@@ -92,11 +92,14 @@ func (w *pageLines) wait(pattern string, before *regexp.Regexp) string {
 	return ""
 }
 
-// next waits for a text as until does. Before it, the page may only say since when there is no
-// picture, and that a part is played that was on its way when the picture stopped.
+// next waits for a text as until does, after the server came back. Before it, the page may only say
+// since when there is no picture, that a part is played that was on its way when the picture
+// stopped, and that the server was away: of two requests that it refused, a busy browser may report
+// one after another one was answered.
 func (w *pageLines) next(pattern string) string {
 	w.t.Helper()
-	return w.wait(pattern, regexp.MustCompile(`^(No picture since .*|Playing)$`))
+	return w.wait(pattern, regexp.MustCompile(
+		`^(No picture since .*|Playing|The server cannot be reached .*)$`))
 }
 
 // nothingMore wants the last text to stay: for as long as the page would need to fall back into
